@@ -1,0 +1,1 @@
+"""The engine: conversations that keep their KV cache on OpenVINO."""

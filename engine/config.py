@@ -1,0 +1,63 @@
+"""The engine's options: frozen, validated once, never written to again.
+
+Owns: defaults and the range of every option. Does not know: what was measured on this machine
+(that is a value which the engine derives) nor how options are spelt on a command line.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ConfigError
+
+KV_PRECISIONS = ("u8", "f16", "bf16", "f32")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ConfigError with `message` unless `condition` holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """How the engine runs one model.
+
+    model_dir: folder with openvino_model.xml and its neighbours.
+    kv_budget_bytes: hard limit of the KV cache; None: a quarter of the memory left, 4 GiB at most.
+    kv_precision: element type of the KV cache; u8 is quantised per block.
+    num_threads: inference threads; None: what CPU quota and affinity allow.
+    cache_dir: where OpenVINO keeps compiled models, so that later starts are fast.
+    max_num_sequences: answers generated at once; more of them wait.
+    max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
+    max_prefill_beside_decode: prefill tokens in one step while other answers are flowing.
+    """
+
+    model_dir: Path
+    device: str = "CPU"
+    kv_budget_bytes: int | None = None
+    kv_precision: str = "u8"
+    num_threads: int | None = None
+    cache_dir: Path | None = None
+    max_num_sequences: int = 16
+    max_num_batched_tokens: int = 512
+    max_prefill_beside_decode: int = 64
+    warm_up: bool = True
+
+    def __post_init__(self) -> None:
+        require(
+            self.kv_precision in KV_PRECISIONS,
+            f"KV precision {self.kv_precision!r} is unknown; choose one of {', '.join(KV_PRECISIONS)}.",
+        )
+        require(
+            self.kv_budget_bytes is None or self.kv_budget_bytes > 0,
+            "The KV budget must be above zero bytes.",
+        )
+        require(
+            self.num_threads is None or self.num_threads > 0,
+            "The number of threads must be 1 or more.",
+        )
+        require(self.max_num_sequences > 0, "At least one sequence must be able to run.")
+        require(
+            0 < self.max_prefill_beside_decode <= self.max_num_batched_tokens,
+            "The token budget beside running answers must be at least 1 and no larger than the full one.",
+        )

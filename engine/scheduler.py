@@ -1,0 +1,167 @@
+"""Who computes what in the next step: admits, chunks prefills, preempts.
+
+Owns: the waiting and the running sequences, and the growth of their block tables. Does not know:
+text, sampling, tensors, sessions (it asks `reclaim` to free blocks that idle sessions hold).
+Invariants: decodes go first, so running answers keep flowing; a prefill chunk ends on a block
+boundary unless it is the last, since quantised blocks must be filled in one piece to be exact;
+a block shared with another table is copied before it is written to.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from engine.block_pool import BlockPool
+from engine.sequence import Batch, Sequence, Status, blocks_for
+
+
+class Scheduler:
+    """Continuous batching with chunked prefill over one block pool."""
+
+    def __init__(
+        self,
+        pool: BlockPool,
+        block_size: int,
+        *,
+        max_num_sequences: int,
+        max_num_batched_tokens: int,
+        max_prefill_beside_decode: int,
+        reclaim: Callable[[int], object],
+    ) -> None:
+        self._pool = pool
+        self._block_size = block_size
+        self._max_num_sequences = max_num_sequences
+        self._max_num_batched_tokens = max_num_batched_tokens
+        self._max_prefill_beside_decode = max_prefill_beside_decode
+        self._reclaim = reclaim
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any sequence wants a step."""
+        return bool(self.waiting or self.running)
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence that has uncached tokens."""
+        assert sequence.status is Status.IDLE
+        assert sequence.num_uncached_tokens > 0
+        sequence.status = Status.WAITING
+        self.waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take a sequence out; its blocks stay with it."""
+        if sequence.status is Status.WAITING:
+            self.waiting.remove(sequence)
+        elif sequence.status is Status.RUNNING:
+            self.running.remove(sequence)
+        sequence.status = Status.IDLE
+
+    def schedule(self) -> Batch | None:
+        """The next step's batch with blocks for every token in it; None when there is nothing to do."""
+        self._admit()
+        batch = Batch([], [])
+        for sequence in [s for s in self.running if s.num_uncached_tokens == 1]:
+            self._schedule(sequence, 1, batch)
+        budget = (
+            self._max_prefill_beside_decode if batch.sequences else self._max_num_batched_tokens
+        )
+        for sequence, count in self._prefill_chunks(budget):
+            self._schedule(sequence, count, batch)
+        return batch if batch.sequences else None
+
+    def commit(self, batch: Batch) -> None:
+        """The batch's forward succeeded: its tokens are cached now."""
+        for sequence in batch.sequences:
+            sequence.num_cached_tokens += sequence.num_scheduled_tokens
+            sequence.num_scheduled_tokens = 0
+
+    def abort(self, batch: Batch) -> None:
+        """The batch's forward failed: drop the blocks that it may have left half-written."""
+        for sequence in batch.sequences:
+            sequence.num_scheduled_tokens = 0
+            whole = sequence.num_cached_tokens // self._block_size * self._block_size
+            sequence.truncate_kv(whole, self._pool, self._block_size)
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self._max_num_sequences:
+            sequence = self.waiting[0]
+            missing = self._blocks_missing(sequence, sequence.num_uncached_tokens)
+            if not self._free(missing) and self.running:
+                return
+            self.waiting.popleft()
+            sequence.status = Status.RUNNING
+            self.running.append(sequence)
+
+    def _prefill_chunks(self, budget: int) -> Iterator[tuple[Sequence, int]]:
+        """Chunks for the sequences in prefill: the shortest first, a block at least for the oldest."""
+        prefilling = [s for s in self.running if s.num_uncached_tokens > 1]
+        if not prefilling:
+            return
+        oldest = prefilling[0]
+        reserved = min(oldest.num_uncached_tokens, self._block_size) if len(prefilling) > 1 else 0
+        for sequence in sorted(prefilling, key=lambda s: s.num_uncached_tokens):
+            if sequence.status is not Status.RUNNING:
+                continue  # preempted for a shorter one
+            share = budget if sequence is oldest else budget - reserved
+            count = self._chunk(sequence, share)
+            if sequence is oldest:
+                reserved = 0
+            if count > 0:
+                budget -= count
+                yield sequence, count
+
+    def _chunk(self, sequence: Sequence, budget: int) -> int:
+        """How many tokens of `sequence` fit into `budget`, ending on a block boundary or the last."""
+        if sequence.num_uncached_tokens <= budget:
+            return sequence.num_uncached_tokens
+        end = (sequence.num_cached_tokens + budget) // self._block_size * self._block_size
+        return max(end - sequence.num_cached_tokens, 0)
+
+    def _schedule(self, sequence: Sequence, count: int, batch: Batch) -> None:
+        """Put `count` tokens of `sequence` into the batch, preempting the newest if blocks lack."""
+        if sequence.status is not Status.RUNNING:
+            return  # preempted for an older one
+        while not self._free(self._blocks_missing(sequence, count)):
+            victim = self.running[-1]
+            self._preempt(victim, batch)
+            if victim is sequence:
+                return
+        self._grow(sequence, count, batch)
+        sequence.num_scheduled_tokens = count
+        batch.sequences.append(sequence)
+
+    def _blocks_missing(self, sequence: Sequence, count: int) -> int:
+        """Blocks to allocate before `count` more tokens can be written."""
+        wanted = blocks_for(sequence.num_cached_tokens + count, self._block_size)
+        return wanted - len(sequence.block_table) + self._must_copy(sequence)
+
+    def _must_copy(self, sequence: Sequence) -> bool:
+        partial = sequence.num_cached_tokens % self._block_size != 0
+        return partial and self._pool.is_shared(sequence.block_table[-1])
+
+    def _free(self, count: int) -> bool:
+        """Whether `count` blocks are free, after reclaiming what idle sessions hold if need be."""
+        if count > self._pool.num_free:
+            self._reclaim(count - self._pool.num_free)
+        return count <= self._pool.num_free
+
+    def _grow(self, sequence: Sequence, count: int, batch: Batch) -> None:
+        copy = self._must_copy(sequence)
+        blocks = self._pool.try_allocate(self._blocks_missing(sequence, count))
+        assert blocks is not None
+        if copy:
+            shared, own = sequence.block_table[-1], blocks.pop()
+            sequence.block_table[-1] = own
+            self._pool.release([shared])
+            batch.copies.append((shared, own))
+        sequence.block_table.extend(blocks)
+
+    def _preempt(self, sequence: Sequence, batch: Batch) -> None:
+        """Back to waiting without KV; it is re-prefilled when its turn comes again."""
+        if sequence in batch.sequences:
+            batch.sequences.remove(sequence)
+            sequence.num_scheduled_tokens = 0
+        self.running.remove(sequence)
+        sequence.truncate_kv(0, self._pool, self._block_size)
+        sequence.status = Status.WAITING
+        self.waiting.appendleft(sequence)
