@@ -1,0 +1,5 @@
+"""The parts behind `export.tokenizer`: readers of tokenizer formats, and the OpenVINO compiler.
+
+Import `export.tokenizer`, not these modules. They know files and vocabularies; they do not know
+weights, graphs or the engine.
+"""

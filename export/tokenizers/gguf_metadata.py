@@ -1,0 +1,123 @@
+"""The tokenizer that a GGUF file carries in its `tokenizer.ggml.*` metadata.
+
+Two kinds: "gpt2" (byte-level BPE with a merge list and a named pre-tokenizer) and "llama"
+(sentencepiece pieces with scores). Keys: the GGUF specification, "Tokenizer". Knows no weights.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer, decoders, models
+
+from export.errors import ExportError
+from export.tokenizers import pretokenizers
+from export.tokenizers.pieces import Piece, PieceKind, add_tokens, fast_tokenizer
+from export.tokenizers.source import TokenizerSource, end_of_turn_ids
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+_END_KEYS = ("ggml.eos_token_id", "ggml.eot_token_id", "ggml.eom_token_id")
+
+
+def from_gguf(reader: GGUFReader) -> TokenizerSource:
+    """Build the tokenizer of an opened GGUF file; ExportError where it cannot be reproduced."""
+    metadata = _Metadata(reader)
+    pieces = _pieces(metadata)
+    tokenizer = _builder(metadata)(metadata, pieces)
+    return TokenizerSource(
+        tokenizer=tokenizer,
+        bos_token=_token(metadata, pieces, "bos"),
+        eos_token=_token(metadata, pieces, "eos"),
+        pad_token=_token(metadata, pieces, "padding"),
+        unk_token=_token(metadata, pieces, "unknown"),
+        eos_token_ids=end_of_turn_ids(tokenizer, map(metadata.get, _END_KEYS)),
+        chat_template=metadata.get("chat_template"),
+    )
+
+
+class _Metadata:
+    """Typed access to the `tokenizer.` keys, with the file's name for messages."""
+
+    def __init__(self, reader: GGUFReader) -> None:
+        self._fields = reader.fields
+        self.name = Path(getattr(reader.data, "filename", None) or "the GGUF file").name
+
+    def get(self, key: str) -> Any:
+        field = self._fields.get(f"tokenizer.{key}")
+        if field is None:
+            return None
+        try:
+            return field.contents()
+        except UnicodeDecodeError as error:
+            raise ExportError(
+                f"{self.name}: tokenizer.{key} is not valid text; the file is damaged, fetch it again"
+            ) from error
+
+    def require(self, key: str) -> Any:
+        if (found := self.get(key)) is None:
+            raise ExportError(
+                f"{self.name} carries no tokenizer.{key}, so its tokenizer cannot be built; "
+                "use a complete GGUF file"
+            )
+        return found
+
+
+def _builder(metadata: _Metadata) -> Any:
+    kind = metadata.require("ggml.model")
+    builders = {"gpt2": _byte_level_bpe, "llama": _sentencepiece_bpe}
+    if kind not in builders:
+        raise ExportError(
+            f"{metadata.name} has a tokenizer of kind '{kind}'; supported are "
+            f"{' and '.join(builders)}. Export from the original model instead."
+        )
+    return builders[kind]
+
+
+def _pieces(metadata: _Metadata) -> list[Piece]:
+    texts = metadata.require("ggml.tokens")
+    scores = metadata.get("ggml.scores") or [0.0] * len(texts)
+    kinds = metadata.get("ggml.token_type") or [int(PieceKind.NORMAL)] * len(texts)
+    if not len(texts) == len(scores) == len(kinds) == len(set(texts)):
+        raise ExportError(
+            f"{metadata.name}: {len(texts)} tokens ({len(set(texts))} different), {len(scores)} "
+            f"scores and {len(kinds)} types do not fit together; fetch the file again"
+        )
+    return [Piece(*entry) for entry in zip(texts, scores, kinds, strict=True)]
+
+
+def _byte_level_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:
+    pre = pretokenizers.named_pre_tokenizer(metadata.get("ggml.pre") or "default")
+    merges = [tuple(merge.split(" ", 1)) for merge in metadata.require("ggml.merges")]
+    vocab = {piece.text: i for i, piece in enumerate(pieces)}
+    try:
+        model = models.BPE(vocab=vocab, merges=merges, ignore_merges=pre.ignore_merges)
+    except Exception as error:
+        raise ExportError(f"{metadata.name}: the merges do not fit the tokens ({error})") from error
+    tokenizer = Tokenizer(model)
+    if (normalizer := pretokenizers.normalizer(pre)) is not None:
+        tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = pretokenizers.pipeline(pre)
+    tokenizer.decoder = decoders.ByteLevel()
+    add_tokens(tokenizer, pieces)
+    return tokenizer
+
+
+def _sentencepiece_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:
+    metadata.require("ggml.scores")
+    prefix = metadata.get("ggml.add_space_prefix")
+    return fast_tokenizer(pieces, space_prefix=True if prefix is None else bool(prefix))
+
+
+def _token(metadata: _Metadata, pieces: list[Piece], name: str) -> str | None:
+    index = metadata.get(f"ggml.{name}_token_id")
+    if index is None:
+        return None
+    if not 0 <= index < len(pieces):
+        raise ExportError(
+            f"{metadata.name}: the {name} token is number {index} of {len(pieces)} tokens; "
+            "the file is damaged, fetch it again"
+        )
+    return pieces[index].text
