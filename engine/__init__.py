@@ -1,1 +1,20 @@
-"""The engine: conversations that keep their KV cache on OpenVINO."""
+"""The engine: conversations on OpenVINO that keep their KV cache."""
+
+from engine.chat_template import Message
+from engine.config import EngineConfig
+from engine.engine import Engine, EngineStats
+from engine.loading import ModelInfo
+from engine.metrics import TurnFigures
+from engine.sampling import SamplingParams
+from engine.session import SessionId
+
+__all__ = [
+    "Engine",
+    "EngineConfig",
+    "EngineStats",
+    "Message",
+    "ModelInfo",
+    "SamplingParams",
+    "SessionId",
+    "TurnFigures",
+]

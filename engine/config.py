@@ -26,7 +26,6 @@ class EngineConfig:
     kv_budget_bytes: hard limit of the KV cache; None: a quarter of the memory left, 4 GiB at most.
     kv_precision: element type of the KV cache; u8 is quantised per block.
     num_threads: inference threads; None: what CPU quota and affinity allow.
-    cache_dir: where OpenVINO keeps compiled models, so that later starts are fast.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
     max_prefill_beside_decode: prefill tokens in one step while other answers are flowing.
@@ -37,7 +36,6 @@ class EngineConfig:
     kv_budget_bytes: int | None = None
     kv_precision: str = "u8"
     num_threads: int | None = None
-    cache_dir: Path | None = None
     max_num_sequences: int = 16
     max_num_batched_tokens: int = 512
     max_prefill_beside_decode: int = 64

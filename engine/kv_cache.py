@@ -53,5 +53,5 @@ class KVCache:
 
 def _as_bytes(tensor: ov.Tensor) -> npt.NDArray[np.uint8]:
     """[blocks, bytes of a block] view of a tensor's memory."""
-    rows = tensor.data.view(np.uint8)
+    rows: npt.NDArray[np.uint8] = tensor.data.view(np.uint8)
     return rows.reshape(rows.shape[0], -1)

@@ -1,0 +1,261 @@
+"""The public face: an engine that any thread or event loop may use.
+
+Owns: the owner thread, in which everything that changes lives, and the way into it (a queue of
+commands). Does not know: how a step works, or what a page looks like. Requests made while the
+model loads wait for it; after `close` each gets EngineClosed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from engine.chat_template import Message
+from engine.config import EngineConfig
+from engine.core import EngineCore
+from engine.errors import EngineClosed, EngineError, ModelUnsupported
+from engine.events import Event, Finished
+from engine.loading import ModelInfo, load
+from engine.sampling import SamplingParams
+from engine.session import SessionId, SessionTable
+from engine.turn import TurnRequest
+
+log = logging.getLogger(__name__)
+
+EngineStatus = Literal["loading", "ready", "failed", "closed"]
+Command = Callable[[EngineCore], object]
+Loader = Callable[[EngineConfig, SessionTable], tuple[EngineCore, ModelInfo]]
+
+_DEFAULT_PARAMS = SamplingParams()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineStats:
+    """The engine at one moment."""
+
+    sessions: int
+    running: int
+    waiting: int
+    kv_blocks_used: int
+    kv_blocks_total: int
+    tokens_generated: int
+
+
+class Engine:
+    """One model, many conversations whose KV cache stays."""
+
+    def __init__(self, config: EngineConfig, loader: Loader = load) -> None:
+        self.config = config
+        self.error: EngineError | None = None
+        self._loader = loader
+        self._sessions = SessionTable()
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self._requests: set[TurnRequest] = set()
+        self._settled = threading.Event()
+        self._closing = threading.Event()
+        self._core: EngineCore | None = None
+        self._info: ModelInfo | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> "Engine":
+        """Begin to load the model, in the background."""
+        self._thread.start()
+        return self
+
+    @property
+    def status(self) -> EngineStatus:
+        """loading, ready, failed (see `error`) or closed."""
+        if self._closing.is_set():
+            return "closed"
+        if not self._settled.is_set():
+            return "loading"
+        return "failed" if self.error else "ready"
+
+    @property
+    def info(self) -> ModelInfo:
+        """The loaded model. Raises EngineClosed before the engine is ready."""
+        if self._info is None:
+            raise EngineClosed("The model is not loaded.")
+        return self._info
+
+    def wait_ready(self, timeout_s: float | None = None) -> None:
+        """Wait until the model is loaded. Raises the EngineError that stopped it, or TimeoutError."""
+        if not self._settled.wait(timeout_s):
+            raise TimeoutError("The model is still loading.")
+        if self.error:
+            raise self.error
+
+    def open_session(self, session_id: SessionId) -> None:
+        """Make the session if it is not there yet."""
+        self._sessions.open(session_id)
+
+    def close_session(self, session_id: SessionId) -> None:
+        """Forget the session and its KV; nothing happens if there is none."""
+        if session := self._sessions.remove(session_id):
+            self._post(lambda core: core.release(session))
+
+    def messages(self, session_id: SessionId) -> tuple[Message, ...]:
+        """What the model saw and said in the session. Raises SessionNotFound."""
+        return self._sessions.find(session_id).messages
+
+    async def truncate(self, session_id: SessionId, keep: int) -> None:
+        """Drop the messages beyond the first `keep`. Raises SessionNotFound or SessionBusy."""
+        session = self._sessions.find(session_id)
+        await self._call(lambda core: core.truncate(session, keep))
+
+    async def chat(
+        self,
+        session_id: SessionId,
+        message: str,
+        *,
+        keep: int | None = None,
+        system: str | None = None,
+        params: SamplingParams = _DEFAULT_PARAMS,
+        **template_options: Any,
+    ) -> AsyncGenerator[Event, None]:
+        """Say `message` in the session and stream what comes of it; the last event is Finished.
+
+        keep: how many of `messages()` stay in front of it (None: all), which is how a message is
+        edited or a reply made anew. Closing the generator cancels the turn and keeps what was said.
+        Raises a RequestError, with nothing changed, or EngineClosed.
+        """
+        request = TurnRequest(
+            session_id, message, params, _ignore, keep, system, dict(template_options)
+        )
+        async with contextlib.aclosing(self._stream(request)) as events:
+            async for event in events:
+                yield event
+
+    async def complete(
+        self, text: str, params: SamplingParams = _DEFAULT_PARAMS
+    ) -> AsyncGenerator[Event, None]:
+        """Continue `text` as it is, without a chat template and without a session."""
+        request = TurnRequest(None, text, params, _ignore)
+        async with contextlib.aclosing(self._stream(request)) as events:
+            async for event in events:
+                yield event
+
+    def cancel(self, session_id: SessionId) -> None:
+        """Stop the turn of that session, if one is under way."""
+        for request in list(self._requests):
+            if request.session_id == session_id:
+                request.cancelled = True
+        self._wake()
+
+    def stats(self) -> EngineStats:
+        """A snapshot; all zero before the engine is ready."""
+        core = self._core
+        return EngineStats(
+            sessions=len(self._sessions),
+            running=core.num_running if core else 0,
+            waiting=core.num_waiting if core else 0,
+            kv_blocks_used=core.kv_blocks_used if core else 0,
+            kv_blocks_total=self._info.num_blocks if self._info else 0,
+            tokens_generated=core.tokens_generated if core else 0,
+        )
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Cancel all turns and end the owner thread; waits at most `timeout_s`."""
+        self._closing.set()
+        self._wake()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    async def _stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event | EngineError] = asyncio.Queue()
+
+        def emit(event: Event | EngineError) -> None:
+            try:
+                loop.call_soon_threadsafe(events.put_nowait, event)
+            except RuntimeError:  # the loop is closed: nobody listens any more
+                request.cancelled = True
+
+        def begin(core: EngineCore) -> None:
+            try:
+                core.begin(request)
+            except EngineError as error:
+                emit(error)
+
+        request.emit = emit
+        self._requests.add(request)
+        try:
+            self._post(begin)
+            while True:
+                event = await self._next(events)
+                if isinstance(event, EngineError):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            request.cancelled = True
+            self._requests.discard(request)
+            self._wake()
+
+    async def _next(self, events: "asyncio.Queue[Event | EngineError]") -> Event | EngineError:
+        """The next event; EngineClosed if the engine ended without one."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(events.get(), timeout=1.0)
+            if not self._thread.is_alive() and events.empty():
+                return self.error or EngineClosed("The engine has stopped.")
+
+    async def _call(self, command: Command) -> None:
+        """Run a command in the owner thread and wait for it; what it raises is raised here."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def run(core: EngineCore) -> None:
+            try:
+                command(core)
+            except EngineError as error:
+                loop.call_soon_threadsafe(done.set_exception, error)
+            else:
+                loop.call_soon_threadsafe(done.set_result, None)
+
+        self._post(run)
+        await done
+
+    def _post(self, command: Command) -> None:
+        if self._closing.is_set() or self.error:
+            raise self.error or EngineClosed("The engine is stopping.")
+        self._commands.put(command)
+
+    def _wake(self) -> None:
+        self._commands.put(None)
+
+    def _run(self) -> None:
+        try:
+            self._core, self._info = self._loader(self.config, self._sessions)
+        except EngineError as error:
+            self.error = error
+        except Exception as error:
+            log.exception("The model could not be loaded")
+            self.error = ModelUnsupported(f"The model could not be loaded: {error}")
+        self._settled.set()
+        if self._core is not None:
+            self._serve(self._core)
+
+    def _serve(self, core: EngineCore) -> None:
+        while not self._closing.is_set():
+            self._obey(core)
+            core.step()
+        core.cancel_all()
+
+    def _obey(self, core: EngineCore) -> None:
+        """Run the commands that have come; wait for one if there is nothing else to do."""
+        with contextlib.suppress(queue.Empty):
+            command = self._commands.get(block=not core.has_work)
+            while True:
+                if command is not None:
+                    command(core)
+                command = self._commands.get_nowait()
+
+
+def _ignore(_event: Event) -> None:
+    """For a request that is not listened to yet."""

@@ -1,0 +1,67 @@
+"""What a turn cost: tokens reused and prefilled, and when its tokens came.
+
+Owns: one turn's time stamps. Does not know: the engine. Times are seconds of a monotonic clock.
+"""
+
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnFigures:
+    """A turn's figures.
+
+    reused_tokens: had their KV already. prefilled_tokens: were computed before the reply.
+    wait_s: until the first step. ttft_s: from the request to the first token; None without one.
+    itl_s: median time between tokens; None below two tokens. note: a sentence for the person.
+    """
+
+    reused_tokens: int
+    prefilled_tokens: int
+    generated_tokens: int
+    wait_s: float
+    ttft_s: float | None
+    itl_s: float | None
+    note: str | None = None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Decode speed; None below two tokens."""
+        return 1 / self.itl_s if self.itl_s else None
+
+
+@dataclass(slots=True)
+class TurnClock:
+    """Collects a turn's figures while it runs."""
+
+    reused_tokens: int = 0
+    prefilled_tokens: int = 0
+    submitted_at: float = field(default_factory=time.perf_counter)
+    started_at: float | None = None
+    token_times: list[float] = field(default_factory=list)
+
+    def start(self) -> None:
+        """The turn is in its first step."""
+        if self.started_at is None:
+            self.started_at = time.perf_counter()
+
+    def token(self) -> None:
+        """A token was sampled."""
+        self.token_times.append(time.perf_counter())
+
+    def figures(self, note: str | None = None) -> TurnFigures:
+        """The figures up to now."""
+        times = self.token_times
+        gaps = [later - earlier for earlier, later in pairwise(times)]
+        started_at = self.started_at or time.perf_counter()
+        return TurnFigures(
+            reused_tokens=self.reused_tokens,
+            prefilled_tokens=self.prefilled_tokens,
+            generated_tokens=len(times),
+            wait_s=started_at - self.submitted_at,
+            ttft_s=times[0] - self.submitted_at if times else None,
+            itl_s=median(gaps) if gaps else None,
+            note=note,
+        )

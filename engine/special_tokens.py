@@ -1,0 +1,53 @@
+"""The strings that stand for special tokens, and how user text is kept from ever meaning one.
+
+Owns: the escape. A noncharacter, which no text may contain (Unicode 15, section 23.7), is put into
+every special string that a message spells out; text is split there before it is encoded, so the
+pieces can only become ordinary tokens. Does not know: the tokenizer, templates.
+"""
+
+import json
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SPLIT = "\ufdd0"
+
+
+def read_special_tokens(model_dir: Path) -> dict[str, int]:
+    """Special strings and their ids, from tokenizer_config.json or tokenizer.json in `model_dir`."""
+    config = _read_json(model_dir / "tokenizer_config.json")
+    if decoder := config.get("added_tokens_decoder"):
+        return {token["content"]: int(index) for index, token in decoder.items()}
+    added = _read_json(model_dir / "tokenizer.json").get("added_tokens", [])
+    return {token["content"]: int(token["id"]) for token in added}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
+
+
+class Escape:
+    """Splits special strings inside text that people or the model wrote."""
+
+    def __init__(self, special_strings: Sequence[str]) -> None:
+        self._single = {string for string in special_strings if len(string) == 1}
+        longer = sorted((s for s in special_strings if len(s) > 1), key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longer))) if longer else None
+
+    def __call__(self, text: str) -> str:
+        """`text` without SPLIT of its own, and with one inside every special string."""
+        text = "".join(c for c in text if c != SPLIT and c not in self._single)
+        while self._pattern is not None and self._pattern.search(text):
+            text = self._pattern.sub(lambda match: match[0][0] + SPLIT + match[0][1:], text)
+        return text
+
+
+def escaped_offsets(escaped: str, offsets: Sequence[int]) -> list[int]:
+    """Offsets into a text as offsets into its escaped form."""
+    splits = [i - n for n, i in enumerate(i for i, c in enumerate(escaped) if c == SPLIT)]
+    return [offset + bisect_left(splits, offset) for offset in offsets]

@@ -1,0 +1,64 @@
+"""One turn under way: the request, and the state that its reply needs until it ends.
+
+Owns: sampler, reply text, clock. Does not know: the scheduler, the model. A request is made in any
+thread; everything else lives in the engine's own thread.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.events import Event
+from engine.metrics import TurnClock
+from engine.sampling import Sampler, SamplingParams
+from engine.sequence import Sequence
+from engine.session import Session, SessionId
+from engine.streaming import ReplyText
+
+
+@dataclass(slots=True, eq=False)
+class TurnRequest:
+    """What somebody asks for. `cancelled` may be set from any thread, at any time.
+
+    session_id: None completes `message` as raw text, without a template or a session.
+    keep: messages of the session that stay in front of the new one; None: all.
+    emit: is called in the engine's thread with each event.
+    """
+
+    session_id: SessionId | None
+    message: str
+    params: SamplingParams
+    emit: Callable[[Event], None]
+    keep: int | None = None
+    system: str | None = None
+    template_options: dict[str, Any] = field(default_factory=dict)
+    cancelled: bool = False
+    clock: TurnClock = field(default_factory=TurnClock)
+
+
+@dataclass(slots=True, eq=False)
+class Turn:
+    """A turn whose sequence the scheduler has. `num_prompt` tokens come before the reply."""
+
+    request: TurnRequest
+    session: Session
+    sampler: Sampler
+    reply: ReplyText
+    num_prompt: int
+    prefill_total: int
+    queue_position: int | None = None
+
+    @property
+    def sequence(self) -> Sequence:
+        """The session's sequence."""
+        return self.session.sequence
+
+    @property
+    def clock(self) -> TurnClock:
+        """The request's clock."""
+        return self.request.clock
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens of the reply so far."""
+        return len(self.sequence.tokens) - self.num_prompt
