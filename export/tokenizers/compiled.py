@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.errors import ExportError
+from export.tokenizers.directory import from_directory, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +24,11 @@ if TYPE_CHECKING:
 
 TOKENIZER_FILE = "openvino_tokenizer.xml"
 DETOKENIZER_FILE = "openvino_detokenizer.xml"
+COMPILED_FILES = tuple(
+    f"openvino_{kind}{suffix}"
+    for kind in ("tokenizer", "detokenizer")
+    for suffix in (".xml", ".bin")
+)
 
 
 def write(source: TokenizerSource, out_dir: Path) -> None:
@@ -64,12 +72,44 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
     openvino.save_model(decode, out_dir / DETOKENIZER_FILE)
 
 
+def ensure_compiled(model_dir: Path) -> None:
+    """Make the compiled tokenizer of an OpenVINO model directory that comes without one.
+
+    Files that are there already stay as they are. Raises ExportError.
+    """
+    if all((model_dir / name).is_file() for name in COMPILED_FILES):
+        return
+    source = from_directory(model_dir, _model_type(model_dir))
+    try:
+        with tempfile.TemporaryDirectory(dir=model_dir, prefix=".tokenizer-") as folder:
+            write(source, Path(folder))
+            _add_missing(Path(folder), model_dir)
+    except OSError as error:
+        raise ExportError(
+            f"{model_dir} has no compiled tokenizer and none can be written there ({error}); "
+            "copy the model to a folder that you may write to"
+        ) from error
+
+
+def _add_missing(folder: Path, model_dir: Path) -> None:
+    # The compiled files belong together, so all of them are replaced, weights before graphs.
+    for file in sorted(folder.iterdir()):
+        if file.name in COMPILED_FILES or not (model_dir / file.name).exists():
+            file.replace(model_dir / file.name)
+
+
+def _model_type(model_dir: Path) -> str:
+    file = model_dir / "config.json"
+    return str(read_json(file).get("model_type", ""))
+
+
 def _config(source: TokenizerSource) -> dict[str, Any]:
     names = ("bos_token", "eos_token", "pad_token", "unk_token")
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **{name: getattr(source, name) for name in names},
+        "completion_prefix": source.completion_prefix,  # ours: what a raw completion starts with
         "added_tokens_decoder": _added_tokens(source.tokenizer),
     }
 

@@ -34,6 +34,7 @@ def from_gguf(reader: GGUFReader) -> TokenizerSource:
         pad_token=_token(metadata, pieces, "padding"),
         unk_token=_token(metadata, pieces, "unknown"),
         eos_token_ids=end_of_turn_ids(tokenizer, map(metadata.get, _END_KEYS)),
+        completion_prefix=_completion_prefix(metadata, pieces),
         chat_template=metadata.get("chat_template"),
     )
 
@@ -120,4 +121,14 @@ def _token(metadata: _Metadata, pieces: list[Piece], name: str) -> str | None:
             f"{metadata.name}: the {name} token is number {index} of {len(pieces)} tokens; "
             "the file is damaged, fetch it again"
         )
-    return pieces[index].text
+    text: str = pieces[index].text
+    return text
+
+
+def _completion_prefix(metadata: _Metadata, pieces: list[Piece]) -> str:
+    if metadata.get("ggml.pre") in ("chatglm-bpe", "glm4"):
+        return "[gMASK]<sop>"
+    add_bos = metadata.get("ggml.add_bos_token")
+    if add_bos is None:  # as llama.cpp takes it where the file does not say
+        add_bos = metadata.get("ggml.model") == "llama"
+    return _token(metadata, pieces, "bos") or "" if add_bos else ""

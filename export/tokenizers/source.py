@@ -35,6 +35,7 @@ class TokenizerSource:
     """A tokenizer ready to be compiled.
 
     `eos_token_ids` holds every id after which the model's turn is over, `eos_token` first.
+    `completion_prefix` is the special text in front of a plain completion, such as "<s>".
     `chat_template` is Jinja source, None for a base model.
     """
 
@@ -44,6 +45,7 @@ class TokenizerSource:
     pad_token: str | None = None
     unk_token: str | None = None
     eos_token_ids: tuple[int, ...] = ()
+    completion_prefix: str = ""
     chat_template: str | None = None
 
 
