@@ -8,7 +8,7 @@ cancelled or fails gives nothing away of its neighbours'.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +30,7 @@ from engine.special_tokens import escaped_offsets
 from engine.streaming import ReplyText
 from engine.tokenizer import Tokenizer
 from engine.turn import Turn, TurnRequest
+from engine.warm_up import Shape, WarmUp
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class EngineCore:
         eos_token_ids: frozenset[int],
         context_length: int,
         block_size: int,
+        warm_up_shapes: Iterable[Shape] = (),
     ) -> None:
         self._model = model
         self._copy_block = copy_block
@@ -76,12 +78,18 @@ class EngineCore:
         self._context_length = context_length
         self._block_size = block_size
         self._turns: dict[TokenSequence, Turn] = {}
+        self._warm_up = WarmUp(self._forward, pool, block_size, warm_up_shapes)
         self.tokens_generated = 0
 
     @property
     def has_work(self) -> bool:
         """Whether `step` would do something."""
         return bool(self._turns)
+
+    @property
+    def has_idle_work(self) -> bool:
+        """Whether `idle_step` would do something."""
+        return self._warm_up.has_work
 
     @property
     def num_running(self) -> int:
@@ -127,6 +135,10 @@ class EngineCore:
             log.exception("A step failed")
             self._fail(batch)
         self._report_prefill(batch)
+
+    def idle_step(self) -> None:
+        """A short piece of work that may as well be done while nobody waits."""
+        self._warm_up.step()
 
     def truncate(self, session: Session, keep: int) -> None:
         """Drop the messages beyond the first `keep`. Their tokens go when the next turn says so."""

@@ -244,13 +244,16 @@ class Engine:
     def _serve(self, core: EngineCore) -> None:
         while not self._closing.is_set():
             self._obey(core)
-            core.step()
+            if core.has_work:
+                core.step()
+            elif core.has_idle_work:
+                core.idle_step()
         core.cancel_all()
 
     def _obey(self, core: EngineCore) -> None:
         """Run the commands that have come; wait for one if there is nothing else to do."""
         with contextlib.suppress(queue.Empty):
-            command = self._commands.get(block=not core.has_work)
+            command = self._commands.get(block=not (core.has_work or core.has_idle_work))
             while True:
                 if command is not None:
                     command(core)

@@ -21,6 +21,7 @@ from engine.scheduler import Scheduler
 from engine.session import SessionTable
 from engine.threads import available_memory_bytes, usable_cpus
 from engine.tokenizer import Tokenizer
+from engine.warm_up import likely_shapes
 
 _MAX_DEFAULT_BUDGET = 4 << 30
 _MEMORY_UNKNOWN = 4 << 30  # what a small machine has, where the system does not say
@@ -76,6 +77,7 @@ def load(config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, Mode
         eos_token_ids=_eos_token_ids(model_dir, settings),
         context_length=context_length,
         block_size=model.block_size,
+        warm_up_shapes=likely_shapes(config.max_num_sequences) if config.warm_up else (),
     )
     info = ModelInfo(
         name=model_dir.name,
