@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.errors import ExportError
 from export.tokenizers.directory import from_directory, read_json
+from export.tokenizers.pretokenizers import single_pass
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=source.tokenizer,
+        tokenizer_object=single_pass(source.tokenizer),
         bos_token=source.bos_token,
         eos_token=source.eos_token,
         pad_token=source.pad_token,

@@ -100,7 +100,7 @@ def _byte_level_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:
     tokenizer = Tokenizer(model)
     if (normalizer := pretokenizers.normalizer(pre)) is not None:
         tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pretokenizers.pipeline(pre)
+    tokenizer.pre_tokenizer = pretokenizers.pipeline(pre.pattern)
     tokenizer.decoder = decoders.ByteLevel()
     add_tokens(tokenizer, pieces)
     return tokenizer
