@@ -80,6 +80,7 @@ class EngineCore:
         self._turns: dict[TokenSequence, Turn] = {}
         self._warm_up = WarmUp(self._forward, pool, block_size, warm_up_shapes)
         self.tokens_generated = 0
+        self.forward_s = 0.0
 
     @property
     def has_work(self) -> bool:
@@ -147,6 +148,11 @@ class EngineCore:
             raise SessionBusy("An answer is still being written here; stop it or wait for its end.")
         session.messages = session.messages[:keep]
 
+    def evict(self, session: Session) -> None:
+        """Drop an idle session's KV; its next turn re-prefills."""
+        if session.sequence not in self._turns:
+            session.sequence.truncate_kv(0, self._pool, self._block_size)
+
     def release(self, session: Session) -> None:
         """The session is gone: end its turn, if any, and give back its blocks."""
         if turn := self._turns.get(session.sequence):
@@ -190,7 +196,11 @@ class EngineCore:
     def _forward(self, batch: Batch) -> npt.NDArray[np.float32]:
         for source, target in batch.copies:
             self._copy_block(source, target)
-        return self._model.forward(build_inputs(batch))
+        inputs = build_inputs(batch)
+        began_at = time.perf_counter()
+        logits = self._model.forward(inputs)
+        self.forward_s += time.perf_counter() - began_at
+        return logits
 
     def _announce(self, batch: Batch) -> None:
         """Before a step: start clocks, count prefilled tokens, tell the others their place."""

@@ -35,7 +35,7 @@ _DEFAULT_PARAMS = SamplingParams()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStats:
-    """The engine at one moment."""
+    """The engine at one moment. forward_s: seconds spent in OpenVINO's calls since the start."""
 
     sessions: int
     running: int
@@ -43,6 +43,8 @@ class EngineStats:
     kv_blocks_used: int
     kv_blocks_total: int
     tokens_generated: int
+    forward_s: float
+    has_idle_work: bool
 
 
 class Engine:
@@ -107,6 +109,11 @@ class Engine:
         session = self._sessions.find(session_id)
         await self._call(lambda core: core.truncate(session, keep))
 
+    async def evict(self, session_id: SessionId) -> None:
+        """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""
+        session = self._sessions.find(session_id)
+        await self._call(lambda core: core.evict(session))
+
     async def chat(
         self,
         session_id: SessionId,
@@ -156,6 +163,8 @@ class Engine:
             kv_blocks_used=core.kv_blocks_used if core else 0,
             kv_blocks_total=self._info.num_blocks if self._info else 0,
             tokens_generated=core.tokens_generated if core else 0,
+            forward_s=core.forward_s if core else 0.0,
+            has_idle_work=core.has_idle_work if core else False,
         )
 
     def close(self, timeout_s: float = 5.0) -> None:
