@@ -1,0 +1,24 @@
+"""WarmChat: `python app.py` opens the chat, `python app.py --ask TEXT` answers in the terminal."""
+
+import logging
+import sys
+
+from web.options import parse_options
+
+
+def main() -> int:
+    """Run what the command line asks for; returns the exit status."""
+    options = parse_options(sys.argv[1:])
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("web").setLevel(logging.INFO)
+    if options.ask is not None:
+        from web.terminal import ask  # noqa: PLC0415  (each start loads only what it needs)
+
+        return ask(options)
+    from web.serve import serve  # noqa: PLC0415
+
+    return serve(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""A double of the engine for the page's own logic: same face, replies that say what was asked.
+
+It keeps the canonical messages and obeys keep, cancel and truncate as engine_contract says. How fast
+it prefills and writes, and which events come, the test decides.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+from engine import Engine, Message, SamplingParams, SessionId, events
+from engine.errors import EmptyMessage, EngineError, SessionBusy, SessionNotFound
+from engine.metrics import TurnFigures
+
+
+def figures(reused: int = 1834, prefilled: int = 27, note: str | None = None) -> TurnFigures:
+    return TurnFigures(
+        reused_tokens=reused, prefilled_tokens=prefilled, generated_tokens=9, wait_s=0.0,
+        ttft_s=0.09, itl_s=1 / 71, note=note,
+    )  # fmt: skip
+
+
+@dataclass
+class FakeEngine:
+    reply: str = "You said: {message}"
+    seconds_per_word: float = 0.0
+    prelude: tuple[events.Event, ...] = ()
+    prefill_s: float = 0.0
+    failure: Exception | None = None
+    note: str | None = None
+    status: str = "ready"
+    error: EngineError | None = None
+    info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model"))
+    asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
+    _sessions: dict[SessionId, list[Message]] = field(default_factory=dict)
+    _running: dict[SessionId, asyncio.Event] = field(default_factory=dict)
+    abandoned: int = 0
+
+    def as_engine(self) -> Engine:
+        return cast(Engine, self)
+
+    def open_session(self, session_id: SessionId) -> None:
+        self._sessions.setdefault(session_id, [])
+
+    def close_session(self, session_id: SessionId) -> None:
+        self._sessions.pop(session_id, None)
+
+    def messages(self, session_id: SessionId) -> tuple[Message, ...]:
+        if session_id not in self._sessions:
+            raise SessionNotFound("This conversation is not open here.")
+        return tuple(self._sessions[session_id])
+
+    async def truncate(self, session_id: SessionId, keep: int) -> None:
+        if session_id in self._running:
+            raise SessionBusy("A turn is under way.")
+        del self._sessions[session_id][keep:]
+
+    def cancel(self, session_id: SessionId) -> None:
+        if session_id in self._running:
+            self._running[session_id].set()
+
+    def close(self, timeout_s: float = 5) -> None:
+        self.status = "closed"
+
+    async def chat(
+        self,
+        session_id: SessionId,
+        message: str,
+        *,
+        keep: int | None = None,
+        system: str | None = None,
+        params: SamplingParams | None = None,
+    ) -> AsyncGenerator[events.Event, None]:
+        self._check(session_id, message)
+        self.asked.append((message, keep, system, params or SamplingParams()))
+        messages = self._sessions[session_id]
+        del messages[len(messages) if keep is None else keep :]
+        messages.append(Message("user", message))
+        stop = self._running[session_id] = asyncio.Event()
+        said = ""
+        try:
+            for event in self.prelude:
+                yield event
+            await self._pause(stop, self.prefill_s)
+            for word in self.reply.format(message=message).split(" "):
+                if stop.is_set():
+                    break
+                piece = word if not said else " " + word
+                said += piece
+                yield events.Text(piece)
+                await self._pause(stop, self.seconds_per_word)
+            reason = events.FinishReason.CANCELLED if stop.is_set() else events.FinishReason.STOP
+            self._finish(session_id, said)
+            yield events.Finished(reason, figures(note=self.note))
+        finally:
+            if session_id in self._running:
+                self.abandoned += 1
+                self._finish(session_id, said)
+
+    def _check(self, session_id: SessionId, message: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if session_id not in self._sessions:
+            raise SessionNotFound("This conversation is not open here.")
+        if session_id in self._running:
+            raise SessionBusy("An answer is being written in this conversation.")
+        if not message.strip():
+            raise EmptyMessage("The message is empty; write something.")
+
+    def _finish(self, session_id: SessionId, said: str) -> None:
+        del self._running[session_id]
+        if said:
+            self._sessions[session_id].append(Message("assistant", said))
+
+    @staticmethod
+    async def _pause(stop: asyncio.Event, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(stop.wait(), seconds or 0.0001)
+        except TimeoutError:
+            return

@@ -1,0 +1,1 @@
+"""The page and the terminal in front of the engine."""

@@ -1,0 +1,102 @@
+"""HTTP beside the page: /healthz, and the guard in front of every route.
+
+Owns: what is refused before Gradio sees it, and the security headers. Does not know Gradio's
+components. Plain ASGI, so that streams pass through unbuffered.
+"""
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.startup import Startup
+
+_SECURITY_HEADERS = {
+    "content-security-policy": "default-src 'self'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self' https://huggingface.co",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+}
+
+
+def routes(startup: Startup) -> list[Route]:
+    """The routes that are ours."""
+
+    async def healthz(_request: Request) -> JSONResponse:
+        state = health(startup)
+        return JSONResponse(state, status_code=200 if state["status"] == "ready" else 503)
+
+    return [Route("/healthz", healthz)]
+
+
+def health(startup: Startup) -> dict[str, Any]:
+    """status: loading, ready or failed, with what is known beyond it."""
+    state: dict[str, Any] = {"status": startup.phase, "model": startup.model_name}
+    if startup.phase == "exporting":
+        state["status"] = "loading"
+        state["step"] = startup.step.what if startup.step else "export"
+        state["percent"] = startup.step.percent if startup.step else 0
+    if startup.failure is not None:
+        state["error"] = startup.failure
+    return state
+
+
+class Guard:
+    """Refuses proxying and requests from other sites' scripts; adds the security headers.
+
+    Gradio streams any URL given as /file=http..., and its CORS answers every origin with
+    credentials. Sec-Fetch-Site, which a page cannot forge, says where a request comes from; browsers
+    leave it out on plain http, where Origin must equal Host. Programs send neither and pass.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_SECURITY_HEADERS)
+            await send(message)
+
+        refusal = _refusal(scope["path"], headers)
+        app = PlainTextResponse(refusal, status_code=403) if refusal else self._app
+        await app(scope, receive, send_guarded)
+
+
+def _refusal(path: str, headers: Headers) -> str | None:
+    if is_remote_file(path):
+        return "Files of other servers are not fetched from here."
+    if is_foreign(headers):
+        return "Scripts of other sites cannot use this server."
+    return None
+
+
+def is_remote_file(path: str) -> bool:
+    """Whether `path` asks Gradio to fetch a URL; encodings and slashes do not hide it."""
+    _, found, target = unquote(unquote(path)).partition("file=")
+    return bool(found) and "://" in _single_slashes_restored(target)
+
+
+def _single_slashes_restored(target: str) -> str:
+    scheme, colon, _ = target.strip().lower().partition(":")
+    return scheme + "://" if colon and scheme.isalpha() and len(scheme) > 1 else target
+
+
+def is_foreign(headers: Headers) -> bool:
+    """Whether another site's script sent this request; following a link here is not that."""
+    if site := headers.get("sec-fetch-site"):
+        return site == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != headers.get("host")

@@ -1,0 +1,197 @@
+"""What the person asked for on the command line or in the environment.
+
+Owns: every option's spelling, default and range, and the sentence that refuses a value. Values are
+checked before anything heavy is imported. Does not know what the options are used for.
+Invariant: an Options that exists is possible on this machine.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from engine.config import KV_PRECISIONS
+from web.model_source import DEFAULT_MODEL, model_reference
+
+_BYTE_UNITS = {
+    unit: base**power
+    for base, suffix in ((1000, "B"), (1024, "iB"))
+    for power, letter in enumerate("KMGT", start=1)
+    for unit in (letter + suffix,)
+}
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """One start of WarmChat. Sizes in bytes; `ask` is None for the page."""
+
+    model: str
+    device: str
+    host: str
+    port: int
+    share: bool
+    kv_budget_bytes: int | None
+    kv_precision: str
+    num_threads: int | None
+    data_dir: Path
+    max_tokens: int
+    ask: str | None = None
+    raw: bool = False
+
+
+def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
+    """Options from the command line, then `environ`, then defaults.
+
+    Exits with code 2 and one sentence on standard error when a value is unknown or impossible.
+    """
+    parser = _parser(environ)
+    parser.set_defaults(**_from_environment(parser, environ))
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.raw and options.ask is None:
+        parser.error("--raw goes with --ask: give the text to complete as --ask TEXT.")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says one sentence, not the usage, when it refuses a value."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message.removeprefix('argument ')}\n")
+
+
+def _parser(environ: Mapping[str, str]) -> _Parser:
+    parser = _Parser(
+        prog="app.py",
+        description="WarmChat: a local chat on OpenVINO whose conversations keep their KV cache.",
+        epilog="Each option can also be set as an environment variable: --kv-budget as "
+        "WARMCHAT_KV_BUDGET, and so on. The command line wins.",
+        allow_abbrev=False,
+    )
+    _add_model_options(parser)
+    _add_server_options(parser, environ)
+    parser.add_argument("--ask", metavar="TEXT", help="answer TEXT in the terminal and exit")
+    parser.add_argument(
+        "--raw", action="store_true", help="with --ask: complete TEXT without a chat template"
+    )
+    return parser
+
+
+def _add_model_options(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--model", type=model_reference, default=DEFAULT_MODEL, metavar="MODEL",
+        help="a name of the catalog, a model directory or a .gguf file (default: %(default)s)")  # fmt: skip
+    add("--device", type=_device, default="CPU", help="OpenVINO device (default: %(default)s)")
+    add("--kv-budget", type=parse_bytes, metavar="SIZE", dest="kv_budget_bytes",
+        help="memory for the KV cache, like 2GB or 512MiB (default: chosen from free memory)")  # fmt: skip
+    add("--kv-precision", type=_kv_precision, default="u8", metavar="TYPE",
+        help=f"KV cache element type: {', '.join(KV_PRECISIONS)} (default: %(default)s)")  # fmt: skip
+    add("--threads", type=_threads, metavar="N", dest="num_threads",
+        help="inference threads (default: what CPU quota and affinity allow)")  # fmt: skip
+    add("--max-tokens", type=_whole(1, 1_000_000), default=512, metavar="N",
+        help="longest answer, in tokens; the page can change it (default: %(default)s)")  # fmt: skip
+
+
+def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
+    on_space = environ.get("SYSTEM") == "spaces"
+    host = environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1")  # noqa: S104
+    add = parser.add_argument
+    add("--host", default=host, help="address to listen on (default: %(default)s)")
+    add("--port", type=_whole(1, 65535), default=environ.get("GRADIO_SERVER_PORT") or 7860,
+        metavar="N", help="port to listen on (default: %(default)s)")  # fmt: skip
+    add("--share", action="store_true",
+        help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
+    add("--data-dir", type=Path, default=default_data_dir(on_space), metavar="DIR",
+        help="folder for models and compiled models (default: %(default)s)")  # fmt: skip
+
+
+def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:
+    """Values of the WARMCHAT_* variables, by destination; --ask, --raw and --help have none."""
+    values: dict[str, object] = {}
+    for action in parser._actions:
+        variable = (
+            "WARMCHAT_" + action.option_strings[-1].removeprefix("--").replace("-", "_").upper()
+        )
+        if action.dest in ("help", "ask", "raw") or not (text := environ.get(variable, "").strip()):
+            continue
+        convert = _yes_or_no if action.nargs == 0 else action.type or str
+        assert callable(convert)
+        try:
+            values[action.dest] = convert(text)
+        except argparse.ArgumentTypeError as refusal:
+            parser.error(f"{variable}: {refusal}")
+    return values
+
+
+def default_data_dir(on_space: bool, persistent: Path = Path("/data")) -> Path:
+    """`persistent` on a Space that has it, else the folder `data` beside app.py."""
+    if on_space and os.access(persistent, os.W_OK):
+        return persistent
+    return Path(__file__).resolve().parent.parent / "data"
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of a size like 2GB (10**9) or 512MiB (2**20), no larger than this machine's memory."""
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)", text.strip(), re.IGNORECASE)
+    units = {name.upper(): size for name, size in _BYTE_UNITS.items()}
+    size = int(float(number[1]) * units[number[2].upper()]) if number else 0
+    if size <= 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a size; write a number and a unit, like 2GB or 512MiB."
+        )
+    if size > (memory := _memory_bytes()):
+        raise argparse.ArgumentTypeError(
+            f"{text} is more than this machine's memory of {memory / 2**30:.1f} GiB; choose less."
+        )
+    return size
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not possible; give a whole number from {low} to {high}."
+            )
+        return int(text)
+
+    return convert
+
+
+def _threads(text: str) -> int:
+    return _whole(1, os.cpu_count() or 1)(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in _YES + _NO:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no; write 1 or 0.")
+    return text.lower() in _YES
+
+
+def _kv_precision(text: str) -> str:
+    if text not in KV_PRECISIONS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is unknown; choose one of {', '.join(KV_PRECISIONS)}."
+        )
+    return text
+
+
+def _device(text: str) -> str:
+    if text.upper() == "CPU":
+        return "CPU"
+    raise argparse.ArgumentTypeError(
+        f"{text!r} cannot be used: WarmChat runs on the CPU for now. "
+        f"OpenVINO sees here: {', '.join(_available_devices()) or 'no device'}."
+    )
+
+
+def _available_devices() -> list[str]:
+    import openvino as ov  # noqa: PLC0415  (slow, and needed only to refuse)
+
+    return list(ov.Core().available_devices)

@@ -1,0 +1,113 @@
+"""From the options to an engine that takes turns, while the page is already there.
+
+Owns: the order export, load, ready, and what to say at each point. Runs in its own thread; its
+attributes may be read from any. Does not know Gradio.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from engine import Engine, EngineConfig
+from engine.errors import EngineError
+from export import ExportError
+from export.progress import Progress
+from web.model_source import ready_model_dir
+from web.options import Options
+
+log = logging.getLogger(__name__)
+
+Phase = Literal["exporting", "loading", "ready", "failed"]
+EngineFactory = Callable[[Options, Progress], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A long step of the export: its name, and how far it is (0 to 100)."""
+
+    what: str
+    percent: int
+
+
+def build_engine(options: Options, progress: Progress) -> Engine:
+    """A started engine for the options, its model exported first if need be.
+
+    progress is called with (what, done, total) during an export. Raises ExportError, EngineError.
+    """
+    model_dir = ready_model_dir(options.model, options.data_dir, progress)
+    config = EngineConfig(
+        model_dir=model_dir,
+        device=options.device,
+        kv_budget_bytes=options.kv_budget_bytes,
+        kv_precision=options.kv_precision,
+        num_threads=options.num_threads,
+    )
+    return Engine(config).start()
+
+
+class Startup:
+    """Brings the engine up in the background."""
+
+    def __init__(self, options: Options, factory: EngineFactory = build_engine) -> None:
+        self.options = options
+        self.engine: Engine | None = None
+        self.failure: str | None = None
+        self.step: Step | None = None
+        self._factory = factory
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="startup", daemon=True)
+
+    def start(self) -> "Startup":
+        """Begin; returns at once."""
+        self._thread.start()
+        return self
+
+    @property
+    def phase(self) -> Phase:
+        """Where the start is."""
+        if self.failure is not None:
+            return "failed"
+        if self._ready.is_set():
+            return "ready"
+        return "loading" if self.engine is not None else "exporting"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the start is over, well or not."""
+        return self.phase in ("ready", "failed")
+
+    @property
+    def model_name(self) -> str:
+        """The model's name for people."""
+        if self.engine is not None and self.phase == "ready":
+            return self.engine.info.name
+        return self.options.model.rstrip("/").rsplit("/", 1)[-1]
+
+    def close(self, timeout_s: float) -> None:
+        """Close the engine, if there is one by now."""
+        if self.engine is not None:
+            self.engine.close(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            self.engine = self._factory(self.options, self._progress)
+            self.engine.wait_ready()
+        except (EngineError, ExportError) as error:
+            self.failure = str(error)
+        except OSError as error:
+            self.failure = f"{error.filename or self.options.data_dir}: {error.strerror}."
+        except Exception as error:
+            log.exception("The start failed")
+            self.failure = f"The start failed: {error}"
+        if self.failure is not None:
+            log.error("%s", self.failure)
+        self._ready.set()
+
+    def _progress(self, what: str, done: int, total: int) -> None:
+        step = Step(what, round(100 * done / total) if total else 0)
+        if step != self.step:
+            self.step = step
+            if step.percent % 10 == 0:
+                log.info("%s: %d %%", step.what, step.percent)

@@ -1,0 +1,68 @@
+"""One question in the terminal: the answer on standard output, its figures on standard error.
+
+Owns: what `--ask` prints. Does not know Gradio, and does not load it.
+"""
+
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import TextIO
+
+from engine import Engine, SamplingParams, SessionId, events
+from engine.errors import EngineError
+from export import ExportError
+from export.progress import Bars
+from web.options import Options
+from web.startup import build_engine
+from web.view import ending_line
+
+_SESSION = SessionId("terminal", "terminal")
+
+
+def ask(options: Options) -> int:
+    """Answer `options.ask` and return the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    bars = Bars()
+    engine: Engine | None = None
+    try:
+        engine = build_engine(options, bars)
+        bars.close()
+        engine.wait_ready()
+        return asyncio.run(_answer(engine, options, sys.stdout))
+    except (EngineError, ExportError, OSError) as error:
+        sys.stderr.write(f"app.py: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        return 130
+    finally:
+        bars.close()
+        if engine is not None:
+            engine.close(timeout_s=4)
+
+
+async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
+    assert options.ask is not None
+    params = SamplingParams(max_tokens=options.max_tokens)
+    if options.raw:
+        out.write(options.ask)
+        stream = engine.complete(options.ask, params)
+    else:
+        engine.open_session(_SESSION)
+        stream = engine.chat(_SESSION, options.ask, params=params)
+    async with aclosing(stream) as turn:
+        async for event in turn:
+            match event:
+                case events.Text(text=text):
+                    out.write(text)
+                    out.flush()
+                case events.Finished():
+                    out.write("\n")
+                    sys.stderr.write(f"[{ending_line(event, 'en')}]\n")
+                    return _status(event)
+    return 0
+
+
+def _status(finished: events.Finished) -> int:
+    for sentence in filter(None, (finished.figures.note, finished.error)):
+        sys.stderr.write(f"{sentence}\n")
+    return 1 if finished.reason == events.FinishReason.ERROR else 0

@@ -1,0 +1,253 @@
+"""Turns as the page runs them: begun, watched, stopped, undone.
+
+Owns: which page (a browser tab, by its session_hash) runs which turn, and how often it is told.
+Everything a person can do to a conversation is reduced to "keep so many messages, then say this";
+the canonical text is the engine's. Does not know Gradio, languages or how a frame looks.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from engine import Engine, Message, SamplingParams, SessionId
+from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFound
+from engine.events import Event
+from web.frames import EndingLog, Endings, Frame, Preparing
+from web.history import PageMessage, kept_messages, same_text
+from web.startup import Startup
+
+log = logging.getLogger(__name__)
+
+FRAME_INTERVAL_S = 0.1  # a page update costs the server about a millisecond
+IDLE_INTERVAL_S = 0.4  # a closed tab is noticed at the next frame, so one comes even without news
+STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the person wants said. history: what the page shows before it, None if that is lost."""
+
+    session_id: SessionId
+    message: str
+    history: Sequence[PageMessage] | None
+    system: str | None = None
+    params: SamplingParams = field(default_factory=SamplingParams)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A turn under way. silenced: its page has moved on and shows nothing more of it."""
+
+    session_id: SessionId
+    stopped: bool = False
+    silenced: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The end of an event stream that raised."""
+
+    error: Exception
+
+
+News = Event | Failure
+
+
+class Turns:
+    """The turns of all pages. For one event loop, except `stop`, which any thread may call."""
+
+    def __init__(self, startup: Startup) -> None:
+        self._startup = startup
+        self._jobs: dict[str, Job] = {}
+        self._endings = EndingLog()
+
+    async def restore(self, session_id: SessionId) -> tuple[tuple[Message, ...], Endings]:
+        """The conversation as it stands, once a turn that was left behind by a reload has ended."""
+        running = [job for job in self._jobs.values() if job.session_id == session_id]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_all_done(running), STOP_PATIENCE_S)
+        return self._messages(session_id), self.endings(session_id)
+
+    def endings(self, session_id: SessionId) -> Endings:
+        """How the replies of this session ended, by index."""
+        return self._endings.of(session_id)
+
+    async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
+        """Run a turn for `page`; ten frames a second at most, one every half second at least."""
+        await self.end(page, silently=True)
+        job = self._jobs[page] = Job(request.session_id)
+        try:
+            async with aclosing(self._frames(job, request)) as frames:
+                async for frame in frames:
+                    if job.silenced:
+                        return
+                    yield frame
+        finally:
+            job.done.set()
+            if self._jobs.get(page) is job:
+                del self._jobs[page]
+
+    def stop(self, page: str) -> None:
+        """Let the turn of `page`, if any, end at the engine's next step."""
+        if job := self._jobs.get(page):
+            job.stopped = True
+            self._cancel(job)
+
+    async def end(self, page: str, *, silently: bool) -> None:
+        """Stop the turn of `page` and wait until it is over."""
+        if job := self._jobs.get(page):
+            job.silenced = job.silenced or silently
+            self.stop(page)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(job.done.wait(), STOP_PATIENCE_S + 1)
+
+    async def undo(self, page: str, session_id: SessionId, before: Sequence[PageMessage]) -> None:
+        """Take back everything after `before`, the page's history up to the message undone."""
+        await self.end(page, silently=True)
+        keep = kept_messages(before, self._messages(session_id))
+        with contextlib.suppress(
+            SessionNotFound, SessionBusy
+        ):  # another tab is answering: keep all
+            await self._engine().truncate(session_id, keep)
+            self._endings.truncate(session_id, keep)
+
+    async def close(self, page: str, session_id: SessionId) -> None:
+        """Drop the conversation and its KV."""
+        await self.end(page, silently=True)
+        self._endings.forget(session_id)
+        if self._startup.engine is not None:
+            self._startup.engine.close_session(session_id)
+
+    async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
+        while not self._startup.is_settled:
+            yield Frame((), request.message, progress=Preparing())
+            if job.stopped:
+                return
+            await asyncio.sleep(FRAME_INTERVAL_S)
+        if self._startup.failure is not None:
+            yield Frame((), request.message, refused=self._startup.failure)
+            return
+        keep, message = self._place(request)
+        kept = self._messages(request.session_id)
+        first = Frame(kept[:keep], message)
+        yield first
+        async for frame in self._watch(job, request, first, keep):
+            yield frame
+
+    def _place(self, request: Request) -> tuple[int, str]:
+        """How many messages stay, and the message; a retried one in its canonical spelling.
+
+        When the server has lost the page's state (it was restarted, or forgot the page), its empty
+        history says nothing: then everything stays and the message is added at the end.
+        """
+        self._engine().open_session(request.session_id)
+        canonical = self._messages(request.session_id)
+        if request.history is None:
+            return len(canonical), request.message
+        keep = kept_messages(request.history, canonical)
+        retried = keep < len(canonical) and same_text(canonical[keep].content, request.message)
+        return keep, canonical[keep].content if retried else request.message
+
+    async def _watch(
+        self, job: Job, request: Request, frame: Frame, keep: int
+    ) -> AsyncGenerator[Frame, None]:
+        news: asyncio.Queue[News] = asyncio.Queue()
+        events = self._engine().chat(
+            request.session_id,
+            frame.message,
+            keep=keep,
+            system=request.system,
+            params=request.params,
+        )
+        pump = asyncio.create_task(_pump(events, news))
+        try:
+            deadline = None
+            while not frame.is_last:
+                frame = self._told(request, frame, await _recent(news))
+                if job.stopped and not frame.is_last:
+                    self._cancel(job)
+                    deadline = deadline or time.monotonic() + STOP_PATIENCE_S
+                    if time.monotonic() > deadline:
+                        return
+                yield frame
+                if not frame.is_last:
+                    await asyncio.sleep(FRAME_INTERVAL_S)
+        finally:
+            pump.cancel()
+            await asyncio.gather(pump, return_exceptions=True)
+
+    def _told(self, request: Request, frame: Frame, news: list[News]) -> Frame:
+        """The frame after `news`; the end of a turn is remembered, a refusal shows all that stays."""
+        for item in news:
+            if isinstance(item, Failure):
+                kept = self._messages(request.session_id)
+                return Frame(kept, frame.message, refused=_sentence(item.error))
+            frame = frame.after(item)
+        if frame.finished is not None:
+            self._remember(request.session_id, frame)
+        return frame
+
+    def _remember(self, session_id: SessionId, frame: Frame) -> None:
+        assert frame.finished is not None
+        messages = self._messages(session_id)
+        self._endings.truncate(session_id, len(frame.kept))
+        if messages and messages[-1].role == "assistant":
+            self._endings.add(session_id, len(messages) - 1, frame.finished)
+
+    def _messages(self, session_id: SessionId) -> tuple[Message, ...]:
+        if self._startup.engine is None:
+            return ()
+        try:
+            return self._startup.engine.messages(session_id)
+        except SessionNotFound:
+            return ()
+
+    def _engine(self) -> Engine:
+        engine = self._startup.engine
+        assert engine is not None, "a turn began before the engine was there"
+        return engine
+
+    def _cancel(self, job: Job) -> None:
+        if self._startup.engine is not None:
+            self._startup.engine.cancel(job.session_id)
+
+
+async def _pump(events: AsyncGenerator[Event, None], news: "asyncio.Queue[News]") -> None:
+    """Carry the engine's events over, so that waiting for one can time out without losing it."""
+    try:
+        async with aclosing(events):
+            async for event in events:
+                news.put_nowait(event)
+    except Exception as error:  # noqa: BLE001  (it is told in the chat, and logged there)
+        news.put_nowait(Failure(error))
+
+
+async def _recent(news: "asyncio.Queue[News]") -> list[News]:
+    """All news there are, after waiting a moment for the first."""
+    try:
+        items = [await asyncio.wait_for(news.get(), IDLE_INTERVAL_S)]
+    except TimeoutError:
+        return []
+    while not news.empty():
+        items.append(news.get_nowait())
+    return items
+
+
+async def _all_done(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        await job.done.wait()
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell the person; the engine's own errors are written for them."""
+    if isinstance(error, EngineError):
+        if not isinstance(error, RequestError):
+            log.warning("A turn failed: %s", error)
+        return str(error)
+    log.error("A turn failed", exc_info=error)
+    return ""
