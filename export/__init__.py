@@ -1,4 +1,33 @@
-"""Any supported model -> a model directory (README, "The model directory"), without PyTorch.
+"""Any checkpoint -> a model directory in OpenVINO IR, without PyTorch.
 
-Knows nothing of the engine: the two meet only in that directory.
+`export_model` is the Python entry, `python -m export` the command. The engine and this package
+know each other only through the model directory. Importing this package is cheap.
 """
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from export.errors import ExportError
+from export.progress import Progress, silent
+
+__all__ = ["ExportError", "export_model"]
+
+
+def export_model(
+    source: str,
+    out: Path,
+    weights: str | None = None,
+    kv: str = "stateful",
+    progress: Progress = silent,
+) -> Path:
+    """Export `source` (catalog name, GGUF file) into the folder `out`, and return it.
+
+    `weights` is one of export.formats.FORMATS, None for the source's default. Does nothing where
+    the same export is complete already. Raises ExportError; `out` is then as it was before.
+    """
+    from export.exporter import Request, run  # noqa: PLC0415  (imports OpenVINO)
+    from export.formats import WeightFormat  # noqa: PLC0415
+
+    chosen = None if weights is None else WeightFormat(weights)
+    return run(Request(source, chosen, kv), out, progress)

@@ -1,0 +1,62 @@
+"""The command line: python -m export SOURCE [--out DIR] [--weights FORMAT] [--kv FORM]."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from export import ExportError, export_model
+from export.catalog import CATALOG
+from export.formats import FORMATS
+from export.progress import Bars
+
+MODELS = Path("data/models")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one export; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    out = options.out or MODELS / default_name(options.source)
+    bars, started = Bars(), time.monotonic()
+    try:
+        export_model(options.source, out, options.weights, options.kv, bars)
+    except ExportError as error:
+        bars.close()
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        bars.close()
+        print("export: interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    bars.close()
+    print(f"{out} is ready ({time.monotonic() - started:.1f} s): python app.py --model {out}")
+    return 0
+
+
+def default_name(source: str) -> str:
+    """The folder's name for a source: catalog name, file stem or last part of an id."""
+    name = source.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+    return name.removesuffix(".gguf") or "model"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description="Export a model to OpenVINO, without PyTorch."
+    )
+    names = "; ".join(f"{entry.name} ({entry.about})" for entry in CATALOG.values())
+    parser.add_argument("source", help=f"a GGUF file or a catalog name: {names}")
+    parser.add_argument("--out", type=Path, help=f"model directory (default: {MODELS}/NAME)")
+    parser.add_argument("--weights", choices=FORMATS, help="weight format (default: the source's)")
+    parser.add_argument(
+        "--kv",
+        choices=("stateful", "explicit"),
+        default="stateful",
+        help="KV as variables, or as past_key_values.N / present.N (default: stateful)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""A decoder as an OpenVINO model, from its spec and weights, operation by operation.
+
+Inputs and outputs are those of Optimum-Intel's exports: input_ids, attention_mask, position_ids
+[batch, tokens] and beam_idx [batch] -> logits [batch, tokens, vocab], with the KV as variables
+("stateful"), or as past_key_values.N.key / present.N.key [batch, kv_heads, tokens, head_dim]
+("explicit"). Knows neither files nor families. The shapes of subgraphs (mask, rotary embedding,
+key repetition) are those that OpenVINO's transformations match: change them only with the tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+
+from export import nodes
+from export.nodes import Node, axes, scalar
+from export.packing import Weight
+from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD, DecoderSpec
+from export.tensors import Floats
+
+MASKED = -65504.0
+
+
+class Weights(Protocol):
+    """The decoder's weights by canonical name; their memory must outlive the model."""
+
+    def matrix(self, name: str) -> Weight:
+        """A matrix [rows, columns] as the IR will hold it."""
+
+    def vector(self, name: str) -> Floats:
+        """A norm's weight or a bias as float32."""
+
+
+@dataclass
+class _Inputs:
+    """Inputs and what every layer derives from them."""
+
+    parameters: list[Node]
+    beam_idx: Node | None
+    batch: Node
+    mask: Node
+    cos: Node
+    sin: Node
+    sinks: list[Node] = field(default_factory=list)
+    presents: list[Node] = field(default_factory=list)
+
+
+def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Model:
+    """The whole model; its constants share memory with `weights`."""
+    input_ids = nodes.parameter("input_ids", ov.Type.i64, [-1, -1])
+    inputs = _inputs(spec, input_ids, stateful=stateful)
+    embedding = nodes.weight_node(weights.matrix(EMBEDDING), EMBEDDING)
+    indices = ops.convert(input_ids, ov.Type.i32)
+    x = ops.gather(embedding, indices, ops.constant(np.array(0, np.int32)))
+    for layer in range(spec.layers):
+        x = _layer(spec, weights, inputs, layer, x)
+    x = nodes.rms_norm(x, weights.vector(FINAL_NORM), spec.eps, 3)
+    head = embedding if spec.tied else nodes.weight_node(weights.matrix(LM_HEAD), LM_HEAD)
+    logits = nodes.result(ops.matmul(x, head, False, True), "logits")
+    results = [logits, *inputs.presents]
+    if not stateful:
+        return ov.Model(results, inputs.parameters, spec.family)
+    return ov.Model(results, inputs.sinks, inputs.parameters, spec.family)
+
+
+def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
+    attention_mask = nodes.parameter("attention_mask", ov.Type.i64, [-1, -1])
+    position_ids = nodes.parameter("position_ids", ov.Type.i64, [-1, -1])
+    beam_idx = nodes.parameter("beam_idx", ov.Type.i32, [-1]) if stateful else None
+    parameters = [input_ids, attention_mask, position_ids]
+    shape = ops.shape_of(input_ids, ov.Type.i64)
+    cos, sin = _angles(spec, position_ids)
+    return _Inputs(
+        parameters=parameters if beam_idx is None else [*parameters, beam_idx],
+        beam_idx=beam_idx,
+        batch=nodes.dimension(shape, 0, keep=True),
+        mask=_mask(attention_mask, nodes.dimension(shape, 1, keep=False)),
+        cos=cos,
+        sin=sin,
+    )
+
+
+def _mask(attention_mask: Node, num_queries: Node) -> Node:
+    """[batch, 1, queries, keys]: 0 where a query may look, a large negative number elsewhere."""
+    num_keys = nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 1, keep=False)
+    keys = ops.range(scalar(0), num_keys, scalar(1), ov.Type.i64)
+    queries = ops.range(ops.subtract(num_keys, num_queries), num_keys, scalar(1), ov.Type.i64)
+    causal = ops.less_equal(ops.unsqueeze(keys, axes(0)), ops.unsqueeze(queries, axes(1)))
+    real = ops.not_equal(ops.unsqueeze(attention_mask, axes(1, 2)), scalar(0))
+    allowed = ops.logical_and(real, ops.unsqueeze(causal, axes(0, 1)))
+    return ops.select(allowed, ops.constant(np.float32(0)), ops.constant(np.float32(MASKED)))
+
+
+def _angles(spec: DecoderSpec, position_ids: Node) -> tuple[Node, Node]:
+    """Cos and sin [batch, 1, tokens, rotary_dim]."""
+    inv_freq = nodes.floats(np.array(spec.inv_freq, np.float32).reshape(1, -1, 1))
+    positions = ops.convert(ops.unsqueeze(position_ids, axes(1)), ov.Type.f32)
+    angles = ops.transpose(ops.matmul(inv_freq, positions, False, False), axes(0, 2, 1))
+    angles = ops.concat([angles, angles], -1)
+    return ops.unsqueeze(ops.cos(angles), axes(1)), ops.unsqueeze(ops.sin(angles), axes(1))
+
+
+def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
+    name = f"model.layers.{layer}"
+
+    def norm(value: Node, which: str) -> Node:
+        return nodes.rms_norm(value, weights.vector(f"{name}.{which}.weight"), spec.eps, 3)
+
+    attended = _attention(spec, weights, inputs, layer, norm(x, "input_layernorm"))
+    if spec.post_norms:
+        attended = norm(attended, "post_self_attn_layernorm")
+    x = ops.add(x, attended)
+    fed = _mlp(spec, weights, f"{name}.mlp", norm(x, "post_attention_layernorm"))
+    if spec.post_norms:
+        fed = norm(fed, "post_mlp_layernorm")
+    return ops.add(x, fed)
+
+
+def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
+    y = ops.matmul(
+        x, nodes.weight_node(weights.matrix(f"{name}.weight"), f"{name}.weight"), False, True
+    )
+    if not bias:
+        return y
+    return ops.add(y, nodes.floats(weights.vector(f"{name}.bias").reshape(1, 1, -1)))
+
+
+def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
+    gate = ops.swish(_linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias))
+    up = _linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)
+    return _linear(weights, f"{name}.down_proj", ops.multiply(gate, up), bias=spec.mlp_bias)
+
+
+def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
+    name = f"model.layers.{layer}.self_attn"
+    query = _rotated(spec, inputs, _heads(spec, weights, name, "q", x))
+    key = _rotated(spec, inputs, _heads(spec, weights, name, "k", x))
+    value = _heads(spec, weights, name, "v", x)
+    keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
+    values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
+    mixed = ops.scaled_dot_product_attention(query, keys, values, inputs.mask, causal=False)
+    mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
+    mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
+    return _linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
+
+
+def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) -> Node:
+    """Project and split: [batch, heads, tokens, head_dim]."""
+    count = spec.heads if which == "q" else spec.kv_heads
+    y = _linear(weights, f"{name}.{which}_proj", x, bias=spec.qkv_bias)
+    y = ops.reshape(y, axes(0, 0, count, spec.head_dim), True)
+    if spec.qk_norm and which != "v":
+        y = nodes.rms_norm(y, weights.vector(f"{name}.{which}_norm.weight"), spec.eps, 4)
+    return ops.transpose(y, axes(0, 2, 1, 3))
+
+
+def _rotated(spec: DecoderSpec, inputs: _Inputs, x: Node) -> Node:
+    """Half-split rotary embedding of the first rotary_dim dimensions."""
+    half = spec.rotary_dim // 2
+    turning, rest = x, None
+    if spec.rotary_dim != spec.head_dim:
+        turning = ops.slice(x, axes(0), axes(spec.rotary_dim), axes(1), axes(3))
+        rest = ops.slice(x, axes(spec.rotary_dim), axes(nodes.TO_THE_END), axes(1), axes(3))
+    first = ops.slice(turning, axes(0), axes(half), axes(1), axes(3))
+    second = ops.slice(turning, axes(half), axes(nodes.TO_THE_END), axes(1), axes(3))
+    crossed = ops.concat([ops.multiply(second, nodes.number(-1.0, 4)), first], -1)
+    y = ops.add(ops.multiply(turning, inputs.cos), ops.multiply(crossed, inputs.sin))
+    return y if rest is None else ops.concat([y, rest], -1)
+
+
+def _with_past(spec: DecoderSpec, inputs: _Inputs, layer: int, kind: str, new: Node) -> Node:
+    """Past and new keys or values, [batch, kv_heads, keys, head_dim]; remembered for next time."""
+    past_name, present_name = f"past_key_values.{layer}.{kind}", f"present.{layer}.{kind}"
+    shape = [-1, spec.kv_heads, -1, spec.head_dim]
+    if inputs.beam_idx is None:
+        past = nodes.parameter(past_name, ov.Type.f32, shape)
+        inputs.parameters.append(past)
+        present = ops.concat([past, new], 2)
+        inputs.presents.append(nodes.result(present, present_name))
+        return present
+    empty_shape = ops.concat([inputs.batch, axes(spec.kv_heads), axes(0), axes(spec.head_dim)], 0)
+    empty = ops.broadcast(ops.constant(np.float32(0)), empty_shape)
+    variable = past_name + present_name
+    past = ops.read_value(empty, variable, ov.Type.f32, ov.PartialShape(shape))
+    present = ops.concat([ops.gather(past, inputs.beam_idx, scalar(0)), new], 2)
+    inputs.sinks.append(ops.assign(present, variable))
+    return present
+
+
+def _repeated(spec: DecoderSpec, inputs: _Inputs, x: Node) -> Node:
+    """Keys or values for every query head."""
+    if spec.heads == spec.kv_heads:
+        return x
+    repeats = spec.heads // spec.kv_heads
+    shape = ops.concat(
+        [inputs.batch, axes(spec.kv_heads), axes(repeats), axes(1), axes(spec.head_dim)], 0
+    )
+    wide = ops.broadcast(ops.unsqueeze(x, axes(2)), shape, broadcast_spec="BIDIRECTIONAL")
+    return ops.reshape(wide, axes(0, spec.heads, -1, spec.head_dim), True)

@@ -1,0 +1,128 @@
+"""Small OpenVINO operations that the decoder's graph is written in.
+
+Owns how a weight becomes a constant with its decompression, in the form that the CPU plugin
+recognises (Convert, Subtract, Multiply, Reshape, Convert). Constants share memory with their
+arrays, which must outlive the model. Knows no architecture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+from openvino.op import Constant
+
+from export.packing import Dense, Packed, Weight
+from export.tensors import Floats
+
+Node = Any
+
+TYPES: dict[str, Any] = {
+    "u4": ov.Type.u4,
+    "i4": ov.Type.i4,
+    "u8": ov.Type.u8,
+    "i8": ov.Type.i8,
+    "f16": ov.Type.f16,
+    "BF16": ov.Type.bf16,
+    "F16": ov.Type.f16,
+    "F32": ov.Type.f32,
+}
+TO_THE_END = 2**31 - 1
+
+
+def axes(*values: int) -> Node:
+    """A one-dimensional i64 constant."""
+    return ops.constant(np.array(values, np.int64))
+
+
+def scalar(value: int) -> Node:
+    """A zero-dimensional i64 constant."""
+    return ops.constant(np.array(value, np.int64))
+
+
+def floats(values: Floats) -> Node:
+    """A small f32 constant, copied into the graph."""
+    return ops.constant(np.ascontiguousarray(values, np.float32))
+
+
+def number(value: float, rank: int) -> Node:
+    """One f32 number of shape [1] * rank."""
+    return floats(np.full((1,) * rank, value, np.float32))
+
+
+def parameter(name: str, element: Any, shape: list[int]) -> Node:
+    """A named input."""
+    node = ops.parameter(ov.PartialShape(shape), element)
+    node.set_friendly_name(name)
+    node.output(0).tensor.set_names({name})
+    return node
+
+
+def result(node: Node, name: str) -> Node:
+    """A named output."""
+    node.output(0).tensor.set_names({name})
+    output = ops.result(node)
+    output.set_friendly_name(name)
+    return output
+
+
+def weight_node(weight: Weight, name: str) -> Node:
+    """The weight as f32, decompressed in the graph."""
+    if isinstance(weight, Dense):
+        node = shared(weight.values, TYPES[weight.encoding], list(weight.values.shape), name)
+        return node if weight.encoding == "F32" else _marked(ops.convert(node, ov.Type.f32))
+    return _decompressed(weight, name)
+
+
+def shared(array: NDArray[np.generic], element: Any, shape: list[int], name: str) -> Node:
+    """A constant over the array's own memory."""
+    assert array.flags.c_contiguous
+    node = Constant(ov.Tensor(array, ov.Shape(shape), element), True)
+    node.set_friendly_name(name)
+    return node
+
+
+def _decompressed(weight: Packed, name: str) -> Node:
+    rows, columns = weight.shape
+    groups = columns // weight.group_size
+    shape = [rows, groups, weight.group_size] if groups > 1 else [rows, columns]
+    per_group = [rows, groups, 1] if groups > 1 else [rows, 1]
+    codes = shared(weight.codes, TYPES[weight.code_type], shape, name)
+    value = ops.convert(codes, ov.Type.f16)
+    if weight.zero_points is not None:
+        value = ops.subtract(value, _zero_point(weight, per_group, name))
+    value = ops.multiply(value, shared(weight.scales, ov.Type.f16, per_group, f"{name}/scale"))
+    if groups > 1:
+        value = ops.reshape(value, axes(rows, columns), False)
+    return ops.convert(value, ov.Type.f32)
+
+
+def _zero_point(weight: Packed, shape: list[int], name: str) -> Node:
+    assert weight.zero_points is not None
+    assert weight.zero_type is not None
+    node = shared(weight.zero_points, TYPES[weight.zero_type], shape, f"{name}/zero_point")
+    return node if weight.zero_type == "f16" else ops.convert(node, ov.Type.f16)
+
+
+def _marked(convert: Node) -> Node:
+    # Without the mark constant folding would unfold half-precision weights to f32.
+    convert.get_rt_info()["decompression"] = ""
+    return convert
+
+
+def rms_norm(x: Node, weight: Floats, eps: float, rank: int) -> Node:
+    """X / sqrt(mean(x**2) + eps) * weight over the last axis."""
+    last = ops.constant(np.array([-1], np.int32))
+    mean = ops.reduce_mean(ops.power(x, number(2.0, rank)), last, True)
+    root = ops.sqrt(ops.add(mean, number(eps, rank)))
+    scaled = ops.multiply(x, ops.divide(number(1.0, rank), root))
+    return ops.multiply(scaled, floats(weight.reshape((1,) * (rank - 1) + (-1,))))
+
+
+def dimension(shape: Node, axis: int, *, keep: bool) -> Node:
+    """One entry of a shape, as [1] (keep) or as a scalar."""
+    index = axes(axis) if keep else scalar(axis)
+    return ops.gather(shape, index, scalar(0))

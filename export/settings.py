@@ -1,0 +1,80 @@
+"""Reading a model's configuration: typed values, and what no family here models.
+
+Every complaint is an ExportError that names the key. Follows the names of Hugging Face's
+config.json, old (rope_theta, rope_scaling) and new (rope_parameters).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from export.errors import ExportError
+from export.sources.checkpoint import Config
+
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A configuration with typed access."""
+
+    config: Config
+
+    def size(self, key: str, default: int | None = None) -> int:
+        """A positive integer; null counts as absent."""
+        value = self.config.get(key)
+        value = default if value is None else value
+        if not isinstance(value, int) or value <= 0:
+            raise ExportError(f"The configuration lacks a positive {key!r}, but has {value!r}.")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A positive number; null counts as absent."""
+        value = self.config.get(key)
+        value = default if value is None else value
+        if not isinstance(value, int | float) or value <= 0:
+            raise ExportError(f"The configuration lacks a positive {key!r}, but has {value!r}.")
+        return float(value)
+
+    @property
+    def rope_scaling(self) -> Config:
+        """The scaling of rotary angles, empty for none."""
+        for key in ("rope_parameters", "rope_scaling"):
+            if isinstance(value := self.config.get(key), dict):
+                return value
+        return {}
+
+    def rope(self, key: str, default: float) -> float:
+        """A rotary setting, from rope_parameters or the configuration itself."""
+        value = self.rope_scaling.get(key, self.config.get(key))
+        return float(default if value is None else value)
+
+    def refuse_unmodelled(self) -> None:
+        """Raise ExportError for a setting that changes the mathematics and is not modelled."""
+        for what, asked in self._unmodelled().items():
+            if asked:
+                raise ExportError(
+                    f"The model's configuration asks for {what}, which is not supported."
+                )
+
+    def _unmodelled(self) -> dict[str, Any]:
+        get = self.config.get
+        quantization = get("quantization_config")
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+        activation = get("hidden_act", get("hidden_activation")) or "silu"
+        return {
+            "sliding-window attention (sliding_window)": self._slides(),
+            "mixture of experts": any(get(key) for key in EXPERTS),
+            f"weights quantized beforehand ({method})": quantization,
+            f"the activation {activation!r}": activation not in ("silu", "swish"),
+            "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
+        }
+
+    def _slides(self) -> bool:
+        layer_types = self.config.get("layer_types") or []
+        if any(kind != "full_attention" for kind in layer_types):
+            return True
+        window = self.config.get("sliding_window")
+        used = self.config.get("use_sliding_window", True)
+        return bool(used and window and window < self.size("max_position_embeddings"))

@@ -1,0 +1,117 @@
+"""The numbers that define a decoder, whatever family it comes from, and its canonical weights.
+
+Every family is reduced to one shape: pre-norm decoder, RMSNorm, half-split rotary embedding,
+grouped-query attention, SwiGLU. Names are those of Hugging Face's llama. Knows neither config
+files nor OpenVINO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from export.errors import ExportError
+from export.tensors import StoredTensor
+
+EMBEDDING = "model.embed_tokens.weight"
+FINAL_NORM = "model.norm.weight"
+LM_HEAD = "lm_head.weight"
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """Sizes and switches of one decoder; `inv_freq` has rotary_dim / 2 angles per position."""
+
+    family: str
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    eps: float
+    inv_freq: tuple[float, ...]
+    max_positions: int
+    tied: bool = False
+    qkv_bias: bool = False
+    o_bias: bool = False
+    mlp_bias: bool = False
+    qk_norm: bool = False
+    post_norms: bool = False
+
+    @property
+    def rotary_dim(self) -> int:
+        """How many of a head's dimensions rotate."""
+        return 2 * len(self.inv_freq)
+
+    def weight_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Every weight that the graph reads, by canonical name."""
+        yield EMBEDDING, (self.vocab, self.hidden)
+        yield FINAL_NORM, (self.hidden,)
+        if not self.tied:
+            yield LM_HEAD, (self.vocab, self.hidden)
+        for layer in range(self.layers):
+            for name, shape in self._layer_shapes():
+                yield f"model.layers.{layer}.{name}", shape
+
+    def _layer_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield from self._projection("self_attn.q_proj", q, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
+        wide, narrow = self.intermediate, self.hidden
+        yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
+        yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
+        yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
+        for norm in self._layer_norms():
+            yield f"{norm}.weight", (self.hidden,)
+        if self.qk_norm:
+            yield "self_attn.q_norm.weight", (self.head_dim,)
+            yield "self_attn.k_norm.weight", (self.head_dim,)
+
+    def _layer_norms(self) -> tuple[str, ...]:
+        norms = ("input_layernorm", "post_attention_layernorm")
+        return (*norms, "post_self_attn_layernorm", "post_mlp_layernorm")[
+            : 4 if self.post_norms else 2
+        ]
+
+    @staticmethod
+    def _projection(
+        name: str, rows: int, columns: int, *, bias: bool
+    ) -> Iterator[tuple[str, tuple[int, ...]]]:
+        yield f"{name}.weight", (rows, columns)
+        if bias:
+            yield f"{name}.bias", (rows,)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A spec and the tensors it names, checked against each other when made."""
+
+    spec: DecoderSpec
+    tensors: dict[str, StoredTensor] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Raise ExportError for a missing, misshapen or unknown tensor."""
+        expected = dict(self.spec.weight_shapes())
+        for name, shape in expected.items():
+            _check_tensor(self.tensors.get(name), name, shape)
+        if unknown := sorted(self.tensors.keys() - expected.keys()):
+            raise ExportError(
+                f"The checkpoint holds {self.tensors[unknown[0]].name}, which the family "
+                f"{self.spec.family} does not model; this model cannot be exported."
+            )
+
+
+def _check_tensor(tensor: StoredTensor | None, name: str, shape: tuple[int, ...]) -> None:
+    if tensor is None:
+        raise ExportError(
+            f"The checkpoint lacks {name}; download it again, all its files included."
+        )
+    if tensor.shape != shape:
+        raise ExportError(
+            f"{tensor.name} has shape {list(tensor.shape)}, but the configuration asks for "
+            f"{list(shape)}; the configuration and the weights belong to different models."
+        )

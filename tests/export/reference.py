@@ -1,0 +1,297 @@
+"""A decoder in NumPy float32, written from the models' own definitions.
+
+Reads each family's own layout (Hugging Face, ChatGLM, GGUF) and rotates in that layout, with
+complex numbers, so that it shares neither code nor key names nor row orders with the exporter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F = NDArray[np.float32]
+
+
+@dataclass
+class Block:
+    wq: F
+    wk: F
+    wv: F
+    wo: F
+    gate: F
+    up: F
+    down: F
+    norm_1: F
+    norm_2: F
+    bq: F | float = 0.0
+    bk: F | float = 0.0
+    bv: F | float = 0.0
+    bo: F | float = 0.0
+    q_norm: F | None = None
+    k_norm: F | None = None
+    after_attention: F | None = None
+    after_mlp: F | None = None
+
+
+@dataclass
+class Reference:
+    embedding: F
+    head: F
+    last_norm: F
+    heads: int
+    kv_heads: int
+    head_dim: int
+    eps: float
+    frequencies: NDArray[np.float64]
+    interleaved: bool
+    blocks: list[Block] = field(default_factory=list)
+
+    def logits(self, ids: Sequence[int]) -> F:
+        """[tokens, vocab] for one sequence that starts at position 0."""
+        x = self.embedding[np.asarray(ids)].astype(np.float32)
+        turns = np.exp(1j * np.outer(np.arange(len(ids)), self.frequencies))
+        for block in self.blocks:
+            mixed = self._attend(block, self._norm(x, block.norm_1), turns)
+            x = x + self._maybe_norm(mixed, block.after_attention)
+            h = self._norm(x, block.norm_2)
+            g = h @ block.gate.T
+            fed = (g / (1 + np.exp(-g)) * (h @ block.up.T)) @ block.down.T
+            x = x + self._maybe_norm(fed, block.after_mlp)
+        return self._norm(x, self.last_norm) @ self.head.T
+
+    def _attend(self, b: Block, h: F, turns: NDArray[np.complex128]) -> F:
+        n, d = len(h), self.head_dim
+        q = (h @ b.wq.T + b.bq).reshape(n, self.heads, d)
+        k = (h @ b.wk.T + b.bk).reshape(n, self.kv_heads, d)
+        v = (h @ b.wv.T + b.bv).reshape(n, self.kv_heads, d)
+        q = self._turn(self._maybe_norm(q, b.q_norm), turns)
+        k = self._turn(self._maybe_norm(k, b.k_norm), turns)
+        per_group = self.heads // self.kv_heads
+        future = np.triu(np.ones((n, n), bool), 1)
+        out = np.empty((n, self.heads, d), np.float32)
+        for head in range(self.heads):
+            group = head // per_group
+            scores = q[:, head] @ k[:, group].T / math.sqrt(d)
+            scores[future] = -np.inf
+            weights = np.exp(scores - scores.max(1, keepdims=True))
+            out[:, head] = weights / weights.sum(1, keepdims=True) @ v[:, group]
+        mixed: F = out.reshape(n, -1) @ b.wo.T + b.bo
+        return mixed
+
+    def _turn(self, x: F, turns: NDArray[np.complex128]) -> F:
+        pairs = len(self.frequencies)
+        y = x.copy()
+        if self.interleaved:
+            first, second = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+        else:
+            first, second = slice(0, pairs), slice(pairs, 2 * pairs)
+        turned = (x[..., first] + 1j * x[..., second]) * turns[:, None, :]
+        y[..., first], y[..., second] = turned.real, turned.imag
+        return y
+
+    def _norm(self, x: F, weight: F) -> F:
+        return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + np.float32(self.eps)) * weight
+
+    def _maybe_norm(self, x: F, weight: F | None) -> F:
+        return x if weight is None else self._norm(x, weight)
+
+
+def plain_frequencies(theta: float, rotated: int) -> NDArray[np.float64]:
+    return np.array([theta ** (-2 * i / rotated) for i in range(rotated // 2)])
+
+
+def llama3_frequencies(plain: NDArray[np.float64], s: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Llama 3.1's apply_scaling, frequency by frequency."""
+    old = s["original_max_position_embeddings"]
+    long_wave, short_wave = old / s["low_freq_factor"], old / s["high_freq_factor"]
+    scaled = []
+    for frequency in plain:
+        wave = 2 * math.pi / frequency
+        if wave < short_wave:
+            scaled.append(frequency)
+        elif wave > long_wave:
+            scaled.append(frequency / s["factor"])
+        else:
+            smooth = (old / wave - s["low_freq_factor"]) / (
+                s["high_freq_factor"] - s["low_freq_factor"]
+            )
+            scaled.append((1 - smooth) * frequency / s["factor"] + smooth * frequency)
+    return np.array(scaled)
+
+
+def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
+    """llama, mistral, qwen2, qwen3, glm, glm4."""
+    glm = c["model_type"] in ("glm", "glm4")
+    d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+    rope = c.get("rope_parameters") or {}
+    theta = rope.get("rope_theta", c.get("rope_theta", 10000.0))
+    rotated = int(d * c.get("partial_rotary_factor", 0.5 if glm else 1.0))
+    frequencies = plain_frequencies(theta, rotated)
+    scaling = c.get("rope_scaling") or rope
+    if scaling.get("rope_type") == "llama3":
+        frequencies = llama3_frequencies(frequencies, scaling)
+    if scaling.get("rope_type") == "linear":
+        frequencies = frequencies / scaling["factor"]
+    embedding = t["model.embed_tokens.weight"]
+    tied = c.get("tie_word_embeddings", False)
+    model = Reference(
+        embedding,
+        embedding if tied else t["lm_head.weight"],
+        t["model.norm.weight"],
+        c["num_attention_heads"],
+        c["num_key_value_heads"],
+        d,
+        c["rms_norm_eps"],
+        frequencies,
+        interleaved=glm,
+    )
+    for i in range(c["num_hidden_layers"]):
+        model.blocks.append(_hugging_face_block(t, f"model.layers.{i}.", glm))
+    return model
+
+
+def _hugging_face_block(t: Mapping[str, F], p: str, glm: bool) -> Block:
+    a = p + "self_attn."
+    if glm:
+        both = t[p + "mlp.gate_up_proj.weight"]
+        gate, up = both[: len(both) // 2], both[len(both) // 2 :]
+    else:
+        gate, up = t[p + "mlp.gate_proj.weight"], t[p + "mlp.up_proj.weight"]
+    return Block(
+        t[a + "q_proj.weight"],
+        t[a + "k_proj.weight"],
+        t[a + "v_proj.weight"],
+        t[a + "o_proj.weight"],
+        gate,
+        up,
+        t[p + "mlp.down_proj.weight"],
+        t[p + "input_layernorm.weight"],
+        t[p + "post_attention_layernorm.weight"],
+        t.get(a + "q_proj.bias", 0.0),
+        t.get(a + "k_proj.bias", 0.0),
+        t.get(a + "v_proj.bias", 0.0),
+        t.get(a + "o_proj.bias", 0.0),
+        t.get(a + "q_norm.weight"),
+        t.get(a + "k_norm.weight"),
+        t.get(p + "post_self_attn_layernorm.weight"),
+        t.get(p + "post_mlp_layernorm.weight"),
+    )
+
+
+def from_chatglm(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
+    """ChatGLM2, ChatGLM3 and GLM-4 in the layout of their own code."""
+    d, heads = c["kv_channels"], c["num_attention_heads"]
+    groups = c["multi_query_group_num"] if c["multi_query_attention"] else heads
+    ratio = c.get("rope_ratio", 1)
+    if "chatglm2" in c.get("_name_or_path", ""):
+        frequencies = plain_frequencies(10000.0, d // 2) / ratio
+    else:
+        frequencies = plain_frequencies(10000.0 * ratio, d // 2)
+    model = Reference(
+        t["transformer.embedding.word_embeddings.weight"],
+        t["transformer.output_layer.weight"],
+        t["transformer.encoder.final_layernorm.weight"],
+        heads,
+        groups,
+        d,
+        c["layernorm_epsilon"],
+        frequencies,
+        interleaved=True,
+    )
+    for i in range(c["num_layers"]):
+        p = f"transformer.encoder.layers.{i}."
+        w, b = (t[p + "self_attention.query_key_value." + kind] for kind in ("weight", "bias"))
+        nq, nk = heads * d, groups * d
+        h4 = t[p + "mlp.dense_h_to_4h.weight"]
+        half = c["ffn_hidden_size"]
+        model.blocks.append(
+            Block(
+                w[:nq],
+                w[nq : nq + nk],
+                w[nq + nk :],
+                t[p + "self_attention.dense.weight"],
+                h4[:half],
+                h4[half:],
+                t[p + "mlp.dense_4h_to_h.weight"],
+                t[p + "input_layernorm.weight"],
+                t[p + "post_attention_layernorm.weight"],
+                b[:nq],
+                b[nq : nq + nk],
+                b[nq + nk :],
+            )
+        )
+    return model
+
+
+def from_gguf(path: Path) -> Reference:
+    """Any architecture of llama.cpp's "llama" or "qwen" kind, de-quantised by the gguf library."""
+    from gguf import GGUFReader
+    from gguf.quants import dequantize
+
+    reader = GGUFReader(path)
+    t = {
+        x.name: dequantize(x.data, x.tensor_type)
+        .astype(np.float32)
+        .reshape([int(s) for s in x.shape][::-1])
+        for x in reader.tensors
+    }
+
+    def meta(key: str, default: Any = None) -> Any:
+        found = reader.fields.get(f"{arch}.{key}")
+        return default if found is None else found.contents()
+
+    arch = reader.fields["general.architecture"].contents()
+    heads = meta("attention.head_count")
+    d = meta("attention.key_length", meta("embedding_length") // heads)
+    frequencies = plain_frequencies(meta("rope.freq_base", 10000.0), d)
+    if "rope_freqs.weight" in t:
+        frequencies = frequencies / t["rope_freqs.weight"]
+    model = Reference(
+        t["token_embd.weight"],
+        t.get("output.weight", t["token_embd.weight"]),
+        t["output_norm.weight"],
+        heads,
+        meta("attention.head_count_kv", heads),
+        d,
+        meta("attention.layer_norm_rms_epsilon"),
+        frequencies,
+        interleaved=arch == "llama",
+    )
+    for i in range(meta("block_count")):
+        p = f"blk.{i}."
+        kinds = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+        w = {kind: t[f"{p}{kind}.weight"] for kind in kinds}
+        b = {kind: t.get(f"{p}{kind}.bias", 0.0) for kind in kinds}
+        model.blocks.append(
+            Block(
+                *w.values(),
+                t[p + "attn_norm.weight"],
+                t[p + "ffn_norm.weight"],
+                bq=b["attn_q"],
+                bk=b["attn_k"],
+                bv=b["attn_v"],
+                bo=b["attn_output"],
+                q_norm=t.get(p + "attn_q_norm.weight"),
+                k_norm=t.get(p + "attn_k_norm.weight"),
+            )
+        )
+    return model
+
+
+def divergence(exact: F, other: F) -> tuple[float, float]:
+    """Mean KL(exact || other) in nats and the share of equal top-1 tokens."""
+    p, q = _log_softmax(exact), _log_softmax(other)
+    kl = float(np.mean(np.sum(np.exp(p) * (p - q), axis=-1)))
+    return kl, float(np.mean(exact.argmax(-1) == other.argmax(-1)))
+
+
+def _log_softmax(logits: F) -> NDArray[np.float64]:
+    x = logits.astype(np.float64)
+    x = x - x.max(-1, keepdims=True)
+    return np.asarray(x - np.log(np.exp(x).sum(-1, keepdims=True)))
