@@ -15,14 +15,12 @@ import numpy.typing as npt
 import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 from openvino import opset13 as ops
-from openvino._offline_transformations import (
-    apply_make_stateful_transformation,
-    paged_attention_transformation,
-)
+from openvino._offline_transformations import paged_attention_transformation
 
 from engine.batch import Inputs
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.kv_cache import KVCache, KVPort
+from engine.stateful import make_stateful
 
 Logits = npt.NDArray[np.float32]
 
@@ -109,28 +107,15 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
                 f"{model_dir}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`."
             )
     try:
-        model = core.read_model(model_dir / "openvino_model.xml")
-        make_stateful(model)
+        model = make_stateful(core.read_model(model_dir / "openvino_model.xml"))
         paged_attention_transformation(model)
     except RuntimeError as error:
-        raise ModelUnsupported(f"{model_dir}: not a model to chat with: {_reason(error)}") from None
+        raise ModelUnsupported(
+            f"{model_dir}: OpenVINO cannot make its attention paged ({_reason(error)}). "
+            "Export it again with `python -m export SOURCE --out DIR`."
+        ) from None
     pick_logits(model)
     return model
-
-
-def make_stateful(model: ov.Model) -> None:
-    """Turn past_key_values.N inputs and present.N outputs, if there are any, into variables."""
-    inputs = {name for port in model.inputs for name in port.names}
-    outputs = {name for port in model.outputs for name in port.names}
-    pairs = {
-        name: name.replace("past_key_values", "present", 1)
-        for name in inputs
-        if name.startswith("past_key_values.")
-    }
-    if missing := sorted(set(pairs.values()) - outputs):
-        raise RuntimeError(f"input for the past, but no output {missing[0]}")
-    if pairs:
-        apply_make_stateful_transformation(model, pairs)
 
 
 def pick_logits(model: ov.Model) -> None:
