@@ -27,33 +27,75 @@ _ATTRIBUTES = ("lstrip", "rstrip", "single_word", "normalized", "special")
 
 def from_directory(path: Path, model_type: str) -> TokenizerSource:
     """Read the tokenizer in `path`; `model_type` is that of config.json. Raises ExportError."""
-    config = read_json(path / "tokenizer_config.json")
-    names = read_json(path / "special_tokens_map.json") | config
     if (path / "tokenizer.json").is_file():
-        tokenizer = _from_tokenizer_json(path / "tokenizer.json")
-        prefix = _post_processor_prefix(tokenizer)
-    else:
-        model = _sentencepiece(path)
-        glm = model_type == "chatglm"
-        tokenizer = chatglm.chatglm_tokenizer(model) if glm else _plain(model)
-        names = _DEFAULT_TOKENS | {name: text for name, text in names.items() if text is not None}
-        prefix = chatglm.PROMPT_PREFIX if glm else _content(names["bos_token"]) or ""
+        return _from_tokenizer_json(path, model_type)
+    model = _sentencepiece(path)
+    if model_type == "chatglm":
+        return _chatglm(path, model)
+    return _from_sentencepiece(path, model, model_type)
+
+
+def _from_tokenizer_json(path: Path, model_type: str) -> TokenizerSource:
+    tokenizer = _load(path / "tokenizer.json")
+    config = read_json(path / "tokenizer_config.json")
     _add_declared_tokens(tokenizer, config, path)
-    bos = _content(names.get("bos_token"))
-    eos = _content(names.get("eos_token"))
-    return TokenizerSource(
-        tokenizer=tokenizer,
-        bos_token=bos,
-        eos_token=eos,
-        pad_token=_content(names.get("pad_token")),
-        unk_token=_content(names.get("unk_token")),
-        eos_token_ids=end_of_turn_ids(tokenizer, [_id(tokenizer, eos), *_declared_eos_ids(path)]),
-        completion_prefix=_explicit_prefix(config, prefix, bos),
-        chat_template=_own_template(path, config) or builtin_template(model_type, path),
+    names = read_json(path / "special_tokens_map.json") | config
+    return _source(
+        path,
+        tokenizer,
+        names,
+        prefix=_explicit_prefix(names, _post_processor_prefix(tokenizer)),
+        template=_own_template(path, config) or builtin_template(model_type, path),
     )
 
 
-def _from_tokenizer_json(file: Path) -> Tokenizer:
+def _from_sentencepiece(path: Path, model: SentencePieceModel, model_type: str) -> TokenizerSource:
+    tokenizer = fast_tokenizer(model.pieces, space_prefix=model.space_prefix)
+    config = read_json(path / "tokenizer_config.json")
+    _add_declared_tokens(tokenizer, config, path)
+    names = _or_default(read_json(path / "special_tokens_map.json") | config)
+    return _source(
+        path,
+        tokenizer,
+        names,
+        prefix=_explicit_prefix(names, _content(names["bos_token"]) or ""),
+        template=_own_template(path, config) or builtin_template(model_type, path),
+    )
+
+
+def _chatglm(path: Path, model: SentencePieceModel) -> TokenizerSource:
+    # What tokenizer_config.json declares is left aside: it spells the special tokens otherwise.
+    own = _own_template(path, read_json(path / "tokenizer_config.json"))
+    return _source(
+        path,
+        chatglm.chatglm_tokenizer(model),
+        _DEFAULT_TOKENS,
+        prefix=chatglm.PROMPT_PREFIX,
+        template=chatglm.respell_template(own) if own else builtin_template("chatglm", path),
+    )
+
+
+def _source(
+    path: Path, tokenizer: Tokenizer, names: dict[str, Any], *, prefix: str, template: str | None
+) -> TokenizerSource:
+    kinds = ("bos_token", "eos_token", "pad_token", "unk_token")
+    named = {kind: _content(names.get(kind)) for kind in kinds}
+    eos = named["eos_token"]
+    eos_id = None if eos is None else tokenizer.token_to_id(eos)
+    return TokenizerSource(
+        tokenizer=tokenizer,
+        **named,
+        eos_token_ids=end_of_turn_ids(tokenizer, [eos_id, *_declared_eos_ids(path)]),
+        completion_prefix=prefix,
+        chat_template=template,
+    )
+
+
+def _or_default(names: dict[str, Any]) -> dict[str, Any]:
+    return _DEFAULT_TOKENS | {name: value for name, value in names.items() if value is not None}
+
+
+def _load(file: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:
@@ -75,10 +117,6 @@ def _sentencepiece(path: Path) -> SentencePieceModel:
             f"{file} normalises its text, which is not supported; use a model with a tokenizer.json"
         )
     return model
-
-
-def _plain(model: SentencePieceModel) -> Tokenizer:
-    return fast_tokenizer(model.pieces, space_prefix=model.space_prefix)
 
 
 def _add_declared_tokens(tokenizer: Tokenizer, config: dict[str, Any], path: Path) -> None:
@@ -104,10 +142,12 @@ def _post_processor_prefix(tokenizer: Tokenizer) -> str:
     return "".join(added[index].content for index in tokenizer.encode("").ids if index in added)
 
 
-def _explicit_prefix(config: dict[str, Any], prefix: str, bos: str | None) -> str:
-    if config.get("add_bos_token") is False and prefix == bos:
+def _explicit_prefix(names: dict[str, Any], prefix: str) -> str:
+    """The prefix after tokenizer_config.json's `add_bos_token`, where that says anything."""
+    bos = _content(names.get("bos_token")) or ""
+    if names.get("add_bos_token") is False and prefix == bos:
         return ""
-    return prefix or (bos or "" if config.get("add_bos_token") else "")
+    return prefix or (bos if names.get("add_bos_token") else "")
 
 
 def _own_template(path: Path, config: dict[str, Any]) -> str | None:
@@ -128,10 +168,6 @@ def _declared_eos_ids(path: Path) -> list[int]:
         if found is not None:
             return found if isinstance(found, list) else [found]
     return []
-
-
-def _id(tokenizer: Tokenizer, token: str | None) -> int | None:
-    return None if token is None else tokenizer.token_to_id(token)
 
 
 def _content(token: str | dict[str, Any] | None) -> str | None:

@@ -91,19 +91,28 @@ def _pieces(metadata: _Metadata) -> list[Piece]:
 
 def _byte_level_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:
     pre = pretokenizers.named_pre_tokenizer(metadata.get("ggml.pre") or "default")
-    merges = [tuple(merge.split(" ", 1)) for merge in metadata.require("ggml.merges")]
     vocab = {piece.text: i for i, piece in enumerate(pieces)}
-    try:
-        model = models.BPE(vocab=vocab, merges=merges, ignore_merges=pre.ignore_merges)
-    except Exception as error:
-        raise ExportError(f"{metadata.name}: the merges do not fit the tokens ({error})") from error
-    tokenizer = Tokenizer(model)
+    merges = _merges(metadata, vocab)
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=pre.ignore_merges))
     if (normalizer := pretokenizers.normalizer(pre)) is not None:
         tokenizer.normalizer = normalizer
     tokenizer.pre_tokenizer = pretokenizers.pipeline(pre.pattern)
     tokenizer.decoder = decoders.ByteLevel()
     add_tokens(tokenizer, pieces)
     return tokenizer
+
+
+def _merges(metadata: _Metadata, vocab: dict[str, int]) -> list[tuple[str, str]]:
+    # Checked here: a merge that does not fit makes the library panic, past every `except`.
+    merges = []
+    for merge in metadata.require("ggml.merges"):
+        left, _, right = merge.partition(" ")
+        if not {left, right, left + right} <= vocab.keys():
+            raise ExportError(
+                f"{metadata.name}: the merge '{merge}' does not fit the tokens; fetch the file again"
+            )
+        merges.append((left, right))
+    return merges
 
 
 def _sentencepiece_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:

@@ -1,0 +1,215 @@
+"""GGUF tokenizers: the compiled ids equal those of the model's own tokenizer pipeline."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from gguf import GGUFReader, GGUFWriter
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
+from tokenizers import pre_tokenizers as pre
+
+from export.errors import ExportError
+from export.tokenizer import TokenizerSource, from_gguf, write
+from tests.export.tokenizer_texts import CompiledPair, assert_same, texts
+
+# The pipelines of the models' own tokenizer.json (for "default": llama.cpp's passes).
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA3 = QWEN2.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}|"
+    r" ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA_CPP = (r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")
+
+
+def passes(*patterns: str) -> pre.PreTokenizer:
+    splits = [pre.Split(Regex(pattern), "isolated") for pattern in patterns]
+    return pre.Sequence([*splits, pre.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def digits_then_gpt2() -> pre.PreTokenizer:
+    return pre.Sequence([pre.Digits(individual_digits=True), pre.ByteLevel(add_prefix_space=False)])
+
+
+PIPELINES = {
+    "gpt-2": pre.ByteLevel(add_prefix_space=False),
+    "smollm": digits_then_gpt2(),
+    "llama-bpe": passes(LLAMA3),
+    "qwen2": passes(QWEN2),
+    "chatglm-bpe": passes(LLAMA3),
+    "glm4": passes(LLAMA3),
+    "tekken": passes(TEKKEN),
+    "default": passes(*LLAMA_CPP),
+}
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<｜特 别｜>")
+
+
+def trained(name: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = PIPELINES[name]
+    tokenizer.decoder = decoders.ByteLevel()
+    if name == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1200,
+        initial_alphabet=pre.ByteLevel.alphabet(),
+        special_tokens=list(SPECIAL[:3]),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts(1000), trainer)
+    tokenizer.add_tokens(["<think>"])
+    tokenizer.add_special_tokens([SPECIAL[3]])
+    return tokenizer
+
+
+def write_gguf(path: Path, tokenizer: Tokenizer, name: str, **more: bool) -> GGUFReader:
+    vocab = tokenizer.get_vocab(with_added_tokens=True)
+    added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
+    tokens = sorted(vocab, key=lambda token: vocab[token])
+    writer = GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(name)
+    writer.add_token_list(tokens)
+    writer.add_token_types([1 if t not in added else 3 if added[t].special else 4 for t in tokens])
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    writer.add_token_merges([" ".join(merge) for merge in merges])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    for key, value in more.items():
+        writer.add_bool(f"tokenizer.ggml.{key}", value)
+    return finish(writer, path)
+
+
+def finish(writer: GGUFWriter, path: Path) -> GGUFReader:
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return GGUFReader(path)
+
+
+def compile_into(source: TokenizerSource, folder: Path) -> CompiledPair:
+    folder.mkdir()
+    write(source, folder)
+    return CompiledPair(folder)
+
+
+@pytest.fixture(scope="session")
+def smollm2_source(smollm2_gguf: Path) -> TokenizerSource:
+    return from_gguf(GGUFReader(smollm2_gguf))
+
+
+def test_smollm2_equals_its_own_pipeline(
+    smollm2_gguf: Path, smollm2_source: TokenizerSource, tmp_path: Path
+) -> None:
+    fields = GGUFReader(smollm2_gguf).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
+    own = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    own.pre_tokenizer = digits_then_gpt2()
+    own.decoder = decoders.ByteLevel()
+    own.add_special_tokens(tokens[:17])
+    corpus = texts(900, extra=("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>"))
+    compiled = compile_into(smollm2_source, tmp_path / "model")
+    assert_same(compiled, corpus, lambda text: own.encode(text).ids, own.decode)
+
+
+def test_smollm2_text_survives_the_round_trip(
+    smollm2_source: TokenizerSource, tmp_path: Path
+) -> None:
+    compiled = compile_into(smollm2_source, tmp_path / "model")
+    for text in texts(400):
+        assert compiled.decode(compiled.encode(text)) == text
+
+
+def test_smollm2_names_its_special_tokens(smollm2_source: TokenizerSource, tmp_path: Path) -> None:
+    write(smollm2_source, tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert smollm2_source.eos_token_ids == (2, 0)
+    assert config["bos_token"] == "<|im_start|>"
+    assert config["eos_token"] == "<|im_end|>"
+    assert len(config["added_tokens_decoder"]) == 17
+    assert config["added_tokens_decoder"]["2"]["content"] == "<|im_end|>"
+    assert config["added_tokens_decoder"]["2"]["special"] is True
+    template = (tmp_path / "chat_template.jinja").read_text(encoding="utf-8")
+    assert template == smollm2_source.chat_template
+    assert "<|im_start|>assistant\n" in template
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_each_pre_tokenizer_equals_its_pipeline(name: str, tmp_path: Path) -> None:
+    own = trained(name)
+    source = from_gguf(write_gguf(tmp_path / "model.gguf", own, name))
+    compiled = compile_into(source, tmp_path / "model")
+    corpus = texts(700, extra=(*SPECIAL, "<think>"))
+    assert_same(compiled, corpus, lambda text: own.encode(text).ids, own.decode)
+
+
+def test_user_defined_tokens_are_text_and_control_tokens_are_not(tmp_path: Path) -> None:
+    own = trained("qwen2")
+    source = from_gguf(write_gguf(tmp_path / "model.gguf", own, "qwen2"))
+    compiled = compile_into(source, tmp_path / "model")
+    ids = compiled.encode("<|im_start|><think>hi<｜特 别｜>")
+    assert ids[:2] == [1, own.token_to_id("<think>")]
+    assert ids[-1] == own.token_to_id("<｜特 别｜>")
+    assert compiled.decode(ids) == "<think>hi"
+
+
+def test_ids_beyond_the_vocabulary_decode_to_nothing(tmp_path: Path) -> None:
+    own = trained("gpt-2")
+    source = from_gguf(write_gguf(tmp_path / "model.gguf", own, "gpt-2"))
+    compiled = compile_into(source, tmp_path / "model")
+    assert compiled.decode([*own.encode("hello").ids, 90_000]) == "hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "prefix"),
+    [
+        ("gpt-2", {}, ""),
+        ("llama-bpe", {"add_bos_token": True}, "<|im_start|>"),
+        ("llama-bpe", {"add_bos_token": False}, ""),
+        ("glm4", {}, "[gMASK]<sop>"),
+    ],
+)
+def test_a_plain_completion_starts_as_the_model_expects(
+    name: str, more: dict[str, bool], prefix: str, tmp_path: Path
+) -> None:
+    source = from_gguf(write_gguf(tmp_path / "model.gguf", trained(name), name, **more))
+    assert source.completion_prefix == prefix
+
+
+def test_an_unknown_pre_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
+    reader = write_gguf(tmp_path / "model.gguf", trained("gpt-2"), "grok-9")
+    with pytest.raises(ExportError, match="'grok-9'"):
+        from_gguf(reader)
+
+
+def test_an_unknown_tokenizer_kind_is_refused_by_name(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tokenizer_model("rwkv")
+    writer.add_token_list(["a"])
+    with pytest.raises(ExportError, match="'rwkv'"):
+        from_gguf(finish(writer, tmp_path / "model.gguf"))
+
+
+def test_a_file_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
+    with pytest.raises(ExportError, match=re.escape("model.gguf carries no tokenizer.ggml.tokens")):
+        from_gguf(finish(writer, tmp_path / "model.gguf"))
+
+
+def test_a_merge_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    writer = GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(["a", "b"])
+    writer.add_token_merges(["a b"])
+    with pytest.raises(ExportError, match="merge 'a b' does not fit"):
+        from_gguf(finish(writer, tmp_path / "model.gguf"))
