@@ -1,0 +1,225 @@
+"""A whole EngineCore over the fake model, and what tests do with it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from engine.block_pool import BlockPool
+from engine.chat_template import ChatTemplate, Message
+from engine.config import EngineConfig
+from engine.core import EngineCore
+from engine.engine import Loader
+from engine.events import Event, Finished, FinishReason, Text
+from engine.loading import ModelInfo
+from engine.metrics import TurnFigures
+from engine.prompt import PromptBuilder
+from engine.sampling import SamplingParams
+from engine.scheduler import Scheduler
+from engine.sequence import Status
+from engine.session import Session, SessionId, SessionTable
+from engine.tokenizer import Tokenizer
+from engine.turn import TurnRequest
+from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
+
+GREEDY = SamplingParams(temperature=0, max_tokens=40)
+
+
+@dataclass
+class Asked:
+    """A request and what came of it."""
+
+    request: TurnRequest
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], Finished)
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Text))
+
+    @property
+    def end(self) -> Finished:
+        ends = [event for event in self.events if isinstance(event, Finished)]
+        assert len(ends) == 1, "a turn ends exactly once"
+        assert self.events[-1] is ends[0], "nothing comes after the end"
+        return ends[0]
+
+    @property
+    def reason(self) -> FinishReason:
+        return self.end.reason
+
+    @property
+    def figures(self) -> TurnFigures:
+        return self.end.figures
+
+
+@dataclass
+class Rig:
+    """The parts of a core, with everything that a test wants to look at."""
+
+    core: EngineCore
+    model: FakeModel
+    tokenizer: FakeTokenizer
+    pool: BlockPool
+    scheduler: Scheduler
+    sessions: SessionTable
+    block_size: int
+    context_length: int
+    asked: list[Asked] = field(default_factory=list)
+
+    def session(self, name: str = "one") -> Session:
+        return self.sessions.open(_id(name))
+
+    def tokens(self, name: str = "one") -> list[int]:
+        return self.session(name).sequence.tokens
+
+    def begin(
+        self,
+        message: str,
+        name: str = "one",
+        params: SamplingParams = GREEDY,
+        **options: Any,
+    ) -> Asked:
+        self.session(name)
+        return self.submit(TurnRequest(_id(name), message, params, _nobody, **options))
+
+    def submit(self, request: TurnRequest) -> Asked:
+        asked = Asked(request)
+        request.emit = asked.events.append
+        self.core.begin(request)
+        self.asked.append(asked)
+        return asked
+
+    def run(self, max_steps: int = 3000) -> None:
+        for _ in range(max_steps):
+            if not self.core.has_work:
+                return
+            self.core.step()
+        raise AssertionError(f"still not done after {max_steps} steps")
+
+    def chat(
+        self,
+        message: str,
+        name: str = "one",
+        params: SamplingParams = GREEDY,
+        **options: Any,
+    ) -> Asked:
+        """A whole turn, alone or beside what runs already."""
+        asked = self.begin(message, name, params, **options)
+        while not asked.finished:
+            self.core.step()
+        return asked
+
+    def check(self) -> None:
+        """Everything that holds between two steps, whatever happened before."""
+        self.core.check_integrity()
+        for session in self.sessions:
+            if session.sequence.status is Status.IDLE:
+                assert session.ledger.num_tokens == len(session.sequence.tokens)
+                check_spelling(session, self.tokenizer)
+
+
+def check_spelling(session: Session, tokenizer: FakeTokenizer) -> None:
+    """Each segment's text is what its tokens say."""
+    begin = 0
+    for segment in session.ledger.segments:
+        tokens = session.sequence.tokens[begin : begin + segment.num_tokens]
+        begin += segment.num_tokens
+        if segment.ends is None:
+            assert tokens == tokenizer.encode(segment.text)
+        else:
+            assert tokenizer.escape(tokenizer.decode(tokens)) == segment.text
+
+
+def make_rig(
+    *,
+    num_blocks: int = 64,
+    block_size: int = 4,
+    context_length: int | None = None,
+    choose: Choose = babble,
+    template: str | None = CHATML,
+    max_num_sequences: int = 8,
+    max_num_batched_tokens: int = 32,
+    max_prefill_beside_decode: int = 8,
+    sessions: SessionTable | None = None,
+    warm_up_shapes: tuple[tuple[int, int], ...] = (),
+) -> Rig:
+    context_length = min(context_length or 1 << 20, num_blocks * block_size)
+    sessions = SessionTable() if sessions is None else sessions
+    pool, model, tokenizer = (
+        BlockPool(num_blocks),
+        FakeModel(num_blocks, block_size),
+        FakeTokenizer(),
+    )
+    model.choose = choose
+    scheduler = Scheduler(
+        pool,
+        block_size,
+        max_num_sequences=max_num_sequences,
+        max_num_batched_tokens=max_num_batched_tokens,
+        max_prefill_beside_decode=max_prefill_beside_decode,
+        reclaim=lambda count: sessions.reclaim(count, pool, block_size),
+    )
+    chat_template = None if template is None else ChatTemplate(template, {})
+    compiled = cast(Tokenizer, tokenizer)
+    core = EngineCore(
+        model=model,
+        copy_block=model.copy_block,
+        pool=pool,
+        scheduler=scheduler,
+        sessions=sessions,
+        prompts=PromptBuilder(compiled, chat_template, context_length),
+        tokenizer=compiled,
+        eos_token_ids=frozenset({EOS}),
+        context_length=context_length,
+        block_size=block_size,
+        warm_up_shapes=warm_up_shapes,
+    )
+    return Rig(core, model, tokenizer, pool, scheduler, sessions, block_size, context_length)
+
+
+def make_loader(made: list[Rig], **options: Any) -> Loader:
+    """A loader for Engine that puts the rig it makes into `made`."""
+
+    def load(_config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, ModelInfo]:
+        rig = make_rig(sessions=sessions, **options)
+        made.append(rig)
+        info = ModelInfo(
+            name="fake",
+            context_length=rig.context_length,
+            has_chat_template=True,
+            kv_precision="f32",
+            kv_block_bytes=1,
+            num_blocks=rig.pool.num_blocks,
+            block_size=rig.block_size,
+            num_threads=1,
+        )
+        return rig.core, info
+
+    return load
+
+
+def config() -> EngineConfig:
+    return EngineConfig(model_dir=Path("nowhere"))
+
+
+def user(content: str) -> Message:
+    return Message("user", content)
+
+
+def assistant(content: str) -> Message:
+    return Message("assistant", content)
+
+
+def session_id(name: str = "one") -> SessionId:
+    return _id(name)
+
+
+def _id(name: str) -> SessionId:
+    return SessionId("owner", name)
+
+
+def _nobody(_event: Event) -> None:
+    raise AssertionError("the request has no listener yet")
