@@ -40,7 +40,7 @@ class PromptBuilder:
 
     def build(self, session: Session, request: TurnRequest) -> Prompt:
         """The prompt for `request`. Raises EmptyMessage, MessageTooLong or RequestError."""
-        if not request.message.strip():
+        if not self._tokenizer.escape(request.message).strip():
             raise EmptyMessage("The message is empty; write something first.")
         if request.keep is not None and not 0 <= request.keep <= len(session.messages):
             raise RequestError(

@@ -25,6 +25,7 @@ class ReplyText:
         self._ids = list(context[-MAX_HELD_TOKENS:])
         self._prefix = 0
         self._read = len(self._ids)
+        self._num_decoded = len(self._ids)
         self._is_broken = False
         self._stop = tuple(stop)
         self._num_taken = 0
@@ -42,7 +43,8 @@ class ReplyText:
 
     def advance(self, before: str, now: str) -> None:
         """Take the texts of the two windows, and add what is certain to the reply's text."""
-        held = len(self._ids) - self._read
+        self._num_decoded = len(self._ids)
+        held = self._num_decoded - self._read
         self._is_broken = now.endswith(BROKEN) and held < MAX_HELD_TOKENS
         if len(now) > len(before) and not self._is_broken:
             self.text += now[len(before) :]
@@ -60,9 +62,10 @@ class ReplyText:
     def kept(self) -> list[int]:
         """For each token of the finished reply that stays in the ledger: where in the text it ends.
 
-        Left out are tokens behind a stop string, and those of a character that never got complete.
+        Left out are tokens behind a stop string, those of a character that never got complete, and
+        those whose text never came because decoding failed.
         """
-        held = len(self._ids) - self._read
+        held = self._num_decoded - self._read
         whole = self._ends if self._is_broken else self._ends + [len(self.text)] * held
         return whole[: bisect_right(whole, len(self.text))]
 
