@@ -64,4 +64,6 @@ class KeptChat(gr.ChatInterface):
         return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
 
     def _stop_hidden(self) -> Any:
-        return gr.Textbox(submit_btn=True, stop_btn=False, interactive=True)
+        return gr.Textbox(
+            submit_btn=True, stop_btn=False, interactive=True, placeholder=self.textbox.placeholder
+        )

@@ -62,12 +62,28 @@ def launch(options: Options, startup: Startup) -> Any:
         app_kwargs={"routes": routes(startup), "middleware": [Middleware(Guard)]},
         footer_links=[],
         favicon_path=LOGO,
-        theme=gr.themes.Soft(primary_hue="orange", neutral_hue="stone",
-                             font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
+        theme=_theme(gr),
         css_paths=LOOK,
         i18n=words,
-    )  # fmt: skip
+    )
     return demo
+
+
+def _theme(gr: Any) -> Any:
+    """Soft, with fonts that are on every machine, so that nothing is fetched."""
+    theme = gr.themes.Soft(
+        primary_hue="orange",
+        neutral_hue="stone",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    return theme.set(
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_padding="0",
+    )
 
 
 def _close(demo: Any, startup: Startup) -> None:

@@ -136,8 +136,9 @@ class Turns:
         kept = self._messages(request.session_id)
         first = Frame(kept[:keep], message)
         yield first
-        async for frame in self._watch(job, request, first, keep):
-            yield frame
+        async with aclosing(self._watch(job, request, first, keep)) as frames:
+            async for frame in frames:
+                yield frame
 
     def _place(self, request: Request) -> tuple[int, str]:
         """How many messages stay, and the message; a retried one in its canonical spelling.

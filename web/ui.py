@@ -138,7 +138,9 @@ def build_page(startup: Startup) -> gr.Blocks:
             chatbot=_chatbot(),
             textbox=_textbox(),
             additional_inputs=[ids, is_known, *_settings(startup.options.max_tokens)],
-            additional_inputs_accordion=gr.Accordion(words("settings"), open=False, render=False),
+            additional_inputs_accordion=gr.Accordion(
+                words("settings"), open=False, elem_id="settings", render=False
+            ),
             examples=[[say("en", key)] for key in EXAMPLES],
             cache_examples=False,
             show_progress="hidden",

@@ -1,7 +1,7 @@
 """A double of the engine for the page's own logic: same face, replies that say what was asked.
 
-It keeps the canonical messages and obeys keep, cancel and truncate as engine_contract says. How fast
-it prefills and writes, and which events come, the test decides.
+It keeps the canonical messages and obeys keep, cancel and truncate as the engine does. How fast it
+prefills and writes, and which events come, the test decides.
 """
 
 import asyncio
@@ -41,6 +41,10 @@ class FakeEngine:
     def as_engine(self) -> Engine:
         return cast(Engine, self)
 
+    def wait_ready(self, timeout_s: float | None = None) -> None:
+        if self.error is not None:
+            raise self.error
+
     def open_session(self, session_id: SessionId) -> None:
         self._sessions.setdefault(session_id, [])
 
@@ -63,6 +67,11 @@ class FakeEngine:
 
     def close(self, timeout_s: float = 5) -> None:
         self.status = "closed"
+
+    def complete(self, text: str, params: SamplingParams) -> AsyncGenerator[events.Event, None]:
+        session_id = SessionId("", text)
+        self.open_session(session_id)
+        return self.chat(session_id, text, params=params)
 
     async def chat(
         self,
@@ -111,8 +120,7 @@ class FakeEngine:
 
     def _finish(self, session_id: SessionId, said: str) -> None:
         del self._running[session_id]
-        if said:
-            self._sessions[session_id].append(Message("assistant", said))
+        self._sessions[session_id].append(Message("assistant", said))
 
     @staticmethod
     async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -1,0 +1,115 @@
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from engine import Engine
+from engine.errors import ModelNotFound
+from export.progress import Progress
+from tests.web.fake_engine import FakeEngine
+from web.api import Guard, routes
+from web.options import Options
+from web.startup import Startup
+
+Started = Callable[[FakeEngine], Startup]
+
+
+def client(startup: Startup) -> TestClient:
+    def page(_request: Any) -> PlainTextResponse:
+        return PlainTextResponse("page")
+
+    everything = [*routes(startup), Route("/{rest:path}", page)]
+    return TestClient(Starlette(routes=everything, middleware=[Middleware(Guard)]))
+
+
+def test_healthz_tells_exporting_loading_ready(options: Options) -> None:
+    exported, loaded = threading.Event(), threading.Event()
+
+    class Slow(FakeEngine):
+        def wait_ready(self, timeout_s: float | None = None) -> None:
+            loaded.wait(5)
+
+    def factory(_options: Options, progress: Progress) -> Engine:
+        progress("Converting weights", 1, 2)
+        exported.wait(5)
+        return Slow().as_engine()
+
+    startup = Startup(options, factory).start()
+    browser = client(startup)
+    while startup.step is None:
+        pass
+    response = browser.get("/healthz")
+    assert response.status_code == 503
+    assert response.json() == {
+        "status": "loading", "model": options.model, "step": "Converting weights", "percent": 50,
+    }  # fmt: skip
+    exported.set()
+    while startup.engine is None:
+        pass
+    assert browser.get("/healthz").json()["status"] == "loading"
+    loaded.set()
+    startup._thread.join()
+    response = browser.get("/healthz")
+    assert (response.status_code, response.json()) == (
+        200,
+        {"status": "ready", "model": "fake-model"},
+    )
+
+
+def test_healthz_says_why_the_start_failed(started: Started) -> None:
+    startup = started(FakeEngine(error=ModelNotFound("/m: no openvino_model.xml in it.")))
+    response = client(startup).get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["status"] == "failed"
+    assert response.json()["error"] == "/m: no openvino_model.xml in it."
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=http://example.com/x", "/gradio_api/file=https:/example.com/x",
+        "/file=HTTP://example.com", "/gradio_api/file%3Dhttps%3A%2F%2Fexample.com",
+        "/gradio_api/file%253Dhttp%253A//example.com", "/gradio_api/file= http://example.com",
+        "/gradio_api/file=ftp://example.com",
+    ],
+)  # fmt: skip
+def test_files_of_other_servers_are_refused(started: Started, path: str) -> None:
+    assert client(started(FakeEngine())).get(path).status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/gradio_api/file=/tmp/x.png", "/gradio_api/file=a.png"])
+def test_files_of_our_own_pass(started: Started, path: str) -> None:
+    assert client(started(FakeEngine())).get(path).text == "page"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://testserver"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin", "origin": "https://behind.proxy"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "cors"}, 403),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+    ],
+)
+def test_scripts_of_other_sites_are_refused(
+    started: Started, headers: dict[str, str], status: int
+) -> None:
+    response = client(started(FakeEngine())).post("/healthz", headers=headers)
+    assert (response.status_code == 403) == (status == 403)
+
+
+def test_every_answer_carries_the_security_headers(started: Started) -> None:
+    browser = client(started(FakeEngine()))
+    for path in ("/", "/healthz", "/file=http://example.com"):
+        headers = browser.get(path).headers
+        assert "img-src 'self' data: blob:" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from web.options import default_data_dir, parse_bytes, parse_options
+
+
+def parse(*arguments: str, **environ: str):  # type: ignore[no-untyped-def]
+    return parse_options(arguments, environ)
+
+
+def test_defaults_are_those_of_the_readme() -> None:
+    options = parse()
+    assert (options.model, options.device, options.host, options.port) == (
+        "smollm2-135m-instruct", "CPU", "127.0.0.1", 7860,
+    )  # fmt: skip
+    assert (options.kv_budget_bytes, options.kv_precision, options.num_threads) == (
+        None,
+        "u8",
+        None,
+    )
+    assert (options.max_tokens, options.share, options.data_dir.name) == (512, False, "data")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("2GB", 2_000_000_000), ("512MiB", 512 << 20), ("1.5 gib", 3 << 29), ("64kb", 64_000)],
+)
+def test_sizes_have_units(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--kv-budget", "5"], "like 2GB"),
+        (["--kv-budget", "0GB"], "like 2GB"),
+        (["--kv-budget", "900TB"], "memory"),
+        (["--kv-precision", "u4"], "u8, f16, bf16, f32"),
+        (["--threads", "0"], "whole number from 1"),
+        (["--threads", "1000000"], "whole number from 1"),
+        (["--port", "70000"], "65535"),
+        (["--max-tokens", "-1"], "whole number"),
+        (["--model", "no-such-model"], "smollm2-135m-instruct"),
+        (["--device", "GPU"], "OpenVINO sees here: CPU"),
+        (["--modle", "x"], "unrecognized"),
+        (["--mod", "x"], "unrecognized"),
+        (["--raw"], "--ask"),
+    ],
+)
+def test_impossible_values_are_refused_with_one_sentence(
+    arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse(*arguments)
+    said = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert word in said
+    assert said.count("\n") == 1
+
+
+def test_a_directory_without_a_model_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("--model", str(tmp_path))
+    assert "openvino_model.xml" in capsys.readouterr().err
+
+
+def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").touch()
+    options = parse(
+        WARMCHAT_MODEL=str(tmp_path / "m.gguf"), WARMCHAT_DEVICE="cpu", WARMCHAT_HOST="::",
+        WARMCHAT_PORT="81", WARMCHAT_SHARE="yes", WARMCHAT_KV_BUDGET="1MiB",
+        WARMCHAT_KV_PRECISION="f32", WARMCHAT_THREADS="1", WARMCHAT_DATA_DIR=str(tmp_path),
+        WARMCHAT_MAX_TOKENS="9",
+    )  # fmt: skip
+    assert options.model == str(tmp_path / "m.gguf")
+    assert (options.host, options.port, options.share) == ("::", 81, True)
+    assert (options.kv_budget_bytes, options.kv_precision, options.num_threads) == (
+        1 << 20,
+        "f32",
+        1,
+    )
+    assert (options.data_dir, options.max_tokens, options.device) == (tmp_path, 9, "CPU")
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    assert parse("--port", "82", WARMCHAT_PORT="81").port == 82
+
+
+def test_a_bad_variable_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(WARMCHAT_SHARE="maybe")
+    assert "WARMCHAT_SHARE: 'maybe'" in capsys.readouterr().err
+
+
+def test_a_space_listens_to_everyone_on_its_own_port() -> None:
+    options = parse(SYSTEM="spaces", GRADIO_SERVER_PORT="7861")
+    assert (options.host, options.port) == ("0.0.0.0", 7861)
+
+
+def test_persistent_storage_of_a_space_is_used_where_there_is_some(tmp_path: Path) -> None:
+    assert default_data_dir(True, tmp_path) == tmp_path
+    assert default_data_dir(True, tmp_path / "absent").name == "data"
+    assert default_data_dir(False, tmp_path).name == "data"

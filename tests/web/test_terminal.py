@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ModelNotFound
+from export import ExportError
+from tests.web.fake_engine import FakeEngine
+from web import terminal
+from web.options import Options
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    fake = FakeEngine(note="The context is full.")
+    monkeypatch.setattr(terminal, "build_engine", lambda _options, _progress: fake)
+    return fake
+
+
+def test_the_answer_goes_to_standard_output_and_its_figures_beside_it(
+    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.ask(replace(options, ask="What is OpenVINO?", max_tokens=7)) == 0
+    said = capsys.readouterr()
+    assert said.out == "You said: What is OpenVINO?\n"
+    assert "reused 1,834 · prefilled 27" in said.err
+    assert "The context is full." in said.err
+    assert engine.asked[0][3].max_tokens == 7
+    assert engine.status == "closed"
+
+
+def test_raw_text_is_shown_with_its_continuation(
+    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.reply = ", there was"
+    assert terminal.ask(replace(options, ask="Once upon a time", raw=True)) == 0
+    assert capsys.readouterr().out == "Once upon a time, there was\n"
+
+
+def test_an_empty_question_gets_a_sentence(
+    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.ask(replace(options, ask=" ")) == 1
+    assert capsys.readouterr().err == "app.py: The message is empty; write something.\n"
+
+
+@pytest.mark.parametrize("failure", [ModelNotFound("No model."), ExportError("No model.")])
+def test_a_model_that_cannot_be_had_gets_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+    options: Options,
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+) -> None:
+    def build(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(terminal, "build_engine", build)
+    assert terminal.ask(replace(options, ask="Hello")) == 1
+    assert capsys.readouterr().err == "app.py: No model.\n"
+
+
+def test_neither_gradio_nor_transformers_is_loaded_for_a_question() -> None:
+    script = "import sys, app, web.terminal; print({'gradio', 'transformers'} & set(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout == "set()\n"
