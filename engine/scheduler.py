@@ -30,8 +30,9 @@ class Scheduler:
         self._pool = pool
         self._block_size = block_size
         self._max_num_sequences = max_num_sequences
-        self._max_num_batched_tokens = max_num_batched_tokens
-        self._max_prefill_beside_decode = max_prefill_beside_decode
+        # With less than a block, a chunk might never reach the next block boundary.
+        self._max_num_batched_tokens = max(max_num_batched_tokens, block_size)
+        self._max_prefill_beside_decode = max(max_prefill_beside_decode, block_size)
         self._reclaim = reclaim
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -122,6 +123,8 @@ class Scheduler:
         if sequence.status is not Status.RUNNING:
             return  # preempted for an older one
         while not self._free(self._blocks_missing(sequence, count)):
+            if self._evict_waiting():
+                continue
             victim = self.running[-1]
             self._preempt(victim, batch)
             if victim is sequence:
@@ -144,6 +147,14 @@ class Scheduler:
         if count > self._pool.num_free:
             self._reclaim(count - self._pool.num_free)
         return count <= self._pool.num_free
+
+    def _evict_waiting(self) -> bool:
+        """Drop the KV that the last of the waiting brought along; False if none of them has any."""
+        for sequence in reversed(self.waiting):
+            if sequence.block_table:
+                sequence.truncate_kv(0, self._pool, self._block_size)
+                return True
+        return False
 
     def _grow(self, sequence: Sequence, count: int, batch: Batch) -> None:
         copy = self._must_copy(sequence)
