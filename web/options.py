@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from engine import SamplingParams
 from engine.config import KV_PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
 
@@ -41,6 +42,11 @@ class Options:
     max_tokens: int
     ask: str | None = None
     raw: bool = False
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """How replies are sampled unless the page says otherwise; small models drift when hotter."""
+        return SamplingParams(temperature=0.3, top_p=0.9, max_tokens=self.max_tokens)
 
 
 def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:

@@ -8,7 +8,7 @@ import sys
 from contextlib import aclosing
 from typing import TextIO
 
-from engine import Engine, SamplingParams, SessionId, events
+from engine import Engine, SessionId, events
 from engine.errors import EngineError
 from export import ExportError
 from export.progress import Bars
@@ -42,7 +42,7 @@ def ask(options: Options) -> int:
 
 async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
     assert options.ask is not None
-    params = SamplingParams(max_tokens=options.max_tokens)
+    params = options.sampling
     if options.raw:
         out.write(options.ask)
         stream = engine.complete(options.ask, params)

@@ -18,12 +18,12 @@ from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFoun
 from engine.events import Event
 from web.frames import EndingLog, Endings, Frame, Preparing
 from web.history import PageMessage, kept_messages, same_text
+from web.news import Failure, News
 from web.startup import Startup
 
 log = logging.getLogger(__name__)
 
 FRAME_INTERVAL_S = 0.1  # a page update costs the server about a millisecond
-IDLE_INTERVAL_S = 0.4  # a closed tab is noticed at the next frame, so one comes even without news
 STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
 
 
@@ -46,16 +46,6 @@ class Job:
     stopped: bool = False
     silenced: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """The end of an event stream that raised."""
-
-    error: Exception
-
-
-News = Event | Failure
 
 
 class Turns:
@@ -157,19 +147,17 @@ class Turns:
     async def _watch(
         self, job: Job, request: Request, frame: Frame, keep: int
     ) -> AsyncGenerator[Frame, None]:
-        news: asyncio.Queue[News] = asyncio.Queue()
-        events = self._engine().chat(
+        stream = self._engine().chat(
             request.session_id,
             frame.message,
             keep=keep,
             system=request.system,
             params=request.params,
         )
-        pump = asyncio.create_task(_pump(events, news))
+        news, deadline = News(stream), None
         try:
-            deadline = None
             while not frame.is_last:
-                frame = self._told(request, frame, await _recent(news))
+                frame = self._told(request, frame, await news.recent())
                 if job.stopped and not frame.is_last:
                     self._cancel(job)
                     deadline = deadline or time.monotonic() + STOP_PATIENCE_S
@@ -179,10 +167,11 @@ class Turns:
                 if not frame.is_last:
                     await asyncio.sleep(FRAME_INTERVAL_S)
         finally:
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
+            if not frame.is_last:  # the page went away; when it is back it shows how this ended
+                self._cancel(job)
+                self._told(request, frame, await news.close(STOP_PATIENCE_S))
 
-    def _told(self, request: Request, frame: Frame, news: list[News]) -> Frame:
+    def _told(self, request: Request, frame: Frame, news: Sequence[Event | Failure]) -> Frame:
         """The frame after `news`; the end of a turn is remembered, a refusal shows all that stays."""
         for item in news:
             if isinstance(item, Failure):
@@ -216,27 +205,6 @@ class Turns:
     def _cancel(self, job: Job) -> None:
         if self._startup.engine is not None:
             self._startup.engine.cancel(job.session_id)
-
-
-async def _pump(events: AsyncGenerator[Event, None], news: "asyncio.Queue[News]") -> None:
-    """Carry the engine's events over, so that waiting for one can time out without losing it."""
-    try:
-        async with aclosing(events):
-            async for event in events:
-                news.put_nowait(event)
-    except Exception as error:  # noqa: BLE001  (it is told in the chat, and logged there)
-        news.put_nowait(Failure(error))
-
-
-async def _recent(news: "asyncio.Queue[News]") -> list[News]:
-    """All news there are, after waiting a moment for the first."""
-    try:
-        items = [await asyncio.wait_for(news.get(), IDLE_INTERVAL_S)]
-    except TimeoutError:
-        return []
-    while not news.empty():
-        items.append(news.get_nowait())
-    return items
 
 
 async def _all_done(jobs: Sequence[Job]) -> None:

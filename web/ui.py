@@ -137,7 +137,7 @@ def build_page(startup: Startup) -> gr.Blocks:
             page.stop,
             chatbot=_chatbot(),
             textbox=_textbox(),
-            additional_inputs=[ids, is_known, *_settings(startup.options.max_tokens)],
+            additional_inputs=[ids, is_known, *_settings(startup.options.sampling)],
             additional_inputs_accordion=gr.Accordion(
                 words("settings"), open=False, elem_id="settings", render=False
             ),
@@ -194,17 +194,16 @@ def _textbox() -> gr.Textbox:
     )
 
 
-def _settings(max_tokens: int) -> list[gr.components.Component]:
+def _settings(params: SamplingParams) -> list[gr.components.Component]:
     """The controls, in the order in which `Page.chat` takes their values."""
 
     def named(key: str) -> dict[str, Any]:
         return {"label": words(key), "info": words(f"{key}_info"), "render": False}
 
-    params = SamplingParams()
-    longest = max(2048, max_tokens)
+    longest = max(2048, params.max_tokens)
     return [
         gr.Textbox("", lines=2, max_lines=6, **named("system_prompt")),
-        gr.Slider(1, longest, max_tokens, step=1, **named("max_tokens")),
+        gr.Slider(1, longest, params.max_tokens, step=1, **named("max_tokens")),
         gr.Slider(0, 2, params.temperature, step=0.05, **named("temperature")),
         gr.Slider(0.05, 1, params.top_p, step=0.01, **named("top_p")),
         gr.Slider(0, 200, params.top_k, step=1, **named("top_k")),

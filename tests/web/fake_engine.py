@@ -36,7 +36,6 @@ class FakeEngine:
     asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
     _sessions: dict[SessionId, list[Message]] = field(default_factory=dict)
     _running: dict[SessionId, asyncio.Event] = field(default_factory=dict)
-    abandoned: int = 0
 
     def as_engine(self) -> Engine:
         return cast(Engine, self)
@@ -105,7 +104,6 @@ class FakeEngine:
             yield events.Finished(reason, figures(note=self.note))
         finally:
             if session_id in self._running:
-                self.abandoned += 1
                 self._finish(session_id, said)
 
     def _check(self, session_id: SessionId, message: str) -> None:

@@ -1,0 +1,251 @@
+"""The real app with the real model in Chromium, as a person uses it."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LONG = "Write a very long story about a fisherman, with every detail you can think of."
+SOON_MS = 20_000
+
+
+@dataclass
+class App:
+    """A running `python app.py`."""
+
+    port: int
+    program: subprocess.Popen[bytes]
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
+                return response.status, json.load(response)
+        except HTTPError as error:
+            return error.code, json.load(error)
+        except URLError:
+            return 0, {}
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while self.health()[0] != 200:
+            assert self.program.poll() is None, "the app ended"
+            assert time.monotonic() < deadline, self.health()
+            time.sleep(0.1)
+
+
+def start(model_dir: Path, data_dir: Path) -> App:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "app.py", "--model", str(model_dir), "--data-dir", str(data_dir)]
+    command += ["--port", str(port), "--kv-budget", "256MiB"]
+    return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL))
+
+
+@pytest.fixture(scope="module")
+def app(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    running = start(smollm2_dir, tmp_path_factory.mktemp("data"))
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.program.kill()
+        running.program.wait()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        if os.environ.get("WARMCHAT_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"{CHROMIUM} is absent, and WARMCHAT_REQUIRE_BROWSER=1 asks for it")
+        pytest.skip(f"{CHROMIUM} is absent: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, app: App) -> Iterator[Page]:
+    context = browser.new_context(locale="en-US")
+    opened = context.new_page()
+    requests: list[str] = []
+    opened.on("request", lambda request: requests.append(request.url))
+    visit(opened, app)
+    yield opened
+    context.close()
+    away = [url for url in requests if not url.startswith((app.url, "data:", "blob:"))]
+    assert away == [], "a request left the machine"
+
+
+def visit(page: Page, app: App) -> None:
+    page.goto(app.url)
+    expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
+    page.wait_for_function("localStorage.getItem('warmchat') !== null")
+    page.get_by_text("Settings").click()
+    temperature = page.get_by_label("number input for Temperature")
+    temperature.fill("0")  # the answers are to be the same each time
+    temperature.press("Tab")
+    page.get_by_text("Settings").click()
+
+
+def send(page: Page, text: str) -> None:
+    box = page.get_by_test_id("textbox").first
+    expect(box).to_be_editable(timeout=SOON_MS)
+    box.fill(text)
+    box.press("Enter")
+
+
+def lines(page: Page) -> Locator:
+    return page.locator("#chat .turn-line")
+
+
+def finished(page: Page, count: int) -> str:
+    """Wait for `count` finished replies; the text of the last one, with its line."""
+    expect(lines(page)).to_have_count(count, timeout=SOON_MS)
+    expect(page.get_by_test_id("submit-button").first).to_be_visible(timeout=SOON_MS)
+    return page.locator(".bot.message").last.inner_text()
+
+
+def test_an_answer_streams_and_carries_its_line(page: Page) -> None:
+    send(page, LONG)
+    story = page.locator(".bot.message").last
+    expect(story).to_contain_text(re.compile(r"\w+ \w+ \w+"), timeout=SOON_MS)
+    early = story.inner_text()
+    page.wait_for_timeout(500)
+    assert len(story.inner_text()) > len(early)
+    page.get_by_test_id("stop-button").first.click()
+    assert "stopped" in finished(page, 1)
+
+
+def test_the_second_turn_reuses_the_first(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    first = finished(page, 1)
+    assert "Paris" in first
+    send(page, "And of Italy?")
+    reused = re.search(r"reused ([\d,]+) · prefilled (\d+) · TTFT", finished(page, 2))
+    assert reused is not None
+    assert int(reused[1].replace(",", "")) > 30
+    assert int(reused[2]) < 30
+
+
+def test_stop_is_quick_and_the_conversation_goes_on(page: Page) -> None:
+    send(page, LONG)
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    clicked = time.monotonic()
+    page.get_by_test_id("stop-button").first.click()
+    finished(page, 1)
+    assert time.monotonic() - clicked < 2
+    send(page, "What is the capital of France?")
+    finished(page, 2)
+
+
+def test_retry_replaces_the_last_answer(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    page.locator("#chat").get_by_label("Retry").last.click()
+    expect(lines(page)).to_have_text(re.compile(r"reused \d\d · prefilled 1 "), timeout=SOON_MS)
+    finished(page, 1)
+    expect(page.locator(".user.message")).to_have_count(1)
+
+
+def test_editing_the_first_message_starts_from_it_and_can_be_stopped(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    send(page, "And of Italy?")
+    finished(page, 2)
+    page.locator("#chat").get_by_label("Edit").first.click()
+    page.locator("#chat textarea").first.fill(LONG)
+    page.locator("#chat").get_by_label("Submit").first.click()
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    page.get_by_test_id("stop-button").first.click()
+    assert "stopped" in finished(page, 1)
+    expect(page.locator(".user.message")).to_have_count(1)
+
+
+def test_undo_takes_back_and_a_reload_keeps_the_rest(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    first = finished(page, 1)
+    send(page, "And of Italy?")
+    finished(page, 2)
+    page.locator("#chat").get_by_label("Undo").last.click()
+    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    page.reload()
+    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    assert page.locator(".bot.message").last.inner_text() == first
+    send(page, "And of Spain?")
+    assert "reused 0" not in finished(page, 2)
+
+
+def test_a_new_chat_is_empty_even_after_a_reload(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    page.get_by_role("button", name="New chat").click()
+    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
+    page.reload()
+    expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
+
+
+def test_an_example_is_answered(page: Page) -> None:
+    page.get_by_role("button", name="What is the capital of France?").click()
+    assert "Paris" in finished(page, 1)
+
+
+def test_an_empty_message_gets_a_sentence(page: Page) -> None:
+    send(page, "   ")
+    expect(page.locator("#chat .notice")).to_have_count(1, timeout=SOON_MS)
+
+
+def test_conversations_of_two_visitors_are_apart(page: Page, browser: Any, app: App) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    stranger = browser.new_context(locale="zh-CN").new_page()
+    stranger.goto(app.url)
+    expect(stranger.get_by_text("想聊些什么？")).to_be_visible(timeout=SOON_MS)
+    assert stranger.locator(".user.message").count() == 0
+    stranger.context.close()
+
+
+def test_leaving_the_page_stops_the_generation(page: Page, browser: Any, app: App) -> None:
+    """What was said stays, and is shown when the visitor comes back, in another tab."""
+    send(page, LONG)
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    again = page.context.new_page()
+    page.close()
+    again.goto(app.url)
+    expect(lines(again)).to_have_text(re.compile("stopped"), timeout=5000)
+
+
+def test_a_signal_in_mid_generation_ends_the_app_cleanly(page: Page, app: App) -> None:
+    """Comes last: it ends the app of this file."""
+    send(page, LONG)
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    asked = time.monotonic()
+    app.program.send_signal(signal.SIGTERM)
+    assert app.program.wait(10) == 0
+    assert time.monotonic() - asked < 5
