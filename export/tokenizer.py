@@ -1,7 +1,8 @@
-"""Any supported tokenizer -> an OpenVINO tokenizer and detokenizer in a model directory.
+r"""Any supported tokenizer -> an OpenVINO tokenizer and detokenizer in a model directory.
 
-The public face of export.tokenizers: `from_gguf` and `from_directory` read, `write` compiles.
-Knows nothing of weights or of the engine, which reads what `write` leaves behind.
+The public face of export.tokenizers, which knows neither weights nor the engine. What is written
+adds no token while encoding, and every special string becomes its id (so split those inside text
+from people). Behind "\n" any text continues as it is, without the space some tokenizers prepend.
 """
 
 from export.tokenizers.compiled import ensure_compiled, write

@@ -59,6 +59,7 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
         eos_token=source.eos_token,
         pad_token=source.pad_token,
         unk_token=source.unk_token,
+        chat_template=source.chat_template,  # OpenVINO GenAI looks for it in the compiled model
         clean_up_tokenization_spaces=False,
     )
     try:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import openvino as ov
 import pytest
 from tokenizers import (
     AddedToken,
@@ -125,6 +126,9 @@ def test_the_written_folder_is_the_same_tokenizer(qwen: Path, qwen_written: Path
     assert [again.encode(text) for text in texts(320)] == [own.encode(text) for text in texts(320)]
     assert again.eos_token == "<|im_end|>"
     assert again.chat_template == QWEN3_TEMPLATE
+    compiled = ov.Core().read_model(qwen_written / "openvino_tokenizer.xml")
+    assert compiled.get_rt_info("chat_template").astype(str) == QWEN3_TEMPLATE
+    assert compiled.get_rt_info("eos_token_id").astype(int) == 1202
 
 
 def test_qwen_settings_come_along(qwen: Path, qwen_written: Path) -> None:
@@ -229,13 +233,14 @@ def test_truncation_and_padding_are_switched_off(tmp_path: Path) -> None:
     tokenizer = qwen_like()
     tokenizer.enable_truncation(4)
     tokenizer.enable_padding(length=8)
-    folder = save(tmp_path / "qwen", tokenizer, eos_token="<|im_end|>")
-    write(from_directory(folder, "qwen2"), folder)
-    ids = CompiledPair(folder).encode("hello world, this is a longer text")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    assert ids == tokenizer.encode("hello world, this is a longer text").ids
-    assert len(ids) > 8
+    source = from_directory(save(tmp_path / "qwen", tokenizer, eos_token="<|im_end|>"), "qwen2")
+    write(source, tmp_path)
+    written = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    assert (written["truncation"], written["padding"]) == (None, None)
+    assert (
+        CompiledPair(tmp_path).encode("a longer text")
+        == source.tokenizer.encode("a longer text").ids
+    )
 
 
 def test_a_token_that_only_the_configuration_knows_is_added(tmp_path: Path) -> None:

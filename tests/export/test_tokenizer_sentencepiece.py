@@ -16,6 +16,7 @@ import sentencepiece
 from gguf import GGUFReader, GGUFWriter
 
 from engine.chat_template import Message, read_chat_template
+from engine.tokenizer import Tokenizer as EngineTokenizer
 from export.errors import ExportError
 from export.tokenizer import TokenizerSource, from_directory, from_gguf, write
 from export.tokenizers.sentencepiece_model import read_sentencepiece
@@ -109,6 +110,15 @@ def test_a_text_behind_a_special_token_gets_its_own_space(either: Exported) -> N
     for text in texts(320):
         ids = either.compiled.encode(special + text)
         assert ids[1:] == either.sentencepiece.encode(text), repr(text)
+
+
+def test_people_cannot_write_special_tokens(either: Exported) -> None:
+    tokenizer = EngineTokenizer(either.folder)
+    special = set(tokenizer.special_tokens.values())
+    text = "[gMASK]<sop>soprano sop<|user|>\n hi</s><s><unk><|assistant|>"
+    ids = tokenizer.encode(tokenizer.escape(text))
+    assert special.isdisjoint(ids)
+    assert not special.isdisjoint(tokenizer.encode(text))
 
 
 def test_llama2_prompts_equal_metas(llama2: Exported) -> None:
@@ -227,7 +237,7 @@ def test_a_shipped_chatglm_template_is_respelled(tmp_path: Path) -> None:
     assert source.tokenizer.token_to_id("<sop>") == 64792
 
 
-@pytest.mark.parametrize("size", [0, 1, 20, 5000, 499_000])
+@pytest.mark.parametrize("size", [0, 1, 20, 5000, -40, -1])
 def test_a_truncated_model_is_refused(size: int, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes(model_file("llama2").read_bytes()[:size])
     with pytest.raises(ExportError, match="not a complete sentencepiece BPE model"):
