@@ -107,9 +107,16 @@ def smollm2_source(smollm2_gguf: Path) -> TokenizerSource:
     return from_gguf(GGUFReader(smollm2_gguf))
 
 
-def test_smollm2_equals_its_own_pipeline(
-    smollm2_gguf: Path, smollm2_source: TokenizerSource, tmp_path: Path
-) -> None:
+@pytest.fixture(scope="session")
+def smollm2_folder(
+    smollm2_source: TokenizerSource, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("smollm2-tokenizer")
+    write(smollm2_source, folder)
+    return folder
+
+
+def test_smollm2_equals_its_own_pipeline(smollm2_gguf: Path, smollm2_folder: Path) -> None:
     fields = GGUFReader(smollm2_gguf).fields
     tokens = fields["tokenizer.ggml.tokens"].contents()
     merges = [tuple(m.split(" ")) for m in fields["tokenizer.ggml.merges"].contents()]
@@ -118,28 +125,27 @@ def test_smollm2_equals_its_own_pipeline(
     own.decoder = decoders.ByteLevel()
     own.add_special_tokens(tokens[:17])
     corpus = texts(900, extra=("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>"))
-    compiled = compile_into(smollm2_source, tmp_path / "model")
+    compiled = CompiledPair(smollm2_folder)
     assert_same(compiled, corpus, lambda text: own.encode(text).ids, own.decode)
 
 
-def test_smollm2_text_survives_the_round_trip(
-    smollm2_source: TokenizerSource, tmp_path: Path
-) -> None:
-    compiled = compile_into(smollm2_source, tmp_path / "model")
+def test_smollm2_text_survives_the_round_trip(smollm2_folder: Path) -> None:
+    compiled = CompiledPair(smollm2_folder)
     for text in texts(400):
         assert compiled.decode(compiled.encode(text)) == text
 
 
-def test_smollm2_names_its_special_tokens(smollm2_source: TokenizerSource, tmp_path: Path) -> None:
-    write(smollm2_source, tmp_path)
-    config = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+def test_smollm2_names_its_special_tokens(
+    smollm2_source: TokenizerSource, smollm2_folder: Path
+) -> None:
+    config = json.loads((smollm2_folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert smollm2_source.eos_token_ids == (2, 0)
     assert config["bos_token"] == "<|im_start|>"
     assert config["eos_token"] == "<|im_end|>"
     assert len(config["added_tokens_decoder"]) == 17
     assert config["added_tokens_decoder"]["2"]["content"] == "<|im_end|>"
     assert config["added_tokens_decoder"]["2"]["special"] is True
-    template = (tmp_path / "chat_template.jinja").read_text(encoding="utf-8")
+    template = (smollm2_folder / "chat_template.jinja").read_text(encoding="utf-8")
     assert template == smollm2_source.chat_template
     assert "<|im_start|>assistant\n" in template
 
