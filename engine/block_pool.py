@@ -6,16 +6,21 @@ more than one table references is never written to (the scheduler copies it firs
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 
 class BlockPool:
-    """Allocates block ids from a fixed number of blocks."""
+    """Allocates block ids from a fixed number of blocks of `block_size` tokens.
 
-    def __init__(self, num_blocks: int) -> None:
+    `on_free` is called with the id of each block that nobody references any more.
+    """
+
+    def __init__(self, num_blocks: int, block_size: int) -> None:
         self.num_blocks = num_blocks
+        self.block_size = block_size
+        self.on_free: Callable[[int], object] = _ignore
         # A stack: the block freed last is used first, so that memory never touched stays so.
         self._free = list(range(num_blocks - 1, -1, -1))
         self._references = np.zeros(num_blocks, np.int32)
@@ -29,6 +34,10 @@ class BlockPool:
     def num_used(self) -> int:
         """Blocks that at least one table references."""
         return self.num_blocks - len(self._free)
+
+    def blocks_for(self, num_tokens: int) -> int:
+        """How many blocks `num_tokens` tokens fill."""
+        return -(-num_tokens // self.block_size)
 
     def try_allocate(self, count: int) -> list[int] | None:
         """Take `count` blocks, each with one reference; None (and nothing taken) if too few are free."""
@@ -54,6 +63,7 @@ class BlockPool:
             self._references[block] -= 1
             if self._references[block] == 0:
                 self._free.append(block)
+                self.on_free(block)
 
     def is_shared(self, block: int) -> bool:
         """Whether more than one table references `block`."""
@@ -67,3 +77,7 @@ class BlockPool:
         free = set(self._free)
         assert len(free) == len(self._free), "a block is in the free list twice"
         assert free == set(range(self.num_blocks)) - set(counted), "free and used do not add up"
+
+
+def _ignore(_block: int) -> None:
+    """Until somebody wants to know."""

@@ -64,7 +64,6 @@ class EngineCore:
         tokenizer: Tokenizer,
         eos_token_ids: frozenset[int],
         context_length: int,
-        block_size: int,
         warm_up_shapes: Iterable[Shape] = (),
     ) -> None:
         self._model = model
@@ -76,9 +75,8 @@ class EngineCore:
         self._tokenizer = tokenizer
         self._eos_token_ids = eos_token_ids
         self._context_length = context_length
-        self._block_size = block_size
         self._turns: dict[TokenSequence, Turn] = {}
-        self._warm_up = WarmUp(self._forward, pool, block_size, warm_up_shapes)
+        self._warm_up = WarmUp(self._forward, pool, warm_up_shapes)
         self.tokens_generated = 0
         self.forward_s = 0.0
 
@@ -151,13 +149,13 @@ class EngineCore:
     def evict(self, session: Session) -> None:
         """Drop an idle session's KV; its next turn re-prefills."""
         if session.sequence not in self._turns:
-            session.sequence.truncate_kv(0, self._pool, self._block_size)
+            session.sequence.truncate_kv(0, self._pool)
 
     def release(self, session: Session) -> None:
         """The session is gone: end its turn, if any, and give back its blocks."""
         if turn := self._turns.get(session.sequence):
             self._end(turn, FinishReason.CANCELLED)
-        session.sequence.truncate(0, self._pool, self._block_size)
+        session.sequence.truncate(0, self._pool)
 
     def cancel_all(self) -> None:
         """End every turn as cancelled."""
@@ -169,16 +167,16 @@ class EngineCore:
         sequences = {session.sequence for session in self._sessions} | set(self._turns)
         self._pool.check_integrity(sequence.block_table for sequence in sequences)
         for sequence in sequences:
-            covered = len(sequence.block_table) * self._block_size
+            covered = len(sequence.block_table) * self._pool.block_size
             assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
 
     def _begin(self, session: Session, request: TurnRequest, prompt: Prompt) -> None:
         sequence, plan = session.sequence, prompt.plan
-        sequence.truncate(plan.num_kept, self._pool, self._block_size)
+        sequence.truncate(plan.num_kept, self._pool)
         sequence.tokens += plan.new_tokens
         # The last token's logits are wanted even when its KV is there already.
         known = min(sequence.num_cached_tokens, prompt.num_tokens - 1)
-        sequence.truncate_kv(known, self._pool, self._block_size)
+        sequence.truncate_kv(known, self._pool)
         session.messages = prompt.messages
         session.ledger = Ledger(plan.segments)
         request.clock.reused_tokens = known
@@ -279,7 +277,7 @@ class EngineCore:
         self._scheduler.remove(sequence)
         self._show(turn, final=True)
         ends = reply.kept()
-        sequence.truncate(turn.num_prompt + len(ends), self._pool, self._block_size)
+        sequence.truncate(turn.num_prompt + len(ends), self._pool)
         escaped = self._tokenizer.escape(reply.text)
         session.ledger = session.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
         session.messages = (*session.messages, Message("assistant", reply.text))

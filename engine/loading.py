@@ -57,14 +57,13 @@ def load(config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, Mode
     kv_cache = KVCache(model.kv_ports, num_blocks)
     model.bind(kv_cache)
     context_length = min(_context_length(settings, model_dir), num_blocks * model.block_size)
-    pool = BlockPool(num_blocks)
+    pool = BlockPool(num_blocks, model.block_size)
     scheduler = Scheduler(
         pool,
-        model.block_size,
         max_num_sequences=config.max_num_sequences,
         max_num_batched_tokens=config.max_num_batched_tokens,
         max_prefill_beside_decode=config.max_prefill_beside_decode,
-        reclaim=lambda count: sessions.reclaim(count, pool, model.block_size),
+        reclaim=lambda count: sessions.reclaim(count, pool),
     )
     core = EngineCore(
         model=model,
@@ -76,7 +75,6 @@ def load(config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, Mode
         tokenizer=tokenizer,
         eos_token_ids=_eos_token_ids(model_dir, settings),
         context_length=context_length,
-        block_size=model.block_size,
         warm_up_shapes=likely_shapes(config.max_num_sequences) if config.warm_up else (),
     )
     info = ModelInfo(

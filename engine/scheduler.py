@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from engine.block_pool import BlockPool
-from engine.sequence import Batch, Sequence, Status, blocks_for
+from engine.sequence import Batch, Sequence, Status
 
 
 class Scheduler:
@@ -20,7 +20,6 @@ class Scheduler:
     def __init__(
         self,
         pool: BlockPool,
-        block_size: int,
         *,
         max_num_sequences: int,
         max_num_batched_tokens: int,
@@ -28,11 +27,11 @@ class Scheduler:
         reclaim: Callable[[int], object],
     ) -> None:
         self._pool = pool
-        self._block_size = block_size
+        self._block_size = pool.block_size
         self._max_num_sequences = max_num_sequences
         # With less than a block, a chunk might never reach the next block boundary.
-        self._max_num_batched_tokens = max(max_num_batched_tokens, block_size)
-        self._max_prefill_beside_decode = max(max_prefill_beside_decode, block_size)
+        self._max_num_batched_tokens = max(max_num_batched_tokens, pool.block_size)
+        self._max_prefill_beside_decode = max(max_prefill_beside_decode, pool.block_size)
         self._reclaim = reclaim
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -81,7 +80,7 @@ class Scheduler:
         for sequence in batch.sequences:
             sequence.num_scheduled_tokens = 0
             whole = sequence.num_cached_tokens // self._block_size * self._block_size
-            sequence.truncate_kv(whole, self._pool, self._block_size)
+            sequence.truncate_kv(whole, self._pool)
 
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self._max_num_sequences:
@@ -135,7 +134,7 @@ class Scheduler:
 
     def _blocks_missing(self, sequence: Sequence, count: int) -> int:
         """Blocks to allocate before `count` more tokens can be written."""
-        wanted = blocks_for(sequence.num_cached_tokens + count, self._block_size)
+        wanted = self._pool.blocks_for(sequence.num_cached_tokens + count)
         return wanted - len(sequence.block_table) + self._must_copy(sequence)
 
     def _must_copy(self, sequence: Sequence) -> bool:
@@ -152,7 +151,7 @@ class Scheduler:
         """Drop the KV that the last of the waiting brought along; False if none of them has any."""
         for sequence in reversed(self.waiting):
             if sequence.block_table:
-                sequence.truncate_kv(0, self._pool, self._block_size)
+                sequence.truncate_kv(0, self._pool)
                 return True
         return False
 
@@ -173,6 +172,6 @@ class Scheduler:
             batch.sequences.remove(sequence)
             sequence.num_scheduled_tokens = 0
         self.running.remove(sequence)
-        sequence.truncate_kv(0, self._pool, self._block_size)
+        sequence.truncate_kv(0, self._pool)
         sequence.status = Status.WAITING
         self.waiting.appendleft(sequence)

@@ -19,11 +19,6 @@ class Status(Enum):
     RUNNING = "running"
 
 
-def blocks_for(num_tokens: int, block_size: int) -> int:
-    """How many blocks `num_tokens` tokens fill."""
-    return -(-num_tokens // block_size)
-
-
 @dataclass(slots=True, eq=False)
 class Sequence:
     """Token ids and the KV that is present for the first `num_cached_tokens` of them."""
@@ -50,15 +45,15 @@ class Sequence:
         begin = self.num_cached_tokens
         return self.tokens[begin : begin + self.num_scheduled_tokens]
 
-    def truncate(self, num_tokens: int, pool: BlockPool, block_size: int) -> None:
+    def truncate(self, num_tokens: int, pool: BlockPool) -> None:
         """Forget the tokens beyond the first `num_tokens`, and give back their blocks."""
         del self.tokens[num_tokens:]
-        self.truncate_kv(min(self.num_cached_tokens, num_tokens), pool, block_size)
+        self.truncate_kv(min(self.num_cached_tokens, num_tokens), pool)
 
-    def truncate_kv(self, num_tokens: int, pool: BlockPool, block_size: int) -> None:
+    def truncate_kv(self, num_tokens: int, pool: BlockPool) -> None:
         """Forget the KV beyond the first `num_tokens` tokens; the tokens stay."""
         assert num_tokens <= self.num_cached_tokens
-        kept = blocks_for(num_tokens, block_size)
+        kept = pool.blocks_for(num_tokens)
         pool.release(self.block_table[kept:])
         del self.block_table[kept:]
         self.num_cached_tokens = num_tokens

@@ -62,11 +62,11 @@ class SessionTable:
         """Forget the session; None if there was none."""
         return self._sessions.pop(session_id, None)
 
-    def reclaim(self, count: int, pool: BlockPool, block_size: int) -> None:
+    def reclaim(self, count: int, pool: BlockPool) -> None:
         """Evict the KV of idle sessions, the least recently used first, until `count` blocks came free."""
         target = pool.num_free + count
         idle = [s for s in self if s.sequence.status is Status.IDLE and s.sequence.block_table]
         for session in sorted(idle, key=lambda s: s.last_used_at):
             if pool.num_free >= target:
                 return
-            session.sequence.truncate_kv(0, pool, block_size)
+            session.sequence.truncate_kv(0, pool)

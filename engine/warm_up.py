@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from engine.block_pool import BlockPool
-from engine.sequence import Batch, Sequence, blocks_for
+from engine.sequence import Batch, Sequence
 
 Shape = tuple[int, int]  # sequences, tokens of each
 
@@ -30,12 +30,10 @@ class WarmUp:
         self,
         forward: Callable[[Batch], object],
         pool: BlockPool,
-        block_size: int,
         shapes: Iterable[Shape],
     ) -> None:
         self._forward = forward
         self._pool = pool
-        self._block_size = block_size
         self._shapes = deque(shapes)
 
     @property
@@ -46,7 +44,7 @@ class WarmUp:
     def step(self) -> None:
         """Run the next shape, unless the pool has no room for it now."""
         num_sequences, num_tokens = self._shapes.popleft()
-        per_sequence = blocks_for(num_tokens, self._block_size)
+        per_sequence = self._pool.blocks_for(num_tokens)
         blocks = self._pool.try_allocate(num_sequences * per_sequence)
         if blocks is None:
             return

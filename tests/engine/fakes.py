@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.batch import Inputs
-from engine.sequence import blocks_for
 from engine.special_tokens import SPLIT, Escape
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|<|end|>|>", "<|im_end|>s")
@@ -125,7 +124,7 @@ class FakeModel:
             table = inputs["block_indices"][block_begins[i] : block_begins[i + 1]].astype(np.int64)
             rows = np.arange(begins[i], begins[i + 1])
             assert len(rows) > 0, "an empty sequence"
-            assert len(table) == blocks_for(cached + len(rows), self.block_size)
+            assert len(table) == -(-(cached + len(rows)) // self.block_size)
             slots = cached + np.arange(len(rows))
             blocks, offsets = table[slots // self.block_size], slots % self.block_size
             self.tokens[blocks, offsets] = inputs["input_ids"][rows]

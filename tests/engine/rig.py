@@ -149,18 +149,17 @@ def make_rig(
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
     sessions = SessionTable() if sessions is None else sessions
     pool, model, tokenizer = (
-        BlockPool(num_blocks),
+        BlockPool(num_blocks, block_size),
         FakeModel(num_blocks, block_size),
         FakeTokenizer(),
     )
     model.choose = choose
     scheduler = Scheduler(
         pool,
-        block_size,
         max_num_sequences=max_num_sequences,
         max_num_batched_tokens=max_num_batched_tokens,
         max_prefill_beside_decode=max_prefill_beside_decode,
-        reclaim=lambda count: sessions.reclaim(count, pool, block_size),
+        reclaim=lambda count: sessions.reclaim(count, pool),
     )
     chat_template = None if template is None else ChatTemplate(template, {})
     compiled = cast(Tokenizer, tokenizer)
@@ -174,7 +173,6 @@ def make_rig(
         tokenizer=compiled,
         eos_token_ids=frozenset({EOS}),
         context_length=context_length,
-        block_size=block_size,
         warm_up_shapes=warm_up_shapes,
     )
     return Rig(core, model, tokenizer, pool, scheduler, sessions, block_size, context_length)

@@ -15,7 +15,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = BlockPool(11)
+        self.pool = BlockPool(11, 4)
         self.tables: list[list[int]] = []
 
     @rule(count=st.integers(0, 13))
@@ -69,7 +69,7 @@ TestPool = PoolMachine.TestCase
 
 
 def test_a_block_freed_last_is_used_first() -> None:
-    pool = BlockPool(4)
+    pool = BlockPool(4, 4)
     first = pool.try_allocate(3)
     assert first is not None
     pool.release(first[1:2])
@@ -77,7 +77,7 @@ def test_a_block_freed_last_is_used_first() -> None:
 
 
 def test_releasing_a_free_block_is_our_bug() -> None:
-    pool = BlockPool(2)
+    pool = BlockPool(2, 4)
     blocks = pool.try_allocate(1)
     assert blocks is not None
     pool.release(blocks)
@@ -87,12 +87,12 @@ def test_releasing_a_free_block_is_our_bug() -> None:
 
 def test_sharing_a_free_block_is_our_bug() -> None:
     with pytest.raises(AssertionError, match="is free"):
-        BlockPool(2).share([0])
+        BlockPool(2, 4).share([0])
 
 
 @pytest.mark.parametrize("tables", [[], [[0, 1], [1]], [[0]], [[0, 1, 2]]])
 def test_check_integrity_notices_tables_that_do_not_add_up(tables: list[list[int]]) -> None:
-    pool = BlockPool(3)
+    pool = BlockPool(3, 4)
     assert pool.try_allocate(2) == [0, 1]
     with pytest.raises(AssertionError, match="reference counts"):
         pool.check_integrity(tables)

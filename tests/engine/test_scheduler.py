@@ -19,11 +19,10 @@ class Driver:
     def __init__(
         self, num_blocks: int = 64, *, sequences: int = 8, tokens: int = 32, beside: int = 8
     ) -> None:
-        self.pool = BlockPool(num_blocks)
+        self.pool = BlockPool(num_blocks, BLOCK)
         self.model = FakeModel(num_blocks, BLOCK, choose=endless)
         self.scheduler = Scheduler(
             self.pool,
-            BLOCK,
             max_num_sequences=sequences,
             max_num_batched_tokens=tokens,
             max_prefill_beside_decode=beside,
@@ -36,7 +35,7 @@ class Driver:
     def reclaim(self, count: int) -> None:
         target = self.pool.num_free + count
         while self.idle and self.pool.num_free < target:
-            self.idle.pop(0).truncate_kv(0, self.pool, BLOCK)
+            self.idle.pop(0).truncate_kv(0, self.pool)
             self.reclaimed += 1
 
     def add(self, length: int) -> Sequence:

@@ -30,10 +30,9 @@ class Paged:
         self.model = Model(model_dir, options)
         self.kv_cache = KVCache(self.model.kv_ports, 32)
         self.model.bind(self.kv_cache)
-        self.pool = BlockPool(32)
+        self.pool = BlockPool(32, self.model.block_size)
         self.scheduler = Scheduler(
             self.pool,
-            self.model.block_size,
             max_num_sequences=4,
             max_num_batched_tokens=64,
             max_prefill_beside_decode=64,
@@ -90,7 +89,7 @@ def test_turn_by_turn_equals_one_forward_over_everything(paged: Paged, expected:
         logits = paged.feed(sequence, TOKENS[end : end + count])
         end += count
         np.testing.assert_allclose(logits, expected[end - 1], atol=2e-3)
-    sequence.truncate(0, paged.pool, paged.model.block_size)
+    sequence.truncate(0, paged.pool)
 
 
 def test_going_on_after_a_truncation_equals_never_having_gone_elsewhere(
@@ -99,14 +98,13 @@ def test_going_on_after_a_truncation_equals_never_having_gone_elsewhere(
     sequence = Sequence()
     paged.feed(sequence, TOKENS[:50])
     paged.feed(sequence, [11, 12, 13] * 20)
-    sequence.truncate(50, paged.pool, paged.model.block_size)
+    sequence.truncate(50, paged.pool)
     logits = paged.feed(sequence, TOKENS[50:100])
     np.testing.assert_allclose(logits, expected[99], atol=2e-3)
-    sequence.truncate(0, paged.pool, paged.model.block_size)
+    sequence.truncate(0, paged.pool)
 
 
 def test_a_fork_in_mid_block_leaves_the_original_alone(paged: Paged, expected: Logits) -> None:
-    size = paged.model.block_size
     original = Sequence()
     paged.feed(original, TOKENS[:50])
     paged.pool.share(original.block_table)
@@ -124,7 +122,7 @@ def test_a_fork_in_mid_block_leaves_the_original_alone(paged: Paged, expected: L
     logits = paged.feed(original, TOKENS[50:100])
     np.testing.assert_allclose(logits, expected[99], atol=2e-3)
     for sequence in (original, fork):
-        sequence.truncate(0, paged.pool, size)
+        sequence.truncate(0, paged.pool)
     paged.pool.check_integrity([])
 
 
