@@ -6,6 +6,7 @@ Invariant: the files, one being written included, never add up to more than the 
 """
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,6 +64,7 @@ class SnapshotFolder:
             snapshots.write(self._folder / name, snapshot, fingerprint)
             self._forget(name)
             self._remember(name, size)
+            self._touch(name)
 
     def get(self, key: str, fingerprint: Fingerprint) -> Snapshot:
         """The snapshot of `key`, now the most recently used. Raises SnapshotRefused.
@@ -98,7 +100,8 @@ class SnapshotFolder:
     def _make_room(self, size: int, stale: str | None = None) -> None:
         """Delete snapshots until `size` more bytes fit: `stale` first, then by age."""
         while self._budget_bytes is not None and self._used_bytes + size > self._budget_bytes:
-            self._remove(stale if stale in self._sizes else next(iter(self._sizes)))
+            oldest = next(iter(self._sizes))
+            self._remove(stale if stale is not None and stale in self._sizes else oldest)
 
     def _remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
@@ -112,10 +115,12 @@ class SnapshotFolder:
         self._used_bytes -= self._sizes.pop(name, 0)
 
     def _touch(self, name: str) -> None:
+        """Make it the most recently used. The kernel's own time stamps are too coarse to order by."""
         if name in self._sizes:
             self._sizes.move_to_end(name)
         with suppress(OSError):
-            os.utime(self._folder / name)
+            now_ns = time.time_ns()
+            os.utime(self._folder / name, ns=(now_ns, now_ns))
 
 
 def _file_name(key: str) -> str:
