@@ -7,6 +7,7 @@ know each other only through the model directory. Importing this package is chea
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from export.errors import ExportError
 from export.progress import Progress, silent
@@ -20,14 +21,18 @@ def export_model(
     weights: str | None = None,
     kv: str = "stateful",
     progress: Progress = silent,
+    **int4_options: Any,
 ) -> Path:
-    """Export `source` (catalog name, GGUF file) into the folder `out`, and return it.
+    """Export `source` (catalog name, GGUF file, model folder) into `out`, and return `out`.
 
-    `weights` is one of export.formats.FORMATS, None for the source's default. Does nothing where
-    the same export is complete already. Raises ExportError; `out` is then as it was before.
+    `weights` is one of export.formats.FORMATS, None for the source's default; int4 takes the
+    options of export.formats.WeightFormat. Does nothing where the same export is complete
+    already. Raises ExportError; `out` is then as it was before.
     """
     from export.exporter import Request, run  # noqa: PLC0415  (imports OpenVINO)
     from export.formats import WeightFormat  # noqa: PLC0415
 
-    chosen = None if weights is None else WeightFormat(weights)
+    if weights is None and int4_options:
+        raise ExportError("Group size, symmetry and scale search belong to --weights int4.")
+    chosen = None if weights is None else WeightFormat(weights, **int4_options)
     return run(Request(source, chosen, kv), out, progress)

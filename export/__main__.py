@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from export import ExportError, export_model
 from export.catalog import CATALOG
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     out = options.out or MODELS / default_name(options.source)
     bars, started = Bars(), time.monotonic()
     try:
-        export_model(options.source, out, options.weights, options.kv, bars)
+        export_model(options.source, out, options.weights, options.kv, bars, **_int4(options))
     except ExportError as error:
         bars.close()
         print(f"export: {error}", file=sys.stderr)
@@ -33,6 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
     bars.close()
     print(f"{out} is ready ({time.monotonic() - started:.1f} s): python app.py --model {out}")
     return 0
+
+
+def _int4(options: argparse.Namespace) -> dict[str, Any]:
+    """The int4 options that were given; without int4 they are refused by the format."""
+    given = {
+        "group_size": options.group_size,
+        "symmetric": options.symmetric,
+        "scale_search": options.scale_search,
+    }
+    defaults = {"group_size": None, "symmetric": False, "scale_search": True}
+    return {name: value for name, value in given.items() if value != defaults[name]}
 
 
 def default_name(source: str) -> str:
@@ -49,6 +61,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", help=f"a GGUF file or a catalog name: {names}")
     parser.add_argument("--out", type=Path, help=f"model directory (default: {MODELS}/NAME)")
     parser.add_argument("--weights", choices=FORMATS, help="weight format (default: the source's)")
+    parser.add_argument("--group-size", type=int, help="int4: columns that share a scale")
+    parser.add_argument("--symmetric", action="store_true", help="int4: without zero-points")
+    parser.add_argument(
+        "--no-scale-search",
+        dest="scale_search",
+        action="store_false",
+        help="int4: plain rounding, faster and worse",
+    )
     parser.add_argument(
         "--kv",
         choices=("stateful", "explicit"),

@@ -23,6 +23,7 @@ from export.metadata import write_metadata
 from export.packing import Scratch, Weight
 from export.progress import Progress
 from export.sources.checkpoint import Checkpoint
+from export.sources.directory import open_directory
 from export.spec import Decoder
 from export.tensors import Floats
 
@@ -52,7 +53,7 @@ def run(request: Request, out: Path, progress: Progress) -> Path:
             checkpoint = _open(request.source, Path(downloads), progress)
             weights = request.weights or default_format(checkpoint)
             _write(folder, checkpoint, weights, request.kv, progress)
-        about = {"source": _source(request), "weights": weights.name, "kv": request.kv}
+        about = {"source": _source(request), "weights": weights.label, "kv": request.kv}
         artifacts.write_manifest(folder, about)
     return out
 
@@ -66,7 +67,7 @@ def _is_done(request: Request, out: Path) -> bool:
     manifest = artifacts.read_manifest(out)
     if manifest is None or not artifacts.is_complete(out):
         return False
-    same_weights = request.weights is None or manifest["weights"] == request.weights.name
+    same_weights = request.weights is None or manifest["weights"] == request.weights.label
     return bool(
         same_weights and [manifest["source"], manifest["kv"]] == [_source(request), request.kv]
     )
@@ -85,11 +86,13 @@ def _source(request: Request) -> dict[str, Any]:
 
 
 def _open(source: str, downloads: Path, progress: Progress) -> Checkpoint:
-    from export.sources.gguf import open_gguf  # noqa: PLC0415
+    from export.sources.gguf import open_gguf  # noqa: PLC0415  (gguf is slow to import)
 
     if source in catalog.CATALOG:
         return open_gguf(catalog.fetch(catalog.CATALOG[source], downloads, progress))
     path = Path(source)
+    if path.is_dir():
+        return open_directory(path)
     if path.is_file():
         return open_gguf(path)
     raise ExportError(
@@ -104,10 +107,11 @@ def _write(
     from export import tokenizer  # noqa: PLC0415
 
     decoder = read_decoder(checkpoint)
+    weights.check(decoder.tensors)
     if checkpoint.is_gguf:
         source = tokenizer.from_gguf(checkpoint.gguf_reader)
     else:
-        source = tokenizer.from_directory(checkpoint.path, decoder.spec.family)
+        source = tokenizer.from_directory(checkpoint.path, str(checkpoint.config["model_type"]))
     tokenizer.write(source, folder)
     write_metadata(folder, checkpoint, decoder.spec, source.eos_token_ids)
     write_model(folder, decoder, weights, kv, progress)
@@ -147,7 +151,7 @@ class _Store:
     def matrix(self, name: str) -> Weight:
         """The weight in the chosen format."""
         tensor = self._tensors[name]
-        weight = self._weights.store(tensor, self._scratch)
+        weight = self._weights.store(name, tensor, self._scratch)
         self._kept.append(weight)
         self._done += tensor.shape[0] * tensor.shape[1]
         self._progress("Converting weights", self._done, self._total)

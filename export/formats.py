@@ -1,50 +1,100 @@
 """Which form each weight takes: the choice behind `--weights`.
 
-native keeps GGUF's blocks exactly and int8 for what has no exact form; rounded makes zero-points
-integers; fp16, int8 and int4 quantize anew (int4 with int8 embedding and lm_head). Vectors stay
-float32.
+native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits);
+rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
+and lm_head in int8. Vectors stay float32 in every format.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from export.blocks import LAYOUTS, BlockCoder
 from export.errors import ExportError
-from export.packing import Coder, Scratch, Weight, dense, pack
-from export.quantize import Int8Coder
+from export.packing import Coder, Scratch, Weight, dense, pack, usable
+from export.quantize import Int4Coder, Int8Coder
+from export.spec import EMBEDDING, LM_HEAD
 from export.tensors import ELEMENT_DTYPES, StoredTensor
 
-FORMATS = ("native", "rounded", "int8", "fp16")
+FORMATS = ("native", "rounded", "fp16", "int8", "int4")
+GROUP_SIZES = (128, 64, 32)
 
 
 @dataclass(frozen=True)
 class WeightFormat:
-    """How matrices are stored in the IR."""
+    """How matrices are stored in the IR; the last three fields belong to int4.
+
+    `group_size` None takes the largest of GROUP_SIZES that divides each matrix's width.
+    """
 
     name: str
+    group_size: int | None = None
+    symmetric: bool = False
+    scale_search: bool = True
 
     def __post_init__(self) -> None:
-        """Raise ExportError for an unknown name."""
+        """Raise ExportError for unknown names and options that the format does not have."""
         if self.name not in FORMATS:
             raise ExportError(
                 f"There is no weight format {self.name!r} (there are: {', '.join(FORMATS)})."
             )
+        plain = self.group_size is None and not self.symmetric and self.scale_search
+        if self.name != "int4" and not plain:
+            raise ExportError("Group size, symmetry and scale search belong to int4 alone.")
+        if self.group_size is not None and (self.group_size < 16 or self.group_size % 2):
+            raise ExportError(f"A group of {self.group_size} is not an even number from 16 on.")
 
-    def store(self, tensor: StoredTensor, scratch: Scratch) -> Weight:
+    @property
+    def label(self) -> str:
+        """The format with its options, as the manifest records it."""
+        if self.name != "int4":
+            return self.name
+        parts = ["int4", f"group{self.group_size or ''}"]
+        parts += ["symmetric"] if self.symmetric else []
+        return "-".join(parts if self.scale_search else [*parts, "nosearch"])
+
+    def check(self, tensors: Mapping[str, StoredTensor]) -> None:
+        """Raise ExportError if the group size does not divide a matrix's width."""
+        for name, tensor in tensors.items():
+            grouped = len(tensor.shape) == 2 and name not in (EMBEDDING, LM_HEAD)
+            if self.group_size and grouped and tensor.shape[1] % self.group_size:
+                raise ExportError(
+                    f"A group of {self.group_size} does not divide {tensor.name}, which is "
+                    f"{tensor.shape[1]} wide; choose another --group-size or leave it out."
+                )
+
+    def store(self, name: str, tensor: StoredTensor, scratch: Scratch) -> Weight:
         """The matrix in this format."""
-        coder = self._coder(tensor)
+        coder = self._coder(name, tensor)
         if coder is not None:
             return pack(tensor, coder, scratch)
-        keeps = tensor.encoding in ("F16", "BF16") and tensor.order is None
-        return dense(tensor, tensor.encoding if keeps else "F16", scratch)
+        return dense(tensor, _half(tensor), scratch)
 
-    def _coder(self, tensor: StoredTensor) -> Coder | None:
+    def _coder(self, name: str, tensor: StoredTensor) -> Coder | None:
         if self.name == "fp16":
             return None
         if self.name in ("native", "rounded"):
-            if tensor.encoding in ELEMENT_DTYPES:
-                return None
-            if tensor.encoding in LAYOUTS:
-                return BlockCoder(tensor.encoding, rounded=self.name == "rounded")
+            return self._block_coder(tensor)
+        if self.name == "int4" and name not in (EMBEDDING, LM_HEAD):
+            return self._int4_coder(tensor.shape[1])
         return Int8Coder()
+
+    def _block_coder(self, tensor: StoredTensor) -> Coder | None:
+        if tensor.encoding in ELEMENT_DTYPES:
+            return None
+        if tensor.encoding in LAYOUTS:
+            return BlockCoder(tensor.encoding, rounded=self.name == "rounded")
+        return Int8Coder()
+
+    def _int4_coder(self, width: int) -> Coder:
+        sizes = [size for size in (self.group_size, *GROUP_SIZES) if size and width % size == 0]
+        if not sizes:
+            return Int8Coder()
+        return Int4Coder(sizes[0], self.symmetric, self.scale_search)
+
+
+def _half(tensor: StoredTensor) -> str:
+    """bfloat16 stays so where it can stay in place; all else becomes float16."""
+    in_place = tensor.encoding == "BF16" and tensor.order is None and usable(tensor.stored)
+    return "BF16" if in_place else "F16"

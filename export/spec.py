@@ -40,6 +40,19 @@ class DecoderSpec:
     qk_norm: bool = False
     post_norms: bool = False
 
+    def __post_init__(self) -> None:
+        """Raise ExportError for sizes that do not fit each other."""
+        if self.heads % self.kv_heads:
+            raise ExportError(
+                f"The configuration's {self.heads} attention heads do not divide among "
+                f"{self.kv_heads} key heads; it is damaged or belongs to another model."
+            )
+        if not 0 < self.rotary_dim <= self.head_dim:
+            raise ExportError(
+                f"The configuration rotates {self.rotary_dim} of {self.head_dim} dimensions of a "
+                "head; it is damaged or belongs to another model."
+            )
+
     @property
     def rotary_dim(self) -> int:
         """How many of a head's dimensions rotate."""
@@ -109,6 +122,11 @@ def _check_tensor(tensor: StoredTensor | None, name: str, shape: tuple[int, ...]
     if tensor is None:
         raise ExportError(
             f"The checkpoint lacks {name}; download it again, all its files included."
+        )
+    if not tensor.readable:
+        raise ExportError(
+            f"{tensor.name} is stored as {tensor.encoding}, which is not supported; "
+            "get the model in bfloat16, float16 or float32."
         )
     if tensor.shape != shape:
         raise ExportError(

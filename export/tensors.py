@@ -23,6 +23,9 @@ ELEMENT_DTYPES: dict[str, np.dtype[np.generic]] = {
 }
 
 
+QUANTIZED_PREFIXES = ("Q", "IQ", "TQ", "MXFP")
+
+
 @dataclass(frozen=True)
 class StoredTensor:
     """A tensor of shape `shape`; `stored` has the same rows, each as the file holds it.
@@ -36,6 +39,11 @@ class StoredTensor:
     encoding: str
     shape: tuple[int, ...]
     order: NDArray[np.intp] | None = None
+
+    @property
+    def readable(self) -> bool:
+        """Whether its elements are numbers that `read` knows."""
+        return self.encoding in ELEMENT_DTYPES or self.encoding.startswith(QUANTIZED_PREFIXES)
 
     @property
     def rows(self) -> int:

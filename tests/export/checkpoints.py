@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,13 @@ def random_tensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> dict
     for name, shape in shapes.items():
         values = rng.standard_normal(shape).astype(np.float32)
         scale = 0.2 if len(shape) == 1 else 1.5 / np.sqrt(shape[-1])
-        tensors[name] = values * np.float32(scale) + np.float32("norm" in name)
+        tensors[name] = as_bfloat16(values * np.float32(scale) + np.float32("norm" in name))
     return tensors
+
+
+def as_bfloat16(values: F) -> F:
+    """Cut to 8 bits of mantissa, which every element encoding holds exactly."""
+    return (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def byte_level_vocabulary() -> list[str]:
@@ -95,7 +99,3 @@ def _add_tokenizer(writer: GGUFWriter) -> None:
     writer.add_token_merges(["h e", "l l"])
     writer.add_bos_token_id(257)
     writer.add_eos_token_id(258)
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")

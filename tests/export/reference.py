@@ -63,7 +63,8 @@ class Reference:
             g = h @ block.gate.T
             fed = (g / (1 + np.exp(-g)) * (h @ block.up.T)) @ block.down.T
             x = x + self._maybe_norm(fed, block.after_mlp)
-        return self._norm(x, self.last_norm) @ self.head.T
+        out: F = self._norm(x, self.last_norm) @ self.head.T
+        return out
 
     def _attend(self, b: Block, h: F, turns: NDArray[np.complex128]) -> F:
         n, d = len(h), self.head_dim
@@ -96,7 +97,8 @@ class Reference:
         return y
 
     def _norm(self, x: F, weight: F) -> F:
-        return x / np.sqrt(np.mean(x * x, -1, keepdims=True) + np.float32(self.eps)) * weight
+        mean = np.mean(x * x, -1, keepdims=True, dtype=np.float32)
+        return (x / np.sqrt(mean + np.float32(self.eps)) * weight).astype(np.float32)
 
     def _maybe_norm(self, x: F, weight: F | None) -> F:
         return x if weight is None else self._norm(x, weight)
@@ -265,20 +267,24 @@ def from_gguf(path: Path) -> Reference:
     )
     for i in range(meta("block_count")):
         p = f"blk.{i}."
-        kinds = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-        w = {kind: t[f"{p}{kind}.weight"] for kind in kinds}
-        b = {kind: t.get(f"{p}{kind}.bias", 0.0) for kind in kinds}
+        b = {kind: t.get(f"{p}attn_{kind}.bias", 0.0) for kind in ("q", "k", "v", "output")}
         model.blocks.append(
             Block(
-                *w.values(),
+                t[p + "attn_q.weight"],
+                t[p + "attn_k.weight"],
+                t[p + "attn_v.weight"],
+                t[p + "attn_output.weight"],
+                t[p + "ffn_gate.weight"],
+                t[p + "ffn_up.weight"],
+                t[p + "ffn_down.weight"],
                 t[p + "attn_norm.weight"],
                 t[p + "ffn_norm.weight"],
-                bq=b["attn_q"],
-                bk=b["attn_k"],
-                bv=b["attn_v"],
-                bo=b["attn_output"],
-                q_norm=t.get(p + "attn_q_norm.weight"),
-                k_norm=t.get(p + "attn_k_norm.weight"),
+                b["q"],
+                b["k"],
+                b["v"],
+                b["output"],
+                t.get(p + "attn_q_norm.weight"),
+                t.get(p + "attn_k_norm.weight"),
             )
         )
     return model

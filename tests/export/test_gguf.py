@@ -19,7 +19,8 @@ TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(40)]
 
 
 def logits_of(directory: Path) -> F:
-    return Stateful(compiled(directory / "openvino_model.xml")).step([TEXT])[0]
+    logits: F = Stateful(compiled(directory / "openvino_model.xml")).step([TEXT])[0]
+    return logits
 
 
 def test_default_form_of_the_real_file_is_faithful(smollm2: Path, smollm2_gguf: Path) -> None:

@@ -1,0 +1,295 @@
+"""Tiny model folders: safetensors and torch .bin written by hand, configurations of each family."""
+
+from __future__ import annotations
+
+import collections
+import io
+import json
+import pickle
+import sys
+import types
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from tests.export.checkpoints import VOCAB, F, byte_level_vocabulary, random_tensors
+
+Config = dict[str, Any]
+Shapes = dict[str, tuple[int, ...]]
+
+LLAMA: Config = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": VOCAB,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+    "max_position_embeddings": 512,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "bos_token_id": 257,
+    "eos_token_id": 258,
+}
+LLAMA_3_SCALING = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+CHATGLM: Config = {
+    "model_type": "chatglm",
+    "_name_or_path": "THUDM/chatglm3-6b",
+    "hidden_size": 64,
+    "ffn_hidden_size": 96,
+    "num_layers": 2,
+    "num_attention_heads": 4,
+    "multi_query_attention": True,
+    "multi_query_group_num": 2,
+    "kv_channels": 32,
+    "padded_vocab_size": VOCAB,
+    "layernorm_epsilon": 1e-5,
+    "seq_length": 512,
+    "add_qkv_bias": True,
+    "add_bias_linear": False,
+    "rmsnorm": True,
+    "post_layer_norm": True,
+    "apply_residual_connection_post_layernorm": False,
+    "original_rope": True,
+    "eos_token_id": 2,
+}
+FAMILIES: dict[str, Config] = {
+    "llama": LLAMA,
+    "llama-2 (all heads)": {**LLAMA, "num_key_value_heads": 4},
+    "llama-3": {**LLAMA, "rope_theta": 500000.0, "rope_scaling": LLAMA_3_SCALING},
+    "llama-3 (new keys)": {
+        **{key: value for key, value in LLAMA.items() if key != "rope_theta"},
+        "rope_parameters": {"rope_theta": 500000.0, **LLAMA_3_SCALING},
+    },
+    "llama (linear)": {
+        **LLAMA,
+        "rope_scaling": {"type": "linear", "rope_type": "linear", "factor": 4.0},
+    },
+    "llama (tied)": {**LLAMA, "tie_word_embeddings": True},
+    "llama (biases)": {**LLAMA, "attention_bias": True},
+    "mistral": {**LLAMA, "model_type": "mistral", "head_dim": 32, "sliding_window": None},
+    "qwen2": {**LLAMA, "model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64},
+    "qwen3": {**LLAMA, "model_type": "qwen3", "head_dim": 32, "tie_word_embeddings": True},
+    "glm": {
+        **LLAMA,
+        "model_type": "glm",
+        "head_dim": 32,
+        "partial_rotary_factor": 0.5,
+        "attention_bias": True,
+    },
+    "glm4": {**LLAMA, "model_type": "glm4", "head_dim": 32, "partial_rotary_factor": 0.5},
+    "chatglm2": {**CHATGLM, "_name_or_path": "THUDM/chatglm2-6b-32k", "rope_ratio": 4},
+    "chatglm3": {**CHATGLM, "rope_ratio": 4},
+    "chatglm (all heads)": {**CHATGLM, "multi_query_attention": False},
+}
+
+
+def shapes(config: Config) -> Shapes:
+    """Every tensor of a checkpoint in the family's own names."""
+    if config["model_type"] == "chatglm":
+        return _chatglm_shapes(config)
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    width = config.get("head_dim") or hidden // heads
+    q, kv = heads * width, config["num_key_value_heads"] * width
+    found: Shapes = {"model.embed_tokens.weight": (VOCAB, hidden), "model.norm.weight": (hidden,)}
+    if not config["tie_word_embeddings"]:
+        found["lm_head.weight"] = (VOCAB, hidden)
+    for layer in range(config["num_hidden_layers"]):
+        p = f"model.layers.{layer}."
+        for name, shape in _layer(config, hidden, q, kv, width).items():
+            found[p + name] = shape
+    return found
+
+
+def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
+    wide, kind = c["intermediate_size"], c["model_type"]
+    layer: Shapes = {
+        "self_attn.q_proj.weight": (q, hidden),
+        "self_attn.k_proj.weight": (kv, hidden),
+        "self_attn.v_proj.weight": (kv, hidden),
+        "self_attn.o_proj.weight": (hidden, q),
+        "mlp.down_proj.weight": (hidden, wide),
+        "input_layernorm.weight": (hidden,),
+        "post_attention_layernorm.weight": (hidden,),
+    }
+    if kind in ("glm", "glm4"):
+        layer["mlp.gate_up_proj.weight"] = (2 * wide, hidden)
+    else:
+        layer |= {"mlp.gate_proj.weight": (wide, hidden), "mlp.up_proj.weight": (wide, hidden)}
+    if kind == "qwen2" or c.get("attention_bias"):
+        biases = {"q": q, "k": kv, "v": kv}
+        layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
+    if kind == "llama" and c.get("attention_bias"):
+        layer["self_attn.o_proj.bias"] = (hidden,)
+    if kind == "qwen3":
+        layer |= {"self_attn.q_norm.weight": (width,), "self_attn.k_norm.weight": (width,)}
+    if kind == "glm4":
+        layer |= {
+            "post_self_attn_layernorm.weight": (hidden,),
+            "post_mlp_layernorm.weight": (hidden,),
+        }
+    return layer
+
+
+def _chatglm_shapes(c: Config) -> Shapes:
+    hidden, heads, width = c["hidden_size"], c["num_attention_heads"], c["kv_channels"]
+    groups = c["multi_query_group_num"] if c["multi_query_attention"] else heads
+    fused, e = (heads + 2 * groups) * width, "transformer.encoder."
+    found: Shapes = {
+        "transformer.embedding.word_embeddings.weight": (VOCAB, hidden),
+        "transformer.rotary_pos_emb.inv_freq": (width // 4,),
+        f"{e}final_layernorm.weight": (hidden,),
+        "transformer.output_layer.weight": (VOCAB, hidden),
+    }
+    for layer in range(c["num_layers"]):
+        p = f"{e}layers.{layer}."
+        found |= {
+            f"{p}input_layernorm.weight": (hidden,),
+            f"{p}post_attention_layernorm.weight": (hidden,),
+            f"{p}self_attention.query_key_value.weight": (fused, hidden),
+            f"{p}self_attention.query_key_value.bias": (fused,),
+            f"{p}self_attention.dense.weight": (hidden, heads * width),
+            f"{p}mlp.dense_h_to_4h.weight": (2 * c["ffn_hidden_size"], hidden),
+            f"{p}mlp.dense_4h_to_h.weight": (hidden, c["ffn_hidden_size"]),
+        }
+    return found
+
+
+def write_folder(
+    folder: Path, config: Config, *, dtype: str = "BF16", layout: str = "safetensors"
+) -> dict[str, F]:
+    """A model folder with random weights, which are returned; `layout` may end in "-sharded"."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = random_tensors(shapes(config))
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    kind, _, sharded = layout.partition("-")
+    single = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}[kind]
+    write = {"safetensors": write_safetensors, "bin": write_torch_zip}[kind]
+    if not sharded:
+        write(folder / single, tensors, dtype)
+        return tensors
+    names = list(tensors)
+    weight_map: dict[str, str] = {}
+    stem, _, suffix = single.rpartition(".")
+    for part in range(2):
+        name = f"{stem}-0000{part + 1}-of-00002.{suffix}"
+        write(folder / name, {key: tensors[key] for key in names[part::2]}, dtype)
+        weight_map |= dict.fromkeys(names[part::2], name)
+    (folder / f"{single}.index.json").write_text(json.dumps({"weight_map": weight_map}), "utf-8")
+    return tensors
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A byte-level tokenizer.json with ChatML's special tokens."""
+    vocabulary = {token: i for i, token in enumerate(byte_level_vocabulary())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("h", "e"), ("l", "l")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def _encoded(values: F, dtype: str) -> bytes:
+    if dtype == "BF16":
+        return (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+    return values.astype({"F16": "<f2", "F32": "<f4"}[dtype]).tobytes()
+
+
+def write_safetensors(path: Path, tensors: Mapping[str, F], dtype: str) -> None:
+    header: Config = {"__metadata__": {"format": "pt"}}
+    content = b""
+    for name, values in tensors.items():
+        raw = _encoded(values, dtype)
+        offsets = [len(content), len(content) + len(raw)]
+        header[name] = {"dtype": dtype, "shape": list(values.shape), "data_offsets": offsets}
+        content += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
+
+
+class _Typed:
+    """Stands for torch.FloatStorage and the like while pickling."""
+
+    def __init__(self, key: str, storage: type, count: int) -> None:
+        self.key, self.storage, self.count = key, storage, count
+
+
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, value: object) -> object:
+        if isinstance(value, _Typed):
+            return ("storage", value.storage, value.key, "cpu", value.count)
+        return None
+
+
+class _Rebuilt:
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+
+    def __reduce__(self) -> Any:
+        return sys.modules["torch._utils"]._rebuild_tensor_v2, self.arguments
+
+
+class FakeTorch:
+    """Modules named as torch's, so that pickle can refer to them by name."""
+
+    STORAGES: ClassVar = {"F32": "FloatStorage", "F16": "HalfStorage", "BF16": "BFloat16Storage"}
+
+    def __enter__(self) -> types.ModuleType:
+        torch, inner = types.ModuleType("torch"), types.ModuleType("torch._utils")
+
+        def _rebuild_tensor_v2(*arguments: object) -> None: ...
+
+        _rebuild_tensor_v2.__module__ = "torch._utils"
+        _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
+        inner._rebuild_tensor_v2 = _rebuild_tensor_v2  # type: ignore[attr-defined]
+        for name in self.STORAGES.values():
+            setattr(torch, name, type(name, (), {"__module__": "torch"}))
+        sys.modules |= {"torch": torch, "torch._utils": inner}
+        return torch
+
+    def __exit__(self, *error: object) -> None:
+        del sys.modules["torch"], sys.modules["torch._utils"]
+
+
+def write_torch_zip(path: Path, tensors: Mapping[str, F], dtype: str) -> None:
+    """What torch.save writes for a state dict; every second matrix is stored transposed."""
+    content: dict[str, bytes] = {}
+    state = collections.OrderedDict()
+    with FakeTorch() as torch:
+        storage = getattr(torch, FakeTorch.STORAGES[dtype])
+        for number, (name, values) in enumerate(tensors.items()):
+            turned = values.ndim == 2 and number % 2 == 1
+            stored = np.ascontiguousarray(values.T if turned else values)
+            content[str(number)] = _encoded(stored, dtype)
+            strides = tuple(size // values.itemsize for size in stored.strides)
+            state[name] = _Rebuilt(
+                _Typed(str(number), storage, values.size),
+                0,
+                values.shape,
+                strides[::-1] if turned else strides,
+                False,
+                collections.OrderedDict(),
+            )
+        buffer = io.BytesIO()
+        _Pickler(buffer, protocol=2).dump(state)
+    write_archive(path, buffer.getvalue(), content)
+
+
+def write_archive(path: Path, pickled: bytes, content: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", pickled)
+        for key, raw in content.items():
+            archive.writestr(f"archive/data/{key}", raw)
+        archive.writestr("archive/version", "3\n")

@@ -1,0 +1,139 @@
+"""Every family, from its own file layout to logits, against the independent reference at 1e-4."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from export.errors import ExportError
+from export.exporter import write_model
+from export.families import read_decoder
+from export.formats import WeightFormat
+from export.progress import silent
+from export.sources.directory import open_directory
+from tests.export.checkpoints import VOCAB
+from tests.export.folders import CHATGLM, FAMILIES, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.reference import F, from_chatglm, from_hugging_face
+from tests.export.running import Paged, Stateful, compiled, pieces
+
+TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(70)]
+OTHER = [(5 * i * i + i + 11) % VOCAB for i in range(41)]
+TOLERANCE = 1e-4
+
+
+def expected(config: Config, tensors: dict[str, F], ids: list[int]) -> F:
+    read = from_chatglm if config["model_type"] == "chatglm" else from_hugging_face
+    return read(config, tensors).logits(ids)
+
+
+def write_ir(folder: Path, out: Path, kv: str = "stateful") -> Path:
+    out.mkdir(exist_ok=True)
+    decoder = read_decoder(open_directory(folder))
+    write_model(out, decoder, WeightFormat("fp16"), kv, silent)
+    return out / "openvino_model.xml"
+
+
+def close(got: F, wanted: F) -> None:
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
+
+
+@pytest.fixture(scope="module", params=FAMILIES, ids=str)
+def family(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config, Any]:
+    config = FAMILIES[request.param]
+    folder = tmp_path_factory.mktemp("source")
+    return folder, config, write_folder(folder, config)
+
+
+Family = tuple[Path, Config, dict[str, F]]
+
+
+@pytest.fixture(scope="module")
+def stateful_xml(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ir(family[0], tmp_path_factory.mktemp("stateful"))
+
+
+@pytest.fixture(scope="module")
+def wanted(family: Family) -> F:
+    return expected(family[1], family[2], TEXT)
+
+
+@pytest.mark.parametrize("kv", ["stateful", "explicit"])
+def test_whole_token_by_token_and_padded_equal_the_reference(
+    family: Family, stateful_xml: Path, wanted: F, kv: str, tmp_path: Path
+) -> None:
+    folder, config, tensors = family
+    xml = stateful_xml if kv == "stateful" else write_ir(folder, tmp_path, kv)
+    run = Stateful(compiled(xml))
+    close(run.step([TEXT])[0], wanted)
+    run.reset()
+    close(np.concatenate([run.step([part])[0] for part in pieces(TEXT, 33, 29)]), wanted)
+    run.reset()
+    pad = len(TEXT) - len(OTHER)
+    mask = [[1] * len(TEXT), [0] * pad + [1] * len(OTHER)]
+    batch = run.step([TEXT, [0] * pad + OTHER], mask)
+    close(batch[0], wanted)
+    close(batch[1, pad:], expected(config, tensors, OTHER))
+    grown = run.step([[3], [5]])
+    close(grown[0, -1], expected(config, tensors, [*TEXT, 3])[-1])
+    close(grown[1, -1], expected(config, tensors, [*OTHER, 5])[-1])
+
+
+def test_paged_equals_the_reference(stateful_xml: Path, wanted: F) -> None:
+    paged = Paged(stateful_xml)
+    assert paged.block_size < len(TEXT)
+    close(np.concatenate([paged.step(part) for part in pieces(TEXT, 37, 23)]), wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_type": "mamba"}, "'mamba'"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "'yarn'"),
+        ({"rope_scaling": {"type": "dynamic", "factor": 4.0}}, "'dynamic'"),
+        ({"rope_scaling": {**LLAMA_3_SCALING, "factor": None}}, "'factor'"),
+        ({"model_type": "mistral", "sliding_window": 128}, "sliding-window"),
+        ({"model_type": "qwen2", "layer_types": ["sliding_attention"]}, "sliding-window"),
+        ({"num_local_experts": 8}, "mixture of experts"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "gptq"),
+        ({"hidden_act": "gelu"}, "'gelu'"),
+        ({"hidden_size": None}, "'hidden_size'"),
+        ({"num_attention_heads": 3}, "do not divide"),
+        ({"vocab_size": 300}, "300"),
+        ({"num_hidden_layers": 3}, "lacks model.layers.2"),
+        ({"num_hidden_layers": 1}, "model.layers.1"),
+    ],
+    ids=str,
+)
+def test_what_a_family_does_not_model_is_refused(tmp_path: Path, change: Config, said: str) -> None:
+    refused(tmp_path, {**LLAMA, **change}, LLAMA, said)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"pre_seq_len": 128}, "pre_seq_len"),
+        ({"quantization_bit": 4}, "quantization_bit"),
+        ({"rmsnorm": False}, "rmsnorm"),
+        ({"kv_channels": 16}, "query_key_value"),
+    ],
+    ids=str,
+)
+def test_what_chatglm_does_not_model_is_refused(tmp_path: Path, change: Config, said: str) -> None:
+    refused(tmp_path, {**CHATGLM, **change}, CHATGLM, said)
+
+
+def refused(folder: Path, config: Config, written: Config, said: str) -> None:
+    write_folder(folder, written)
+    write_folder_config(folder, config)
+    with pytest.raises(ExportError) as caught:
+        read_decoder(open_directory(folder))
+    assert said in str(caught.value)
+
+
+def write_folder_config(folder: Path, config: Config) -> None:
+    import json
+
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
