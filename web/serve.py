@@ -8,8 +8,11 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from web.options import Options
@@ -24,24 +27,45 @@ _SERVER_CLOSE_S = 1.5
 
 def serve(options: Options) -> int:
     """Serve the page until SIGTERM or Ctrl-C; returns the exit status."""
+    try:
+        check_address(options.host, options.port)
+    except OSError as error:
+        sys.stderr.write(f"app.py: {options.host}:{options.port}: {error.strerror}; choose another")
+        sys.stderr.write(" --host or --port.\n")
+        return 1
     over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
-    startup = Startup(options).start()
+    _on_signal(signal.default_int_handler)
+    startup, demo = Startup(options).start(), None
     try:
         demo = launch(options, startup)
-    except OSError as error:
-        sys.stderr.write(f"app.py: {error}\n")
-        startup.close(_ENGINE_CLOSE_S)
-        return 1
-    over.wait()
+        _on_signal(lambda *_: over.set())
+        over.wait()
+    except KeyboardInterrupt:
+        pass
     log.info("Closing")
     _close(demo, startup)
+    if startup.is_alive or demo is None:
+        # A compilation or an import cannot be interrupted; Python would abort waiting for it.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 
+def _on_signal(act: Callable[[int, FrameType | None], Any]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, act)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raise OSError if nobody can listen there, before anything is loaded for nothing."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+
+
 def launch(options: Options, startup: Startup) -> Any:
-    """The page, being served; returns the Blocks. Raises OSError if the port is taken."""
+    """The page, being served; returns the Blocks."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     import gradio as gr  # noqa: PLC0415  (two seconds, in which the engine loads)
     from starlette.middleware import Middleware  # noqa: PLC0415
@@ -89,6 +113,8 @@ def _theme(gr: Any) -> Any:
 def _close(demo: Any, startup: Startup) -> None:
     """Cancel the turns first, so that their streams end and the server can stop."""
     startup.close(_ENGINE_CLOSE_S)
+    if demo is None:
+        return
     server = threading.Thread(target=_close_server, args=(demo,), daemon=True)
     server.start()
     server.join(_SERVER_CLOSE_S)

@@ -57,6 +57,7 @@ class Startup:
         self.step: Step | None = None
         self._factory = factory
         self._ready = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="startup", daemon=True)
 
     def start(self) -> "Startup":
@@ -79,6 +80,11 @@ class Startup:
         return self.phase in ("ready", "failed")
 
     @property
+    def is_alive(self) -> bool:
+        """Whether the export or the load still runs."""
+        return self._thread.is_alive()
+
+    @property
     def model_name(self) -> str:
         """The model's name for people."""
         if self.engine is not None and self.phase == "ready":
@@ -86,9 +92,11 @@ class Startup:
         return self.options.model.rstrip("/").rsplit("/", 1)[-1]
 
     def close(self, timeout_s: float) -> None:
-        """Close the engine, if there is one by now."""
+        """Close the engine, or interrupt the export that precedes it."""
+        self._closing.set()
         if self.engine is not None:
             self.engine.close(timeout_s)
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
@@ -106,6 +114,8 @@ class Startup:
         self._ready.set()
 
     def _progress(self, what: str, done: int, total: int) -> None:
+        if self._closing.is_set():
+            raise ExportError("The export was interrupted; the next start makes it anew.")
         step = Step(what, round(100 * done / total) if total else 0)
         if step != self.step:
             self.step = step

@@ -4,6 +4,7 @@ Owns: what `--ask` prints. Does not know Gradio, and does not load it.
 """
 
 import asyncio
+import signal
 import sys
 from contextlib import aclosing
 from typing import TextIO
@@ -20,7 +21,8 @@ _SESSION = SessionId("terminal", "terminal")
 
 
 def ask(options: Options) -> int:
-    """Answer `options.ask` and return the exit status: 0, 1 after an error, 130 after Ctrl-C."""
+    """Answer `options.ask` and return the exit status: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     bars = Bars()
     engine: Engine | None = None
     try:

@@ -71,7 +71,10 @@ class Page:
             async for frame in frames:
                 endings = self._turns.endings(session_id)
                 before = view.conversation(frame.kept, endings, language)
-                yield frame.text, [*before, *view.turn(frame, self._startup, language)]
+                yield (
+                    frame.text or frame.refused or "",
+                    [*before, *view.turn(frame, self._startup, language)],
+                )
 
     async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, bool]:
         """What a page shows when it opens: ids, chat, its server-side twin, and that it is known."""
@@ -116,7 +119,7 @@ class Page:
         self, message: str, history: list[PageMessage], sentence: str, language: str
     ) -> tuple[str, list[PageMessage]]:
         refused = Frame((), message, refused=sentence)
-        return "", [*history, *view.turn(refused, self._startup, language)]
+        return sentence, [*history, *view.turn(refused, self._startup, language)]
 
 
 def build_page(startup: Startup) -> gr.Blocks:

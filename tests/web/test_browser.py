@@ -108,9 +108,10 @@ def visit(page: Page, app: App) -> None:
     expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
     page.wait_for_function("localStorage.getItem('warmchat') !== null")
     page.get_by_text("Settings").click()
-    temperature = page.get_by_label("number input for Temperature")
-    temperature.fill("0")  # the answers are to be the same each time
-    temperature.press("Tab")
+    for label, value in (("Temperature", "0"), ("Max tokens", "300")):
+        number = page.get_by_label(f"number input for {label}")
+        number.fill(value)
+        number.press("Tab")
     page.get_by_text("Settings").click()
 
 

@@ -1,0 +1,67 @@
+"""The program's edges, as a shell sees them."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from web.serve import check_address
+
+ROOT = Path(__file__).parents[2]
+APP = [sys.executable, "app.py"]
+
+
+@pytest.fixture
+def taken_port() -> object:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_taken_port_gets_a_sentence_before_anything_is_loaded(
+    taken_port: int, tmp_path: Path
+) -> None:
+    command = [*APP, "--port", str(taken_port), "--data-dir", str(tmp_path / "data")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "already in use; choose another --host or --port." in run.stderr
+    assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_host_that_is_not_ours_is_refused() -> None:
+    with pytest.raises(OSError, match="assign"):
+        check_address("192.0.2.1", 7860)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether the program has installed its handler by now (proc(5), SigCgt)."""
+    status = Path(f"/proc/{pid}/status").read_text("ascii")
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def test_a_signal_during_the_start_ends_the_app_cleanly(smollm2_dir: Path, tmp_path: Path) -> None:
+    command = [*APP, "--model", str(smollm2_dir), "--data-dir", str(tmp_path), "--port", "7999"]
+    program = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while not catches(program.pid, signal.SIGTERM):
+        time.sleep(0.05)
+    asked = time.monotonic()
+    program.send_signal(signal.SIGTERM)
+    errors = program.communicate(timeout=10)[1]
+    assert (program.returncode, time.monotonic() - asked < 5) == (0, True)
+    assert "Traceback" not in errors
+
+
+def test_a_question_in_the_terminal_is_answered(smollm2_dir: Path) -> None:
+    question = "What is the capital of France?"
+    command = [*APP, "--model", str(smollm2_dir), "--ask", question, "--kv-budget", "64MiB"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert run.stdout.strip()
+    assert "reused 0 · prefilled 37" in run.stderr
