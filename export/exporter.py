@@ -22,6 +22,7 @@ from export.formats import WeightFormat
 from export.metadata import write_metadata
 from export.packing import Scratch, Weight
 from export.progress import Progress
+from export.sources import hub
 from export.sources.checkpoint import Checkpoint
 from export.sources.directory import open_directory
 from export.spec import Decoder
@@ -79,6 +80,8 @@ def _source(request: Request) -> dict[str, Any]:
         entry = catalog.CATALOG[request.source]
         return {"name": entry.name, "package": entry.requirement, "sha256": entry.sha256}
     path = Path(request.source).resolve()
+    if not path.exists():
+        return {"hub": request.source}
     paths = [path] if path.is_file() else sorted(path.glob("*"))
     states = {item.name: item.stat() for item in paths if item.is_file()}
     files = {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
@@ -91,14 +94,23 @@ def _open(source: str, downloads: Path, progress: Progress) -> Checkpoint:
     if source in catalog.CATALOG:
         return open_gguf(catalog.fetch(catalog.CATALOG[source], downloads, progress))
     path = Path(source)
-    if path.is_dir():
-        return open_directory(path)
-    if path.is_file():
-        return open_gguf(path)
-    raise ExportError(
-        f"{source} is neither a file nor a folder nor a model of the catalog "
-        f"(catalog: {', '.join(catalog.CATALOG)})."
-    )
+    if not path.exists():
+        path = _fetch(source, progress)
+    return open_directory(path) if path.is_dir() else open_gguf(path)
+
+
+def _fetch(source: str, progress: Progress) -> Path:
+    """Where the files of a hub's model are, once they are here."""
+    here = source.removeprefix(hub.MODELSCOPE)
+    found = hub.parse(here)
+    if found is None:
+        raise ExportError(
+            f"{source} is neither a file nor a folder, nor owner/name on the hub, nor in the "
+            f"catalog ({', '.join(catalog.CATALOG)})."
+        )
+    if here != source:
+        return hub.download_from_modelscope(found, progress)
+    return hub.download(found, progress)
 
 
 def _write(

@@ -75,10 +75,12 @@ class Int4Coder:
         if not self.search:
             return scales, zero_points
         weights = np.abs(values)
-        least = _error(values, weights, scales, zero_points, first, last)
+        _, centred = _coded(values, scales, zero_points, first, last)
+        least = _error(values, weights, centred, scales)
         for ratio in RATIOS[1:]:
             other_scales, other_zeros = self._candidate(extremes, ratio)
-            error = _error(values, weights, other_scales, other_zeros, first, last)
+            _, centred = _coded(values, other_scales, other_zeros, first, last)
+            error = _error(values, weights, centred, other_scales)
             better = error < least
             np.copyto(least, error, where=better)
             np.copyto(scales, other_scales, where=better)
@@ -134,11 +136,8 @@ def _coded(
     return codes, codes - zero
 
 
-def _error(
-    values: Floats, weights: Floats, scales: Floats, zero_points: Floats, first: int, last: int
-) -> Floats:
-    """Squared error times weight, summed over each group."""
-    _, centred = _coded(values, scales, zero_points, first, last)
+def _error(values: Floats, weights: Floats, centred: Floats, scales: Floats) -> Floats:
+    """Squared error times weight, summed over each group; overwrites `centred`."""
     centred *= scales[..., None]
     centred -= values
     error: Floats = np.einsum("rgi,rgi,rgi->rg", weights, centred, centred)
