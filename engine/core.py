@@ -137,7 +137,10 @@ class EngineCore:
 
     def idle_step(self) -> None:
         """A short piece of work that may as well be done while nobody waits."""
-        self._warm_up.step()
+        try:
+            self._warm_up.step()
+        except Exception:
+            log.exception("Warming up failed")
 
     def truncate(self, session: Session, keep: int) -> None:
         """Drop the messages beyond the first `keep`. Their tokens go when the next turn says so."""

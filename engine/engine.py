@@ -12,12 +12,12 @@ import queue
 import threading
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from engine.chat_template import Message
 from engine.config import EngineConfig
 from engine.core import EngineCore
-from engine.errors import EngineClosed, EngineError, ModelUnsupported
+from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
 from engine.loading import ModelInfo, load
 from engine.sampling import SamplingParams
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 Command = Callable[[EngineCore], object]
+Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, SessionTable], tuple[EngineCore, ModelInfo]]
 
 _DEFAULT_PARAMS = SamplingParams()
@@ -189,6 +190,9 @@ class Engine:
                 core.begin(request)
             except EngineError as error:
                 emit(error)
+            except Exception as error:  # a template or tokenizer that chokes on this text
+                log.exception("A request could not be read")
+                emit(RequestError(f"This message could not be read: {error}"))
 
         request.emit = emit
         self._requests.add(request)
@@ -206,29 +210,34 @@ class Engine:
             self._requests.discard(request)
             self._wake()
 
-    async def _next(self, events: "asyncio.Queue[Event | EngineError]") -> Event | EngineError:
-        """The next event; EngineClosed if the engine ended without one."""
+    async def _next(self, answers: "asyncio.Queue[Answer]") -> Answer | EngineError:
+        """The owner thread's next answer; EngineClosed if it ended without one."""
         while True:
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes with an answer.
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(events.get(), timeout=1.0)
-            if not self._thread.is_alive() and events.empty():
+                async with asyncio.timeout(1.0):
+                    return await answers.get()
+            if not self._thread.is_alive() and answers.empty():
                 return self.error or EngineClosed("The engine has stopped.")
 
     async def _call(self, command: Command) -> None:
         """Run a command in the owner thread and wait for it; what it raises is raised here."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
+        answers: asyncio.Queue[bool | EngineError] = asyncio.Queue()
 
         def run(core: EngineCore) -> None:
+            answer: bool | EngineError = True
             try:
                 command(core)
             except EngineError as error:
-                loop.call_soon_threadsafe(done.set_exception, error)
-            else:
-                loop.call_soon_threadsafe(done.set_result, None)
+                answer = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(answers.put_nowait, answer)
 
         self._post(run)
-        await done
+        answer = await self._next(answers)
+        if isinstance(answer, EngineError):
+            raise answer
 
     def _post(self, command: Command) -> None:
         if self._closing.is_set() or self.error:
@@ -248,7 +257,14 @@ class Engine:
             self.error = ModelUnsupported(f"The model could not be loaded: {error}")
         self._settled.set()
         if self._core is not None:
-            self._serve(self._core)
+            self._serve_until_closed(self._core)
+
+    def _serve_until_closed(self, core: EngineCore) -> None:
+        try:
+            self._serve(core)
+        except Exception:
+            log.exception("The engine stopped")
+            self.error = EngineClosed("The engine stopped because of a bug in it; start it again.")
 
     def _serve(self, core: EngineCore) -> None:
         while not self._closing.is_set():

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 SPLIT = "\ufdd0"
+REPLACEMENT = "\ufffd"
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_special_tokens(model_dir: Path) -> dict[str, int]:
@@ -35,13 +38,18 @@ class Escape:
     """Splits special strings inside text that people or the model wrote."""
 
     def __init__(self, special_strings: Sequence[str]) -> None:
-        self._single = {string for string in special_strings if len(string) == 1}
+        single = [string for string in special_strings if len(string) == 1]
+        # One character for one, so that offsets into the text stay what they are.
+        self._replaced = dict.fromkeys(map(ord, [SPLIT, *single]), REPLACEMENT)
         longer = sorted((s for s in special_strings if len(s) > 1), key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longer))) if longer else None
 
     def __call__(self, text: str) -> str:
-        """`text` without SPLIT of its own, and with one inside every special string."""
-        text = "".join(c for c in text if c != SPLIT and c not in self._single)
+        """`text` with a SPLIT inside every special string, and none of its own.
+
+        What no tokenizer could read (halves of surrogate pairs) becomes U+FFFD.
+        """
+        text = _SURROGATE.sub(REPLACEMENT, text.translate(self._replaced))
         while self._pattern is not None and self._pattern.search(text):
             text = self._pattern.sub(lambda match: match[0][0] + SPLIT + match[0][1:], text)
         return text

@@ -235,16 +235,14 @@ def test_an_empty_message_is_refused(rig: Rig, message: str) -> None:
 
 
 @pytest.mark.parametrize("template", [None, "{{ messages[-1].content }}"])
-def test_a_message_of_nothing_but_the_split_character_is_empty(
+def test_a_message_of_nothing_but_the_split_character_is_still_a_message(
     rigs: Rigs, template: str | None
 ) -> None:
-    with pytest.raises(EmptyMessage):
-        rigs(template=template).begin("\ufdd0")
-
-
-def test_a_raw_text_of_nothing_but_the_split_character_is_empty(rig: Rig) -> None:
-    with pytest.raises(EmptyMessage):
-        rig.submit(TurnRequest(None, "\ufdd0", GREEDY, lambda _: None))
+    rig = rigs(template=template, choose=endless)
+    assert rig.chat("\ufdd0").figures.prefilled_tokens == len("\ufffd".encode())
+    raw = rig.submit(TurnRequest(None, "\ufdd0", GREEDY, lambda _: None))
+    rig.run()
+    assert raw.figures.prefilled_tokens == len("\ufffd".encode())
 
 
 def test_a_message_that_never_fits_is_refused_and_changes_nothing(rigs: Rigs) -> None:
@@ -335,6 +333,16 @@ def test_a_reply_that_spells_special_strings_stays_ordinary_text(rigs: Rigs) -> 
     again = rig.chat("Next")
     assert again.figures.reused_tokens == before
     assert rig.tokens().count(EOS) == 3  # closing both messages of the first turn, and the second's
+
+
+def test_a_reply_that_holds_the_split_character_keeps_its_tokens_and_their_text(
+    rigs: Rigs,
+) -> None:
+    rig = rigs(choose=saying("a\ufdd0 ", PIECE_IDS["<|im"], PIECE_IDS["_end|>"], "z"))
+    rig.chat("Hi")
+    before = len(rig.tokens())
+    rig.check()
+    assert rig.chat("Next").figures.reused_tokens == before
 
 
 def test_a_user_who_spells_special_strings_gets_no_special_token(rigs: Rigs) -> None:
