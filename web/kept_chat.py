@@ -53,17 +53,22 @@ class KeptChat(gr.ChatInterface):
             self.chatbot.edit(self._edit_message, self.chatbot, shortened, **QUIET)
             .then(self._append_message_to_history, [self.saved_input, self.chatbot_state],
                   self.chatbot, **QUIET)
-            .then(self._stop_shown, None, self.textbox, **QUIET)
+            .then(self._locked, None, self.textbox, **QUIET)
             .then(answer, inputs, [self.null_component, self.chatbot],
                   show_progress="hidden", api_visibility="private", concurrency_limit=None)
             .then(synchronized, self.chatbot, both, **QUIET)
-            .then(self._stop_hidden, None, self.textbox, **QUIET)
+            .then(self._unlocked, None, self.textbox, **QUIET)
         )  # fmt: skip
 
     def _stop_shown(self) -> Any:
-        return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
+        return gr.Textbox(submit_btn=False, stop_btn=True)
 
     def _stop_hidden(self) -> Any:
-        return gr.Textbox(
-            submit_btn=True, stop_btn=False, interactive=True, placeholder=self.textbox.placeholder
-        )
+        # ChatInterface unlocks the box itself, and empties it then: earlier, it would eat new words.
+        return gr.Textbox(submit_btn=True, stop_btn=False, placeholder=self.textbox.placeholder)
+
+    def _locked(self) -> Any:
+        return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
+
+    def _unlocked(self) -> Any:
+        return gr.Textbox(submit_btn=True, stop_btn=False, interactive=True)

@@ -34,9 +34,10 @@ def serve(options: Options) -> int:
         sys.stderr.write(" --host or --port.\n")
         return 1
     over = threading.Event()
-    _on_signal(signal.default_int_handler)
-    startup, demo = Startup(options).start(), None
+    startup, demo = Startup(options), None
     try:
+        _on_signal(signal.default_int_handler)
+        startup.start()
         demo = launch(options, startup)
         _on_signal(lambda *_: over.set())
         over.wait()

@@ -96,7 +96,8 @@ class Startup:
         self._closing.set()
         if self.engine is not None:
             self.engine.close(timeout_s)
-        self._thread.join(timeout_s)
+        if self.is_alive:
+            self._thread.join(timeout_s)
 
     def _run(self) -> None:
         try:
