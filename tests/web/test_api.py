@@ -13,7 +13,7 @@ from engine import Engine
 from engine.errors import ModelNotFound
 from export.progress import Progress
 from tests.web.fake_engine import FakeEngine
-from web.api import Guard, routes
+from web.api import Guard, is_remote_file, routes
 from web.options import Options
 from web.startup import Startup
 
@@ -81,6 +81,11 @@ def test_healthz_says_why_the_start_failed(started: Started) -> None:
 )  # fmt: skip
 def test_files_of_other_servers_are_refused(started: Started, path: str) -> None:
     assert client(started(FakeEngine())).get(path).status_code == 403
+
+
+def test_a_doubly_encoded_address_is_seen() -> None:
+    assert is_remote_file("/gradio_api/file%3Dhttp%3A//example.com")
+    assert is_remote_file("/gradio_api/file=http%253A//example.com")
 
 
 @pytest.mark.parametrize("path", ["/", "/gradio_api/file=/tmp/x.png", "/gradio_api/file=a.png"])
