@@ -36,9 +36,10 @@ class Segment:
         return begin + len(stripped) if text.startswith(stripped, begin) else None
 
     def head(self, text: str) -> "Segment":
-        """The tokens of this reply that `text` begins with."""
+        """The tokens of this reply that `text` begins with; none if no text of it is left."""
         assert self.ends is not None
-        count = bisect_right(self.ends, _common_length(self.text, text))
+        common = _common_length(self.text, text)
+        count = bisect_right(self.ends, common) if common else 0
         ends = self.ends[:count]
         return Segment(self.text[: ends[-1] if ends else 0], count, ends)
 
@@ -89,6 +90,8 @@ class Ledger:
         """The segments that `text` begins with: they, their token count, and where they end in it."""
         num_tokens = offset = 0
         for i, segment in enumerate(self.segments):
+            if offset == len(text):  # what is behind, if only a token without text, is not of it
+                return self.segments[:i], num_tokens, offset
             end = segment.match(text, offset)
             if end is None:
                 if segment.ends is None:
