@@ -120,6 +120,17 @@ def test_smaller_budget_at_start_evicts_the_oldest(tmp_path: Path) -> None:
     assert folder.used_bytes == each * 2
 
 
+def test_restored_snapshot_outlives_an_older_one(tmp_path: Path) -> None:
+    each = size_of(make_snapshot([1]))
+    folder = SnapshotFolder(tmp_path, each * 2)
+    for key in "ab":
+        folder.put(key, make_snapshot([1]), HERE)
+    folder.get("a", HERE)
+    folder.put("c", make_snapshot([1]), HERE)
+    assert refusal(folder, "b") is Reason.MISSING
+    assert folder.get("a", HERE).tokens == folder.get("c", HERE).tokens == [1]
+
+
 def test_files_of_others_are_neither_counted_nor_deleted(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_bytes(bytes(BUDGET))
     folder = SnapshotFolder(tmp_path, BUDGET)

@@ -274,6 +274,28 @@ def test_links_never_lead_into_another_conversation_of_the_same_owner(store: Sto
             attempt()
 
 
+def test_branch_replaces_those_it_goes_on_from_and_no_other(store: Store) -> None:
+    question, answer = talk(store)
+    other = store.add_message("ann", "x", question, "assistant", "There.")
+    store.save_branch("ann", "x", StoredBranch(other, [1, 3], ()))
+    following = store.add_message("ann", "x", answer, "user", "Thanks")
+    longer = StoredBranch(following, [1, 2, 4], (Segment("abc", 3, None),))
+    store.save_branch("ann", "x", longer)
+    loaded = store.load("ann", "x")
+    assert loaded is not None
+    assert loaded.branches == [StoredBranch(other, [1, 3], ()), longer]
+
+
+def test_conversation_made_again_after_deleting_is_empty_and_its_ids_are_new(store: Store) -> None:
+    _, answer = talk(store)
+    store.delete("ann", "x")
+    store.create("ann", "x")
+    loaded = store.load("ann", "x")
+    assert loaded is not None
+    assert (loaded.nodes, loaded.branches, loaded.head) == ({}, [], None)
+    assert store.add_message("ann", "x", None, "user", "new") > answer
+
+
 def test_search_finds_titles_and_messages_in_any_case_and_script(store: Store) -> None:
     talk(store, name="cats")
     store.create("ann", "trip")
