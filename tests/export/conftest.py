@@ -9,6 +9,7 @@ import pytest
 from export import export_model
 from export.artifacts import sha256
 from export.catalog import CATALOG, fetch
+from tests.export.reference import Reference, from_gguf
 
 SMOLLM2 = CATALOG["smollm2-135m-instruct"]
 DOWNLOADS = Path(__file__).parents[2] / "data" / "downloads"
@@ -21,6 +22,11 @@ def smollm2_gguf() -> Path:
         return path
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
     return fetch(SMOLLM2, DOWNLOADS)
+
+
+@pytest.fixture(scope="session")
+def smollm2_reference(smollm2_gguf: Path) -> Reference:
+    return from_gguf(smollm2_gguf)
 
 
 @pytest.fixture(scope="session")

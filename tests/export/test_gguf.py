@@ -12,7 +12,7 @@ import pytest
 
 from export import ExportError, export_model
 from tests.export.checkpoints import VOCAB, write_gguf
-from tests.export.reference import F, divergence, from_gguf
+from tests.export.reference import F, Reference, divergence, from_gguf
 from tests.export.running import Paged, Stateful, compiled, pieces
 
 TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(40)]
@@ -23,7 +23,9 @@ def logits_of(directory: Path) -> F:
     return logits
 
 
-def test_default_form_of_the_real_file_is_faithful(smollm2: Path, smollm2_gguf: Path) -> None:
+def test_default_form_of_the_real_file_is_faithful(
+    smollm2: Path, smollm2_reference: Reference
+) -> None:
     text = (
         "OpenVINO is a toolkit for running neural networks. The capital of France is Paris; the "
         "capital of Japan is Tokyo. Once upon a time, in a village by the sea, there lived an "
@@ -33,7 +35,7 @@ def test_default_form_of_the_real_file_is_faithful(smollm2: Path, smollm2_gguf: 
     ids = compiled(smollm2 / "openvino_tokenizer.xml", {})([text])["input_ids"][0].tolist()
     assert len(ids) >= 60
     run = Stateful(compiled(smollm2 / "openvino_model.xml"))
-    kl, top_1 = divergence(from_gguf(smollm2_gguf).logits(ids), run.step([ids])[0])
+    kl, top_1 = divergence(smollm2_reference.logits(ids), run.step([ids])[0])
     assert kl < 1e-4
     assert top_1 >= 0.99
 
