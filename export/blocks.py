@@ -1,8 +1,8 @@
 """GGUF blocks kept as they are: the file's own codes and scales, regrouped for OpenVINO.
 
-Block layouts are those of ggml-common.h. Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and IQ4_NL map exactly but
-for the zero-points of Q4_1 and Q5_1, which become float16 (relative error 2**-11); `rounded`
-makes them integers, which is faster and visibly worse.
+Block layouts are those of ggml-common.h. Q4_0, Q5_0, Q8_0 and IQ4_NL map exactly. The offsets of
+Q4_1 and Q5_1, and the scales of the super-blocks Q4_K and Q5_K, become float16 (relative error
+2**-11). `rounded` makes zero-points integers, which is no faster and visibly worse.
 """
 
 from __future__ import annotations
@@ -24,14 +24,21 @@ IQ4_NL_VALUES = np.array(
 Halves = NDArray[np.float16]
 
 
+Grid = tuple[Halves, Halves]
+
+
 @dataclass(frozen=True)
 class BlockLayout:
-    """How a block type is stored: bytes a block, code type, whether it has an offset."""
+    """How a block type is stored: bytes a block, code type, how codes and offsets are read.
+
+    `codes` gives [rows, groups, 32] from [rows, blocks, bytes]; `grid` scales and offsets
+    [rows, groups] of blocks whose value is code * scale + offset, None where there is no offset.
+    """
 
     block_bytes: int
     code_type: str
-    has_offset: bool
     codes: Callable[[Bytes], NDArray[np.generic]]
+    grid: Callable[[Bytes], Grid] | None = None
 
 
 def _nibbles(packed: Bytes) -> Bytes:
@@ -44,13 +51,49 @@ def _five_bits(blocks: Bytes, start: int) -> Bytes:
     return _nibbles(blocks[..., start + 4 :]) + high * np.uint8(16)
 
 
+def _scale_and_offset(blocks: Bytes) -> Grid:
+    return _halves(blocks, 0), _halves(blocks, 2)
+
+
+def _super_grid(blocks: Bytes) -> Grid:
+    """Eight 6-bit scales and minima a super-block, times its two factors."""
+    packed = blocks[..., 4:16]
+    low, high, mixed = packed[..., 0:4], packed[..., 4:8], packed[..., 8:12]
+    scales = np.concatenate([low & 63, (mixed & 15) | ((low >> 2) & 48)], axis=-1)
+    minima = np.concatenate([high & 63, (mixed >> 4) | ((high >> 2) & 48)], axis=-1)
+    factor = _halves(blocks, 0).astype(np.float32)[..., None]
+    minimum = _halves(blocks, 2).astype(np.float32)[..., None]
+    rows = len(blocks)
+    return (
+        (factor * scales).reshape(rows, -1).astype(np.float16),
+        (-minimum * minima).reshape(rows, -1).astype(np.float16),
+    )
+
+
+def _super_nibbles(blocks: Bytes, start: int) -> Bytes:
+    """Runs of 32 bytes: a group of low halves, then a group of high ones."""
+    packed = blocks[..., start : start + 128].reshape(len(blocks), -1, 1, 32)
+    both = np.concatenate([packed & 15, packed >> 4], axis=2)
+    return both.reshape(len(blocks), -1, BLOCK_COLUMNS)
+
+
+def _super_five_bits(blocks: Bytes) -> Bytes:
+    """Bit g of byte i of the second part is the fifth bit of code i in group g."""
+    masks = blocks[..., 16:48][..., None, :]
+    shifts = np.arange(8, dtype=np.uint8)[:, None]
+    high = ((masks >> shifts) & 1).reshape(len(blocks), -1, BLOCK_COLUMNS)
+    return _super_nibbles(blocks, 48) + high * np.uint8(16)
+
+
 LAYOUTS: dict[str, BlockLayout] = {
-    "Q4_0": BlockLayout(18, "i4", False, lambda b: (_nibbles(b[..., 2:]) ^ 8) & 15),
-    "Q4_1": BlockLayout(20, "u4", True, lambda b: _nibbles(b[..., 4:])),
-    "Q5_0": BlockLayout(22, "i8", False, lambda b: _five_bits(b, 2).view(np.int8) - np.int8(16)),
-    "Q5_1": BlockLayout(24, "u8", True, lambda b: _five_bits(b, 4)),
-    "Q8_0": BlockLayout(34, "i8", False, lambda b: b[..., 2:]),
-    "IQ4_NL": BlockLayout(18, "i8", False, lambda b: IQ4_NL_VALUES[_nibbles(b[..., 2:])]),
+    "Q4_0": BlockLayout(18, "i4", lambda b: (_nibbles(b[..., 2:]) ^ 8) & 15),
+    "Q4_1": BlockLayout(20, "u4", lambda b: _nibbles(b[..., 4:]), _scale_and_offset),
+    "Q5_0": BlockLayout(22, "i8", lambda b: _five_bits(b, 2).view(np.int8) - np.int8(16)),
+    "Q5_1": BlockLayout(24, "u8", lambda b: _five_bits(b, 4), _scale_and_offset),
+    "Q8_0": BlockLayout(34, "i8", lambda b: b[..., 2:]),
+    "IQ4_NL": BlockLayout(18, "i8", lambda b: IQ4_NL_VALUES[_nibbles(b[..., 2:])]),
+    "Q4_K": BlockLayout(144, "u4", lambda b: _super_nibbles(b, 16), _super_grid),
+    "Q5_K": BlockLayout(176, "u8", _super_five_bits, _super_grid),
 }
 
 
@@ -69,13 +112,13 @@ class BlockCoder:
     @property
     def zero_type(self) -> str | None:
         """float16 for blocks with an offset, or the codes' own type when rounded."""
-        if not LAYOUTS[self.encoding].has_offset:
+        if LAYOUTS[self.encoding].grid is None:
             return None
         return self.code_type if self.rounded else "f16"
 
     @property
     def group_size(self) -> int:
-        """A block is a group."""
+        """A block is a group; a super-block holds eight."""
         return BLOCK_COLUMNS
 
     def encode(self, tensor: StoredTensor, start: int, stop: int) -> Codes:
@@ -85,10 +128,9 @@ class BlockCoder:
         stored = np.ascontiguousarray(tensor.stored_rows(start, stop)).view(np.uint8)
         blocks = stored.reshape(stop - start, -1, layout.block_bytes)
         codes = np.ascontiguousarray(layout.codes(blocks)).view(np.uint8)
-        scales = _halves(blocks, 0)
-        if not layout.has_offset:
-            return Codes(codes, scales, None)
-        offsets = _halves(blocks, 2)
+        if layout.grid is None:
+            return Codes(codes, _halves(blocks, 0), None)
+        scales, offsets = layout.grid(blocks)
         flat = scales == 0
         if flat.any():
             # All values of such a block equal its offset, which becomes the scale of code 1.

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from export import export_model
+from export.formats import WeightFormat
 from export.packing import CHUNK_VALUES, Coder, Packed, Scratch, dense, pack
 from export.quantize import Int4Coder, Int8Coder
 from export.tensors import StoredTensor
@@ -31,12 +32,12 @@ def decoded(packed: Packed) -> F:
     values = codes.reshape(rows, groups, packed.group_size).astype(np.float32)
     if packed.zero_points is not None:
         zeros = unpacked(packed.zero_points, str(packed.zero_type), rows * groups)
-        values -= zeros.reshape(rows, groups, 1)
+        values -= zeros.reshape(rows, groups, 1).astype(np.float32)
     return (values * packed.scales.astype(np.float32)[..., None]).reshape(rows, columns)
 
 
 def unpacked(raw: NDArray[Any], kind: str, count: int) -> NDArray[Any]:
-    if kind == "u8":
+    if kind in ("u8", "f16"):
         return raw.astype(np.float32)
     flat = raw.view(np.uint8)
     nibbles = np.stack([flat & 15, flat >> 4], axis=1).reshape(-1)[:count].astype(np.int16)
@@ -87,6 +88,36 @@ def test_constant_weights_survive(coder: Coder, value: float, tmp_path: Path) ->
     values = np.full((4, 256), value, np.float32)
     got = decoded(pack(stored(values), coder, Scratch(tmp_path)))
     np.testing.assert_allclose(got, values, rtol=2e-3, atol=1e-6)
+
+
+# Bytes of a super-block of 256 values, and where its float16 factors lie.
+SUPER_BLOCKS = {"Q4_K": (144, (0, 2)), "Q5_K": (176, (0, 2)), "Q6_K": (210, (208,))}
+
+
+def random_super_blocks(encoding: str, rows: int) -> StoredTensor:
+    size, factors = SUPER_BLOCKS[encoding]
+    rng = np.random.default_rng(3)
+    raw = rng.integers(0, 256, (rows, 2, size), np.uint8)
+    for at in factors:
+        values = rng.uniform(1e-4, 1e-3, (rows, 2, 1)).astype(np.float16)
+        raw[..., at : at + 2] = values.view(np.uint8)
+    return StoredTensor("w", raw.reshape(rows, -1), encoding, (rows, 512))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code_type", "bound"),
+    [("Q4_K", "u4", 6e-4), ("Q5_K", "u8", 6e-4), ("Q6_K", "u8", 2e-2)],
+)
+def test_super_blocks_keep_their_values(
+    encoding: str, code_type: str, bound: float, tmp_path: Path
+) -> None:
+    tensor = random_super_blocks(encoding, 24)
+    packed = WeightFormat("native").store("w", tensor, Scratch(tmp_path))
+    assert isinstance(packed, Packed)
+    assert packed.code_type == code_type
+    wanted = tensor.read()
+    error = np.linalg.norm(decoded(packed) - wanted) / np.linalg.norm(wanted)
+    assert error < bound
 
 
 @pytest.mark.parametrize("symmetric", [False, True])
