@@ -81,6 +81,14 @@ def test_ties_go_to_the_lower_token() -> None:
     assert draw(logits, SamplingParams(temperature=0)) == [100]
 
 
+@pytest.mark.parametrize("step", [1, 10, 11])
+def test_the_largest_are_found_wherever_they_stand(step: int) -> None:
+    logits = np.zeros(640, np.float32)
+    largest = [*range(0, 5 * step, step)]
+    logits[largest] = [5, 4, 3, 2, 1]
+    assert list(kept(logits, SamplingParams(top_k=5, top_p=1))) == largest
+
+
 def test_k_beyond_the_vocabulary_keeps_everything() -> None:
     logits = np.array([1, 2, 3], np.float32)
     assert len(kept(logits, SamplingParams(top_k=99, top_p=1))) == 3

@@ -116,3 +116,15 @@ def test_kept_tokens_say_what_their_offsets_say(ids: list[int], stop: tuple[str,
 def test_every_piece_of_the_vocabulary_streams_as_it_is() -> None:
     for piece in PIECES:
         assert stream(ReplyText([]), [PIECE_IDS[piece]]) == [piece, ""]
+
+
+def test_a_detokenizer_that_strips_the_space_in_front_loses_none_within_a_reply() -> None:
+    """As those of sentencepiece models do with each run of ids that they are given."""
+    reply = ReplyText(list(b"x"))
+    shown = ""
+    for token in b" one two":
+        reply.add(token)
+        before, now = (TOKENIZER.decode(ids).removeprefix(" ") for ids in reply.windows())
+        reply.advance(before, now)
+        shown += reply.take()
+    assert shown == " one two"
