@@ -26,7 +26,7 @@ def ready_engine(model_dir: Path, **options: object) -> Iterator[Engine]:
     engine = Engine(EngineConfig(model_dir=model_dir, **options)).start()  # type: ignore[arg-type]
     try:
         engine.wait_ready()
-        while engine.stats().has_idle_work:
+        while not engine.stats().is_warm:
             time.sleep(0.05)
         yield engine
     finally:

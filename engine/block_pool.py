@@ -14,13 +14,13 @@ import numpy as np
 class BlockPool:
     """Allocates block ids from a fixed number of blocks of `block_size` tokens.
 
-    `on_free` is called with the id of each block that nobody references any more.
+    `on_discard` is called with each block whose content is about to go: freed, or written to again.
     """
 
     def __init__(self, num_blocks: int, block_size: int) -> None:
         self.num_blocks = num_blocks
         self.block_size = block_size
-        self.on_free: Callable[[int], object] = _ignore
+        self.on_discard: Callable[[int], object] = _ignore
         # A stack: the block freed last is used first, so that memory never touched stays so.
         self._free = list(range(num_blocks - 1, -1, -1))
         self._references = np.zeros(num_blocks, np.int32)
@@ -63,7 +63,12 @@ class BlockPool:
             self._references[block] -= 1
             if self._references[block] == 0:
                 self._free.append(block)
-                self.on_free(block)
+                self.on_discard(block)
+
+    def overwrite(self, block: int) -> None:
+        """Slots of `block` that held something are about to be written to; it must not be shared."""
+        assert not self.is_shared(block)
+        self.on_discard(block)
 
     def is_shared(self, block: int) -> bool:
         """Whether more than one table references `block`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 
+PRECISIONS = ("f32", "auto")
 KV_PRECISIONS = ("u8", "f16", "bf16", "f32")
 
 
@@ -24,7 +25,12 @@ class EngineConfig:
 
     model_dir: folder with openvino_model.xml and its neighbours.
     kv_budget_bytes: hard limit of the KV cache; None: a quarter of the memory left, 4 GiB at most.
+    precision: of activations; `auto` is the plugin's choice (bf16 where the CPU has it, quantised
+    activations), which prefills faster and rounds more.
     kv_precision: element type of the KV cache; u8 is quantised per block.
+    system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
+    data_dir: where conversations and their KV are kept; None: in memory only.
+    disk_budget_bytes: most that the KV on disk may take; None: no limit.
     num_threads: inference threads; None: what CPU quota and affinity allow.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
@@ -34,7 +40,11 @@ class EngineConfig:
     model_dir: Path
     device: str = "CPU"
     kv_budget_bytes: int | None = None
+    precision: str = "f32"
     kv_precision: str = "u8"
+    system_prompt: str | None = None
+    data_dir: Path | None = None
+    disk_budget_bytes: int | None = 8 << 30
     num_threads: int | None = None
     max_num_sequences: int = 16
     max_num_batched_tokens: int = 512
@@ -43,12 +53,20 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         require(
+            self.precision in PRECISIONS,
+            f"Precision {self.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.",
+        )
+        require(
             self.kv_precision in KV_PRECISIONS,
             f"KV precision {self.kv_precision!r} is unknown; choose one of {', '.join(KV_PRECISIONS)}.",
         )
         require(
             self.kv_budget_bytes is None or self.kv_budget_bytes > 0,
             "The KV budget must be above zero bytes.",
+        )
+        require(
+            self.disk_budget_bytes is None or self.disk_budget_bytes > 0,
+            "The disk budget must be above zero bytes.",
         )
         require(
             self.num_threads is None or self.num_threads > 0,

@@ -5,20 +5,20 @@ values and look-ups; knows neither tokens nor files.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
-
-NodeStatus = Literal["complete", "streaming", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One message. `parent` is the message before it; None at the beginning."""
+    """One message. parent: the one before it, None at the beginning.
+
+    status: complete, interrupted or streaming.
+    """
 
     id: int
     parent: int | None
     role: str
     content: str
-    status: NodeStatus = "complete"
+    status: str = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Conversation:
         self.nodes[node.id] = node
         self.head = node.id
 
-    def update(self, node_id: int, content: str, status: NodeStatus) -> None:
+    def update(self, node_id: int, content: str, status: str) -> None:
         """A message has more text, or another status."""
         self.nodes[node_id] = replace(self.nodes[node_id], content=content, status=status)
 

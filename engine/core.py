@@ -8,199 +8,200 @@ cancelled or fails gives nothing away of its neighbours'.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from engine.batch import Inputs, build_inputs
 from engine.block_pool import BlockPool
-from engine.chat_template import Message
-from engine.errors import SessionBusy
+from engine.errors import EngineError, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued, Text
-from engine.ledger import Ledger
-from engine.prompt import Prompt, PromptBuilder
-from engine.sampling import Sampler, sample
+from engine.idle import Idle
+from engine.journal import Journal
+from engine.metrics import KVSource
+from engine.opening import Opening
+from engine.prompt import Prompt, Setting
+from engine.runner import Logits, Runner
+from engine.sampling import sample
 from engine.scheduler import Scheduler
 from engine.sequence import Batch
 from engine.sequence import Sequence as TokenSequence
 from engine.session import Session, SessionTable
+from engine.snapshot import Snapshot, SnapshotRefused
 from engine.special_tokens import escaped_offsets
-from engine.streaming import ReplyText
+from engine.tiers import Tiers
 from engine.tokenizer import Tokenizer
 from engine.turn import Turn, TurnRequest
-from engine.warm_up import Shape, WarmUp
 
 log = logging.getLogger(__name__)
 
-CONTEXT_FULL = (
-    "The model's context ({limit:,} tokens) is full; start a new conversation, or edit or undo an "
-    "earlier message."
-)
+CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
+BUSY = "An answer is still being written here; stop it or wait for its end."
+STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
 
 
-class ForwardModel(Protocol):
-    """What the core needs of a model: one step over named inputs."""
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """A request whose KV is being read from disk."""
 
-    vocab_size: int
+    request: TurnRequest
+    prompt: Prompt
+    loading: Future[Snapshot]
+    began_at: float
 
-    def forward(self, inputs: Inputs) -> npt.NDArray[np.float32]:
-        """Logits [rows, vocab] of the rows in inputs["logit_indices"]."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoreParts:
+    """What a core is put together from. context_length: tokens of one conversation."""
+
+    runner: Runner
+    pool: BlockPool
+    scheduler: Scheduler
+    sessions: SessionTable
+    opening: Opening
+    tiers: Tiers
+    idle: Idle
+    journal: Journal
+    tokenizer: Tokenizer
+    eos_token_ids: frozenset[int]
+    context_length: int
 
 
 class EngineCore:
-    """Sessions, scheduler and model, advanced by `step`."""
+    """Turns, advanced by `step`."""
 
-    def __init__(
-        self,
-        *,
-        model: ForwardModel,
-        copy_block: Callable[[int, int], None],
-        pool: BlockPool,
-        scheduler: Scheduler,
-        sessions: SessionTable,
-        prompts: PromptBuilder,
-        tokenizer: Tokenizer,
-        eos_token_ids: frozenset[int],
-        context_length: int,
-        warm_up_shapes: Iterable[Shape] = (),
-    ) -> None:
-        self._model = model
-        self._copy_block = copy_block
-        self._pool = pool
-        self._scheduler = scheduler
-        self._sessions = sessions
-        self._prompts = prompts
-        self._tokenizer = tokenizer
-        self._eos_token_ids = eos_token_ids
-        self._context_length = context_length
+    def __init__(self, parts: CoreParts) -> None:
+        self.parts = parts
         self._turns: dict[TokenSequence, Turn] = {}
-        self._warm_up = WarmUp(self._forward, pool, warm_up_shapes)
+        self._parked: dict[Session, _Parked] = {}
         self.tokens_generated = 0
-        self.forward_s = 0.0
 
     @property
     def has_work(self) -> bool:
-        """Whether `step` would do something."""
-        return bool(self._turns)
-
-    @property
-    def has_idle_work(self) -> bool:
-        """Whether `idle_step` would do something."""
-        return self._warm_up.has_work
-
-    @property
-    def num_running(self) -> int:
-        """Turns that take part in steps."""
-        return len(self._scheduler.running)
-
-    @property
-    def num_waiting(self) -> int:
-        """Turns that wait for a place."""
-        return len(self._scheduler.waiting)
-
-    @property
-    def kv_blocks_used(self) -> int:
-        """Blocks of the pool that hold somebody's KV."""
-        return self._pool.num_used
+        """Whether `step` would do something now."""
+        return bool(self._turns) or any(
+            parked.loading.done() or parked.request.cancelled for parked in self._parked.values()
+        )
 
     def begin(self, request: TurnRequest) -> None:
-        """Take a request. Raises RequestError, with nothing changed."""
-        session = self._sessions.find(request.session_id) if request.session_id else Session()
+        """Take a request. Raises RequestError or StoreError, with nothing changed."""
+        sessions = self.parts.sessions
+        session = sessions.find(request.session_id) if request.session_id else Session()
         self._end_cancelled()
-        if session.sequence in self._turns:
-            raise SessionBusy("An answer is still being written here; stop it or wait for its end.")
-        prompt = self._prompts.build(session, request)
-        if self._prompts.fits(prompt):
-            self._begin(session, request, prompt)
+        self._refuse_if_busy(session)
+        prompt = self.parts.opening.plan(session, request)
+        branch = self.parts.opening.source(session, request)
+        loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
+        if loading is None:
+            self._launch(session, request, prompt)
         else:
-            note = CONTEXT_FULL.format(limit=self._context_length)
-            request.emit(Finished(FinishReason.LENGTH, request.clock.figures(note)))
+            self._parked[session] = _Parked(request, prompt, loading, time.perf_counter())
 
     def step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
         self._end_cancelled()
-        batch = self._scheduler.schedule()
+        self._unpark()
+        batch = self.parts.scheduler.schedule()
         if batch is None:
             return
         self._announce(batch)
         sampled = [self._turns[sequence] for sequence in batch.sampled]
         try:
-            logits = self._forward(batch)
-            self._scheduler.commit(batch)
+            logits = self._run(batch)
+            self.parts.scheduler.commit(batch)
             self._advance(sampled, sample(logits, [turn.sampler for turn in sampled]))
         except Exception:
             log.exception("A step failed")
             self._fail(batch)
         self._report_prefill(batch)
 
-    def idle_step(self) -> None:
-        """A short piece of work that may as well be done while nobody waits."""
-        try:
-            self._warm_up.step()
-        except Exception:
-            log.exception("Warming up failed")
-
-    def truncate(self, session: Session, keep: int) -> None:
-        """Drop the messages beyond the first `keep`. Their tokens go when the next turn says so."""
+    def show(self, session: Session, head: int | None) -> None:
+        """Go to another message of the conversation: what was said behind it stays, as a branch."""
         self._end_cancelled()
-        if session.sequence in self._turns:
-            raise SessionBusy("An answer is still being written here; stop it or wait for its end.")
-        session.messages = session.messages[:keep]
+        self._refuse_if_busy(session)
+        self.parts.journal.move_head(session, head)
+        session.branches[head] = session.take(head, self.parts.pool)
+        session.publish()
+
+    def draft(self, session: Session, text: str, setting: Setting) -> None:
+        """Somebody is writing `text` in the session; prefill it when there is time."""
+        if not self._is_busy(session):
+            self.parts.idle.prefill_ahead(session, setting, text)
 
     def evict(self, session: Session) -> None:
-        """Drop an idle session's KV; its next turn re-prefills."""
-        if session.sequence not in self._turns:
-            session.sequence.truncate_kv(0, self._pool)
+        """Drop an idle session's KV from memory; what is on disk stays."""
+        for branch in session.branches.values():
+            if branch.is_idle:
+                branch.sequence.truncate_kv(0, self.parts.pool)
 
     def release(self, session: Session) -> None:
-        """The session is gone: end its turn, if any, and give back its blocks."""
-        if turn := self._turns.get(session.sequence):
+        """The session leaves memory: end its turn, if any, and give back its blocks."""
+        self._parked.pop(session, None)
+        for turn in [turn for turn in self._turns.values() if turn.session is session]:
             self._end(turn, FinishReason.CANCELLED)
-        session.sequence.truncate(0, self._pool)
+        for branch in session.branches.values():
+            branch.sequence.truncate(0, self.parts.pool)
+        session.branches.clear()
 
     def cancel_all(self) -> None:
         """End every turn as cancelled."""
         for turn in list(self._turns.values()):
-            self._end(turn, FinishReason.CANCELLED)
+            turn.request.cancelled = True
+        for parked in self._parked.values():
+            parked.request.cancelled = True
+        self._end_cancelled()
 
     def check_integrity(self) -> None:
         """Assert that the blocks of all sequences and the pool agree."""
-        sequences = {session.sequence for session in self._sessions} | set(self._turns)
-        self._pool.check_integrity(sequence.block_table for sequence in sequences)
+        parts = self.parts
+        sequences = {branch.sequence for _, _, branch in parts.sessions.branches()}
+        sequences |= {*self._turns, parts.opening.prefixes.operator}
+        tables = [sequence.block_table for sequence in sequences]
+        parts.pool.check_integrity([*tables, *parts.tiers.own_tables])
         for sequence in sequences:
-            covered = len(sequence.block_table) * self._pool.block_size
+            covered = len(sequence.block_table) * parts.pool.block_size
             assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
 
-    def _begin(self, session: Session, request: TurnRequest, prompt: Prompt) -> None:
-        sequence, plan = session.sequence, prompt.plan
-        sequence.truncate(plan.num_kept, self._pool)
-        sequence.tokens += plan.new_tokens
-        # The last token's logits are wanted even when its KV is there already.
-        known = min(sequence.num_cached_tokens, prompt.num_tokens - 1)
-        sequence.truncate_kv(known, self._pool)
-        session.messages = prompt.messages
-        session.ledger = Ledger(plan.segments)
-        request.clock.reused_tokens = known
-        turn = Turn(
-            request=request,
-            session=session,
-            sampler=Sampler(request.params, sequence.tokens, self._model.vocab_size),
-            reply=ReplyText(sequence.tokens, request.params.stop),
-            num_prompt=prompt.num_tokens,
-            prefill_total=prompt.num_tokens - known,
-        )
-        self._turns[sequence] = turn
-        self._scheduler.add(sequence)
+    def _is_busy(self, session: Session) -> bool:
+        return session in self._parked or any(t.session is session for t in self._turns.values())
 
-    def _forward(self, batch: Batch) -> npt.NDArray[np.float32]:
-        for source, target in batch.copies:
-            self._copy_block(source, target)
-        inputs = build_inputs(batch)
+    def _refuse_if_busy(self, session: Session) -> None:
+        if self._is_busy(session):
+            raise SessionBusy(BUSY)
+
+    def _launch(self, session: Session, request: TurnRequest, prompt: Prompt) -> None:
+        turn = self.parts.opening.open(session, request, prompt)
+        self._turns[turn.sequence] = turn
+        self.parts.scheduler.add(turn.sequence)
+
+    def _unpark(self) -> None:
+        """Start the requests whose KV has come from disk, or could not."""
+        for session, parked in list(self._parked.items()):
+            if parked.loading.done():
+                del self._parked[session]
+                self._restore(session, parked)
+                try:
+                    self._launch(session, parked.request, parked.prompt)
+                except EngineError as error:
+                    parked.request.emit(error)
+
+    def _restore(self, session: Session, parked: _Parked) -> None:
+        clock = parked.request.clock
+        try:
+            snapshot = parked.loading.result()
+            branch = self.parts.opening.source(session, parked.request)
+            if self.parts.tiers.adopt(branch.sequence, snapshot):
+                clock.source = KVSource.DISK
+                num_bytes = sum(raw.nbytes for raw in snapshot.blocks)
+                self.parts.opening.pace.restored(num_bytes, time.perf_counter() - parked.began_at)
+        except SnapshotRefused as refusal:
+            log.warning("The conversation is prefilled again: %s", refusal)
+            clock.notes.append(str(refusal))
+
+    def _run(self, batch: Batch) -> Logits:
         began_at = time.perf_counter()
-        logits = self._model.forward(inputs)
-        self.forward_s += time.perf_counter() - began_at
+        logits = self.parts.runner.run(batch)
+        if len(batch.sequences) == 1:
+            self.parts.opening.pace.prefilled(batch.num_tokens, time.perf_counter() - began_at)
         return logits
 
     def _announce(self, batch: Batch) -> None:
@@ -210,7 +211,7 @@ class EngineCore:
             turn.clock.start()
             if sequence.num_cached_tokens < turn.num_prompt or sequence.num_scheduled_tokens > 1:
                 turn.clock.prefilled_tokens += sequence.num_scheduled_tokens
-        for position, sequence in enumerate(self._scheduler.waiting):
+        for position, sequence in enumerate(self.parts.scheduler.waiting):
             turn = self._turns[sequence]
             if turn.queue_position != position:
                 turn.queue_position = position
@@ -230,14 +231,14 @@ class EngineCore:
         going_on = []
         for turn, token in zip(turns, tokens, strict=True):
             turn.clock.token()
-            if token in self._eos_token_ids:
+            if token in self.parts.eos_token_ids:
                 self._end(turn, FinishReason.STOP)
             else:
                 turn.sequence.tokens.append(token)
                 turn.reply.add(token)
                 going_on.append(turn)
         windows = [window for turn in going_on for window in turn.reply.windows()]
-        texts = self._tokenizer.decode_batch(windows)
+        texts = self.parts.tokenizer.decode_batch(windows)
         for turn, before, now in zip(going_on, texts[::2], texts[1::2], strict=True):
             turn.reply.advance(before, now)
             self._show(turn)
@@ -246,45 +247,60 @@ class EngineCore:
     def _show(self, turn: Turn, *, final: bool = False) -> None:
         if piece := turn.reply.take(final=final):
             turn.request.emit(Text(piece))
+            self.parts.journal.stream(turn.session, turn.node_id, turn.reply.text)
 
     def _end_if_over(self, turn: Turn) -> None:
         if turn.reply.stopped:
             self._end(turn, FinishReason.STOP)
         elif turn.num_generated >= turn.request.params.max_tokens:
             self._end(turn, FinishReason.LENGTH)
-        elif len(turn.sequence.tokens) >= self._context_length:
-            note = CONTEXT_FULL.format(limit=self._context_length)
-            self._end(turn, FinishReason.LENGTH, note=note)
+        elif len(turn.sequence.tokens) >= self.parts.context_length:
+            turn.clock.notes.append(CONTEXT_FULL.format(limit=self.parts.context_length))
+            self._end(turn, FinishReason.LENGTH)
 
     def _end_cancelled(self) -> None:
         for turn in [turn for turn in self._turns.values() if turn.request.cancelled]:
             self._end(turn, FinishReason.CANCELLED)
+        for session, parked in list(self._parked.items()):
+            if parked.request.cancelled:
+                del self._parked[session]
+                figures = parked.request.clock.figures()
+                parked.request.emit(Finished(FinishReason.CANCELLED, figures))
 
     def _fail(self, batch: Batch) -> None:
-        self._scheduler.abort(batch)
-        error = "The model failed at this step; the conversation is kept. Try again."
+        self.parts.scheduler.abort(batch)
         for turn in [self._turns[s] for s in batch.sequences if s in self._turns]:
-            self._end(turn, FinishReason.ERROR, error=error)
+            self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
 
-    def _end(
-        self,
-        turn: Turn,
-        reason: FinishReason,
-        *,
-        error: str | None = None,
-        note: str | None = None,
-    ) -> None:
-        """The only way in which a turn ends: the ledger gets the reply, the scheduler lets go."""
-        sequence, session, reply = turn.sequence, turn.session, turn.reply
-        del self._turns[sequence]
-        self._scheduler.remove(sequence)
+    def _end(self, turn: Turn, reason: FinishReason, *, error: str | None = None) -> None:
+        """The only way in which a turn ends: the branch gets the reply, the scheduler lets go."""
+        del self._turns[turn.sequence]
+        self.parts.scheduler.remove(turn.sequence)
         self._show(turn, final=True)
+        self._keep_reply(turn)
+        self._keep_message(turn, reason)
+        if turn.session.id is None:
+            turn.sequence.truncate(0, self.parts.pool)
+        else:
+            self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
+            self.parts.idle.changed()
+            self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
+        turn.request.emit(Finished(reason, turn.clock.figures(), error))
+
+    def _keep_reply(self, turn: Turn) -> None:
+        """The tokens of the reply stay, as far as they stand for its text."""
+        reply, branch, tokenizer = turn.reply, turn.branch, self.parts.tokenizer
         ends = reply.kept()
-        sequence.truncate(turn.num_prompt + len(ends), self._pool)
-        escaped = self._tokenizer.escape(reply.text)
-        session.ledger = session.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
-        session.messages = (*session.messages, Message("assistant", reply.text))
-        session.last_used_at = time.monotonic()
-        if turn.request.session_id is None:
-            self.release(session)
-        turn.request.emit(Finished(reason, turn.clock.figures(note), error))
+        turn.sequence.truncate(turn.num_prompt + len(ends), self.parts.pool)
+        escaped = tokenizer.escape(reply.text)
+        branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
+        branch.last_used_at = time.monotonic()
+
+    def _keep_message(self, turn: Turn, reason: FinishReason) -> None:
+        """The reply is said, as far as it came."""
+        session = turn.session
+        is_whole = reason in (FinishReason.STOP, FinishReason.LENGTH)
+        status = "complete" if is_whole else "interrupted"
+        session.conversation.update(turn.node_id, turn.reply.text, status)
+        session.publish()
+        self.parts.journal.finish(session, turn.node_id, turn.branch)

@@ -10,18 +10,23 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from engine.chat_template import Message
 from engine.config import EngineConfig
+from engine.conversation import Entry
 from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
-from engine.loading import ModelInfo, load
+from engine.journal import Journal
+from engine.loading import Home, ModelInfo, load
+from engine.prompt import Setting
 from engine.sampling import SamplingParams
 from engine.session import SessionId, SessionTable
+from engine.store import Store, StoreError
 from engine.turn import TurnRequest
 
 log = logging.getLogger(__name__)
@@ -29,9 +34,10 @@ log = logging.getLogger(__name__)
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 Command = Callable[[EngineCore], object]
 Answer = TypeVar("Answer")
-Loader = Callable[[EngineConfig, SessionTable], tuple[EngineCore, ModelInfo]]
+Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
 
 _DEFAULT_PARAMS = SamplingParams()
+SAVE_AT_END_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +51,7 @@ class EngineStats:
     kv_blocks_total: int
     tokens_generated: int
     forward_s: float
-    has_idle_work: bool
+    is_warm: bool
 
 
 class Engine:
@@ -55,7 +61,8 @@ class Engine:
         self.config = config
         self.error: EngineError | None = None
         self._loader = loader
-        self._sessions = SessionTable()
+        self._journal = open_journal(config)
+        self._sessions = SessionTable(self._journal.load)
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._requests: set[TurnRequest] = set()
         self._settled = threading.Event()
@@ -105,10 +112,49 @@ class Engine:
         """What the model saw and said in the session. Raises SessionNotFound."""
         return self._sessions.find(session_id).messages
 
+    def transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
+        """As `messages`, with each message's id, status and versions. Raises SessionNotFound."""
+        return self._sessions.find(session_id).transcript
+
     async def truncate(self, session_id: SessionId, keep: int) -> None:
-        """Drop the messages beyond the first `keep`. Raises SessionNotFound or SessionBusy."""
+        """Go back to the first `keep` messages; the others stay as a branch.
+
+        Raises SessionNotFound, SessionBusy, or RequestError if there are not as many.
+        """
         session = self._sessions.find(session_id)
-        await self._call(lambda core: core.truncate(session, keep))
+
+        def command(core: EngineCore) -> None:
+            kept = session.kept(keep)
+            core.show(session, kept[-1].id if kept else None)
+
+        await self._call(command)
+
+    async def switch(self, session_id: SessionId, node_id: int) -> None:
+        """Show the version `node_id` of a message, with what was last said behind it.
+
+        Raises SessionNotFound, SessionBusy, or RequestError if there is no such message.
+        """
+        session = self._sessions.find(session_id)
+
+        def command(core: EngineCore) -> None:
+            if node_id not in session.conversation.nodes:
+                raise RequestError("There is no such message in this conversation.")
+            core.show(session, session.conversation.newest_leaf(node_id))
+
+        await self._call(command)
+
+    def draft(
+        self,
+        session_id: SessionId,
+        text: str,
+        *,
+        system: str | None = None,
+        **template_options: Any,
+    ) -> None:
+        """Somebody is typing `text`; it is prefilled while nobody waits. From any thread."""
+        session = self._sessions.find(session_id)
+        setting = Setting(system, dict(template_options))
+        self._post(lambda core: core.draft(session, text, setting))
 
     async def evict(self, session_id: SessionId) -> None:
         """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""
@@ -131,9 +177,8 @@ class Engine:
         edited or a reply made anew. Closing the generator cancels the turn and keeps what was said.
         Raises a RequestError, with nothing changed, or EngineClosed.
         """
-        request = TurnRequest(
-            session_id, message, params, _ignore, keep, system, dict(template_options)
-        )
+        setting = Setting(system, dict(template_options))
+        request = TurnRequest(session_id, message, params, _ignore, keep, setting)
         async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:
                 yield event
@@ -159,13 +204,13 @@ class Engine:
         core = self._core
         return EngineStats(
             sessions=len(self._sessions),
-            running=core.num_running if core else 0,
-            waiting=core.num_waiting if core else 0,
-            kv_blocks_used=core.kv_blocks_used if core else 0,
+            running=len(core.parts.scheduler.running) if core else 0,
+            waiting=len(core.parts.scheduler.waiting) if core else 0,
+            kv_blocks_used=core.parts.pool.num_used if core else 0,
             kv_blocks_total=self._info.num_blocks if self._info else 0,
             tokens_generated=core.tokens_generated if core else 0,
-            forward_s=core.forward_s if core else 0.0,
-            has_idle_work=core.has_idle_work if core else False,
+            forward_s=core.parts.runner.busy_s if core else 0.0,
+            is_warm=core.parts.idle.is_warm if core else False,
         )
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -248,8 +293,9 @@ class Engine:
         self._commands.put(None)
 
     def _run(self) -> None:
+        home = Home(self._sessions, self._journal, self._wake)
         try:
-            self._core, self._info = self._loader(self.config, self._sessions)
+            self._core, self._info = self._loader(self.config, home)
         except EngineError as error:
             self.error = error
         except Exception as error:
@@ -271,19 +317,34 @@ class Engine:
             self._obey(core)
             if core.has_work:
                 core.step()
-            elif core.has_idle_work:
-                core.idle_step()
+            elif core.parts.idle.wait_s() == 0.0:
+                core.parts.idle.step()
         core.cancel_all()
+        core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+        self._journal.close()
 
     def _obey(self, core: EngineCore) -> None:
         """Run the commands that have come; wait for one if there is nothing else to do."""
+        wait_s = 0.0 if core.has_work else core.parts.idle.wait_s()
         with contextlib.suppress(queue.Empty):
-            command = self._commands.get(block=not (core.has_work or core.has_idle_work))
+            command = self._commands.get(block=wait_s != 0.0, timeout=wait_s)
             while True:
                 if command is not None:
                     command(core)
                 command = self._commands.get_nowait()
 
 
-def _ignore(_event: Event) -> None:
+def open_journal(config: EngineConfig) -> Journal:
+    """The conversations on disk, or only in memory where there is no disk to use."""
+    if config.data_dir is None:
+        return Journal()
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        return Journal(Store(config.data_dir / "warmchat.db"))
+    except (OSError, StoreError) as error:
+        log.warning("Conversations are kept in memory only: %s", error)
+        return Journal()
+
+
+def _ignore(_event: Event | EngineError) -> None:
     """For a request that is not listened to yet."""

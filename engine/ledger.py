@@ -10,6 +10,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.sequence import common_length
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -38,7 +40,7 @@ class Segment:
     def head(self, text: str) -> "Segment":
         """The tokens of this reply that `text` begins with; none if no text of it is left."""
         assert self.ends is not None
-        common = _common_length(self.text, text)
+        common = common_length(self.text, text)
         count = bisect_right(self.ends, common) if common else 0
         ends = self.ends[:count]
         return Segment(self.text[: ends[-1] if ends else 0], count, ends)
@@ -46,11 +48,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a turn does: keep the first `num_kept` tokens, append `new_tokens`."""
+    """What a turn does: keep the first `num_kept` tokens, append `new_tokens`.
+
+    segments: of the whole text then; kept: those of them that stood there before.
+    """
 
     num_kept: int
     new_tokens: list[int]
     segments: tuple[Segment, ...]
+    kept: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +81,9 @@ class Ledger:
         kept, num_kept, offset = self._matching(text)
         rest = text[offset:]
         ids = encode(rest, num_kept) if rest else []
-        same = _common_length(ids, tokens[num_kept:])
+        same = common_length(ids, tokens[num_kept:])
         segments = (*kept, Segment(rest, len(ids))) if ids else kept
-        return Plan(num_kept + same, ids[same:], segments)
+        return Plan(num_kept + same, ids[same:], segments, kept)
 
     def with_reply(self, text: str, ends: Sequence[int]) -> "Ledger":
         """The ledger after a reply whose tokens end at the offsets `ends` in `text`."""
@@ -101,9 +107,3 @@ class Ledger:
                 return kept, num_tokens + head.num_tokens, offset + len(head.text)
             offset, num_tokens = end, num_tokens + segment.num_tokens
         return self.segments, num_tokens, offset
-
-
-def _common_length(a: Sequence[object], b: Sequence[object]) -> int:
-    return next(
-        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
-    )

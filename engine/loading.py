@@ -1,27 +1,46 @@
 """From an EngineConfig to a core that is ready to step.
 
-Owns: reading the model directory's JSON files and the size of the KV pool. Runs once, in the
-engine's thread; raises ModelError or ConfigError with what to do next.
+Owns: how the parts fit together, and the size of the KV pool. Runs once, in the engine's thread;
+raises ModelError or ConfigError with what to do next.
 """
 
-import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+import openvino as ov
+
+from engine.ahead import Ahead
 from engine.block_pool import BlockPool
 from engine.chat_template import read_chat_template
 from engine.config import EngineConfig
-from engine.core import EngineCore
-from engine.errors import ConfigError, ModelNotFound, ModelUnsupported
+from engine.core import CoreParts, EngineCore
+from engine.errors import ConfigError
+from engine.idle import Idle
+from engine.journal import Journal
 from engine.kv_cache import KVCache
 from engine.model import CompileOptions, Model
+from engine.model_files import (
+    read_completion_prefix,
+    read_context_length,
+    read_eos_token_ids,
+    read_settings,
+)
+from engine.opening import Opening
+from engine.pace import Pace
+from engine.prefixes import Prefixes
 from engine.prompt import PromptBuilder
+from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.session import SessionTable
+from engine.snapshot import SnapshotRefused, fingerprint_of
+from engine.snapshot_folder import SnapshotFolder
 from engine.threads import available_memory_bytes, usable_cpus
+from engine.tiers import Disk, Tiers
 from engine.tokenizer import Tokenizer
-from engine.warm_up import likely_shapes
+from engine.warm_up import WarmUp, likely_shapes
+
+log = logging.getLogger(__name__)
 
 _MAX_DEFAULT_BUDGET = 4 << 30
 _MEMORY_UNKNOWN = 4 << 30  # what a small machine has, where the system does not say
@@ -41,53 +60,138 @@ class ModelInfo:
     num_threads: int
 
 
-def load(config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, ModelInfo]:
+@dataclass(frozen=True, slots=True)
+class Home:
+    """What an engine has before its model: sessions, where they are kept, how to wake its thread."""
+
+    sessions: SessionTable
+    journal: Journal
+    wake: Callable[[], object]
+
+
+def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
     """Read and compile the model, allocate the KV pool, put the core together."""
-    model_dir = config.model_dir
-    settings = read_json(model_dir / "config.json")
+    settings = read_settings(config.model_dir)
     options = CompileOptions(
         device=config.device,
         num_threads=config.num_threads or usable_cpus(),
         kv_precision=config.kv_precision,
+        precision=config.precision,
     )
-    tokenizer = Tokenizer(model_dir)
-    template = read_chat_template(model_dir)
-    model = Model(model_dir, options)
-    num_blocks = blocks_that_fit(config, model.block_bytes)
-    kv_cache = KVCache(model.kv_ports, num_blocks)
+    tokenizer = Tokenizer(config.model_dir)
+    template = read_chat_template(config.model_dir)
+    model = Model(config.model_dir, options)
+    pool = BlockPool(blocks_that_fit(config, model.block_bytes), model.block_size)
+    kv_cache = KVCache(model.kv_ports, pool.num_blocks)
     model.bind(kv_cache)
-    context_length = min(_context_length(settings, model_dir), num_blocks * model.block_size)
-    pool = BlockPool(num_blocks, model.block_size)
+    context_length = min(
+        read_context_length(settings, config.model_dir), pool.num_blocks * pool.block_size
+    )
+    prompts = PromptBuilder(
+        tokenizer,
+        template,
+        context_length,
+        config.system_prompt,
+        read_completion_prefix(config.model_dir),
+    )
+    runner, pace = Runner(model, kv_cache.copy_block), Pace()
+    tiers = Tiers(
+        pool=pool,
+        storage=kv_cache,
+        sessions=home.sessions,
+        forward=runner.run,
+        pace=pace,
+        block_bytes=model.block_bytes,
+        disk=open_disk(config, model),
+        wake=home.wake,
+    )
+    shapes = likely_shapes(config.max_num_sequences) if config.warm_up else []
+    core = assemble(
+        config,
+        home,
+        runner=runner,
+        tiers=tiers,
+        prompts=prompts,
+        tokenizer=tokenizer,
+        eos_token_ids=read_eos_token_ids(config.model_dir, settings),
+        context_length=context_length,
+        warm_up=WarmUp(runner.run, pool, shapes),
+    )
+    core.parts.opening.prefixes.compute_operator(prompts.operator_tokens(), runner)
+    info = ModelInfo(
+        name=config.model_dir.name,
+        context_length=context_length,
+        has_chat_template=template is not None,
+        kv_precision=config.kv_precision,
+        kv_block_bytes=model.block_bytes,
+        num_blocks=pool.num_blocks,
+        block_size=pool.block_size,
+        num_threads=options.num_threads,
+    )
+    return core, info
+
+
+def assemble(
+    config: EngineConfig,
+    home: Home,
+    *,
+    runner: Runner,
+    tiers: Tiers,
+    prompts: PromptBuilder,
+    tokenizer: Tokenizer,
+    eos_token_ids: frozenset[int],
+    context_length: int,
+    warm_up: WarmUp,
+) -> EngineCore:
+    """A core from parts that do not know each other yet; nothing here needs OpenVINO."""
+    pool = tiers.pool
     scheduler = Scheduler(
         pool,
         max_num_sequences=config.max_num_sequences,
         max_num_batched_tokens=config.max_num_batched_tokens,
         max_prefill_beside_decode=config.max_prefill_beside_decode,
-        reclaim=lambda count: sessions.reclaim(count, pool),
+        reclaim=tiers.reclaim,
     )
-    core = EngineCore(
-        model=model,
-        copy_block=kv_cache.copy_block,
+    opening = Opening(
         pool=pool,
-        scheduler=scheduler,
-        sessions=sessions,
-        prompts=PromptBuilder(tokenizer, template, context_length),
-        tokenizer=tokenizer,
-        eos_token_ids=_eos_token_ids(model_dir, settings),
-        context_length=context_length,
-        warm_up_shapes=likely_shapes(config.max_num_sequences) if config.warm_up else (),
+        prompts=prompts,
+        prefixes=Prefixes(pool),
+        journal=home.journal,
+        pace=tiers.pace,
+        vocab_size=runner.model.vocab_size,
     )
-    info = ModelInfo(
-        name=model_dir.name,
-        context_length=context_length,
-        has_chat_template=template is not None,
-        kv_precision=config.kv_precision,
-        kv_block_bytes=model.block_bytes,
-        num_blocks=num_blocks,
-        block_size=model.block_size,
-        num_threads=options.num_threads,
+    ahead = Ahead(scheduler, runner)
+    return EngineCore(
+        CoreParts(
+            runner=runner,
+            pool=pool,
+            scheduler=scheduler,
+            sessions=home.sessions,
+            opening=opening,
+            tiers=tiers,
+            idle=Idle(warm_up, ahead, tiers, prompts, pool),
+            journal=home.journal,
+            tokenizer=tokenizer,
+            eos_token_ids=eos_token_ids,
+            context_length=context_length,
+        )
     )
-    return core, info
+
+
+def open_disk(config: EngineConfig, model: Model) -> Disk | None:
+    """The folder for KV, if there is one to be had; without it evicted KV is re-prefilled."""
+    if config.data_dir is None:
+        return None
+    layout = f"{len(model.kv_ports)} tensors, first {model.kv_ports[0]}"
+    try:
+        folder = SnapshotFolder(config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes)
+        fingerprint = fingerprint_of(
+            config.model_dir, f"{config.kv_precision}/{config.precision}", layout, ov.get_version()
+        )
+    except SnapshotRefused as refusal:
+        log.warning("KV is not kept on disk: %s", refusal)
+        return None
+    return Disk(folder, fingerprint)
 
 
 def blocks_that_fit(config: EngineConfig, block_bytes: int) -> int:
@@ -102,36 +206,3 @@ def blocks_that_fit(config: EngineConfig, block_bytes: int) -> int:
             f"({block_bytes:,} bytes); give it more."
         )
     return budget // block_bytes
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises ModelNotFound or ModelUnsupported."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelNotFound(
-            f"{path.parent}: no {path.name} in it. "
-            "Export a model with `python -m export SOURCE --out DIR`."
-        ) from None
-    except ValueError as error:
-        raise ModelUnsupported(f"{path} is not valid JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ModelUnsupported(f"{path} does not hold a JSON object.")
-    return content
-
-
-def _context_length(settings: dict[str, Any], model_dir: Path) -> int:
-    for key in ("max_position_embeddings", "seq_length", "n_positions"):
-        if isinstance(value := settings.get(key), int) and value > 0:
-            return value
-    raise ModelUnsupported(f"{model_dir / 'config.json'} does not say how long the context is.")
-
-
-def _eos_token_ids(model_dir: Path, settings: dict[str, Any]) -> frozenset[int]:
-    """The ids that end a reply: generation_config.json's, else config.json's."""
-    generation = model_dir / "generation_config.json"
-    chosen = read_json(generation).get("eos_token_id") if generation.is_file() else None
-    chosen = settings.get("eos_token_id") if chosen is None else chosen
-    if chosen is None:
-        raise ModelUnsupported(f"{model_dir}: no eos_token_id in its configuration.")
-    return frozenset(chosen if isinstance(chosen, list) else [chosen])

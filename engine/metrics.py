@@ -1,12 +1,21 @@
-"""What a turn cost: tokens reused and prefilled, and when its tokens came.
+"""What a turn cost: tokens reused and prefilled, where KV came from, and when its tokens came.
 
 Owns: one turn's time stamps. Does not know: the engine. Times are seconds of a monotonic clock.
 """
 
 import time
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import pairwise
 from statistics import median
+
+
+class KVSource(StrEnum):
+    """Where the KV of the tokens that were known already came from."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    RECOMPUTED = "recomputed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,8 +23,12 @@ class TurnFigures:
     """A turn's figures.
 
     reused_tokens: had their KV already. prefilled_tokens: were computed before the reply.
+    source: where reused KV came from; `recomputed` if known tokens had lost theirs.
+    first_visible: the first message that the model can still see; 0 while all fit.
     wait_s: until the first step. ttft_s: from the request to the first token; None without one.
-    itl_s: median time between tokens; None below two tokens. note: a sentence for the person.
+    itl_s: median time between tokens; None below two tokens. saved_s: what prefilling the reused
+    tokens would have taken, estimated; None before anything was measured.
+    note: a sentence for the person.
     """
 
     reused_tokens: int
@@ -24,6 +37,9 @@ class TurnFigures:
     wait_s: float
     ttft_s: float | None
     itl_s: float | None
+    source: KVSource = KVSource.MEMORY
+    first_visible: int = 0
+    saved_s: float | None = None
     note: str | None = None
 
     @property
@@ -38,6 +54,10 @@ class TurnClock:
 
     reused_tokens: int = 0
     prefilled_tokens: int = 0
+    source: KVSource = KVSource.MEMORY
+    first_visible: int = 0
+    saved_s: float | None = None
+    notes: list[str] = field(default_factory=list)
     submitted_at: float = field(default_factory=time.perf_counter)
     started_at: float | None = None
     token_times: list[float] = field(default_factory=list)
@@ -51,7 +71,7 @@ class TurnClock:
         """A token was sampled."""
         self.token_times.append(time.perf_counter())
 
-    def figures(self, note: str | None = None) -> TurnFigures:
+    def figures(self) -> TurnFigures:
         """The figures up to now."""
         times = self.token_times
         gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -63,5 +83,8 @@ class TurnClock:
             wait_s=started_at - self.submitted_at,
             ttft_s=times[0] - self.submitted_at if times else None,
             itl_s=median(gaps) if gaps else None,
-            note=note,
+            source=self.source,
+            first_visible=self.first_visible,
+            saved_s=self.saved_s,
+            note=" ".join(self.notes) or None,
         )

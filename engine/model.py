@@ -36,15 +36,19 @@ class CompileOptions:
     device: str
     num_threads: int
     kv_precision: str
+    precision: str = "f32"
 
     def properties(self) -> dict[str, str]:
         """OpenVINO's properties for compile_model."""
+        # Activations stay f32: with bf16 and quantised activations, the logits depend so much on
+        # how a text was cut into steps that resumed and re-encoded answers differ in words.
         exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+        is_exact = self.precision == "f32" or self.kv_precision == "f32"
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(self.num_threads),
             "KV_CACHE_PRECISION": self.kv_precision,
-            **(exact if self.kv_precision == "f32" else {}),
+            **(exact if is_exact else {}),
         }
 
 

@@ -2,7 +2,7 @@
 
 Owns: the index from (salt, all tokens so far) to block ids. Does not know: who asks, or tensors.
 A key is a digest chained over the blocks in front, and on a hit the block's tokens are compared.
-A block leaves the index when the pool frees it. The salt is the owner: nobody's blocks are found,
+A block leaves the index when the pool frees it or it is written to again. The salt is the owner: nobody's blocks are found,
 or can be timed, by anybody else.
 """
 
@@ -55,7 +55,7 @@ class PrefixIndex:
                 self._keys[block] = key
 
     def forget(self, block: int) -> None:
-        """The block was freed."""
+        """The block does not hold that any more."""
         if key := self._keys.pop(block, None):
             del self._by_key[key]
 

@@ -1,25 +1,39 @@
-"""From a request to the tokens of its prompt: what stays of the session, what is new.
+"""From a request to the tokens of its prompt: what stays of a branch, what is new, what is hidden.
 
-Owns: the rules about messages (empty, too long, context full). Pure with respect to the session:
-nothing is changed, so a refused request leaves everything as it was.
+Owns: the rules about messages (empty, too long) and the overflow policy: when a conversation no
+longer fits into the context, whole oldest turns are hidden, the system prompt stays. Pure with
+respect to sessions: nothing is changed, so a refused request leaves everything as it was.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from engine.chat_template import ChatTemplate, Message
-from engine.errors import EmptyMessage, MessageTooLong, RequestError
+from engine.errors import EmptyMessage, MessageTooLong
 from engine.ledger import Plan
-from engine.session import Session
+from engine.session import Branch
 from engine.tokenizer import Tokenizer
-from engine.turn import TurnRequest
+
+_MARK = "\ufdd1"  # a noncharacter: where the rendered text is cut
+_UNSETTLED_TOKENS = 4  # the last tokens of a draft, which the next key may change
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What surrounds the messages: the system prompt and variables of the template."""
+
+    system: str | None = None
+    template_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The session's messages once the request is taken, and the way to their tokens."""
+    """The way to a prompt's tokens, and how many messages at the beginning are left out of it."""
 
-    messages: tuple[Message, ...]
     plan: Plan
+    num_hidden: int
 
     @property
     def num_tokens(self) -> int:
@@ -28,60 +42,132 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Renders and encodes what a session has not encoded yet."""
+    """Renders and encodes what a branch has not encoded yet."""
 
     def __init__(
-        self, tokenizer: Tokenizer, template: ChatTemplate | None, context_length: int
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None,
+        context_length: int,
+        operator_prompt: str | None = None,
+        completion_prefix: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
         self._special_ids = frozenset(tokenizer.special_tokens.values())
         self._context_length = context_length
+        self._operator_prompt = operator_prompt
+        self._completion_prefix = completion_prefix
 
-    def build(self, session: Session, request: TurnRequest) -> Prompt:
-        """The prompt for `request`. Raises EmptyMessage, MessageTooLong or RequestError."""
-        if not self._tokenizer.escape(request.message).strip():
-            raise EmptyMessage("The message is empty; write something first.")
-        if request.keep is not None and not 0 <= request.keep <= len(session.messages):
-            raise RequestError(
-                f"The conversation has {len(session.messages)} messages; {request.keep} cannot be kept."
-            )
-        messages = (*session.messages[: request.keep], Message("user", request.message))
-        prompt = Prompt(messages, self._plan(session, messages, request))
-        if not self.fits(prompt):
-            self._refuse_if_too_long(messages[-1], request)
+    def chat(
+        self,
+        branch: Branch,
+        before: Sequence[Message],
+        message: str,
+        setting: Setting,
+        max_tokens: int,
+    ) -> Prompt:
+        """The prompt for `message` behind the messages `before`.
+
+        Room is left for the reply: `max_tokens`, a quarter of the context at most. Raises
+        EmptyMessage, MessageTooLong or RequestError.
+        """
+        self._refuse_empty(message)
+        messages = [*before, Message("user", message)]
+        room = self._context_length - min(max_tokens, self._context_length // 4)
+        prompt = self._prompt(branch, messages, setting, branch.num_hidden)
+        if prompt.num_tokens <= room:
+            return prompt
+        prompt = self._shortened(branch, messages, setting)
+        if prompt.num_tokens >= self._context_length:
+            raise self._too_long(prompt.num_tokens)
         return prompt
 
-    def fits(self, prompt: Prompt) -> bool:
-        """Whether the prompt and at least one token of the reply fit into the context."""
-        return prompt.num_tokens < self._context_length
+    def completion(self, branch: Branch, text: str) -> Prompt:
+        """The prompt for plain text without a template. Raises EmptyMessage or MessageTooLong."""
+        self._refuse_empty(text)
+        plan = self._plan(branch, self._completion_prefix + self._tokenizer.escape(text))
+        prompt = Prompt(plan, 0)
+        if prompt.num_tokens >= self._context_length:
+            raise self._too_long(prompt.num_tokens)
+        return prompt
 
-    def _refuse_if_too_long(self, message: Message, request: TurnRequest) -> None:
-        """Raise MessageTooLong if `message` would not even fit into an empty conversation."""
-        alone = self._plan(Session(), (message,), request)
-        if len(alone.new_tokens) >= self._context_length:
-            raise MessageTooLong(
-                f"The message has {len(alone.new_tokens):,} tokens with its system prompt, but the "
-                f"model's context holds {self._context_length:,}; shorten it or send it in parts."
-            )
+    def ahead(
+        self, branch: Branch, before: Sequence[Message], draft: str, setting: Setting
+    ) -> Prompt | None:
+        """What is certain already of the next prompt: the text up to the end of the draft.
 
-    def _plan(self, session: Session, messages: tuple[Message, ...], request: TurnRequest) -> Plan:
-        tokens = session.sequence.tokens
+        None when nothing can be said yet, because the template changes what it is given.
+        """
+        messages = [*before, Message("user", draft + _MARK)]
+        room = self._context_length - self._context_length // 4
+        prompt = self._cut_prompt(branch, messages, setting, branch.num_hidden)
+        if prompt is not None and prompt.num_tokens > room:
+            hidden = self._shortened(branch, messages, setting).num_hidden
+            prompt = self._cut_prompt(branch, messages, setting, hidden)
+        if prompt is None or prompt.num_tokens > room:
+            return None
+        settled = max(len(prompt.plan.new_tokens) - (_UNSETTLED_TOKENS if draft else 0), 0)
+        plan = replace(prompt.plan, new_tokens=prompt.plan.new_tokens[:settled])
+        return Prompt(plan, prompt.num_hidden)
 
-        def encode(text: str, num_before: int) -> list[int]:
-            continues = num_before > 0 and tokens[num_before - 1] not in self._special_ids
-            return self._tokenizer.encode(text, continues=continues)
-
-        return session.ledger.plan(self._render(messages, request), tokens, encode)
-
-    def _render(self, messages: tuple[Message, ...], request: TurnRequest) -> str:
-        if request.session_id is None:
-            return self._tokenizer.escape(request.message)
+    def operator_tokens(self) -> list[int]:
+        """The tokens that every conversation under the operator's prompt begins with."""
         if self._template is None:
-            return self._tokenizer.escape("".join(message.content for message in messages))
-        system = (Message("system", request.system),) if request.system else ()
-        escaped = [
-            message._replace(content=self._tokenizer.escape(message.content))
-            for message in (*system, *messages)
-        ]
-        return self._template.render(escaped, **request.template_options)
+            return []
+        text = self._render([Message("user", _MARK)], Setting())
+        return self._tokenizer.encode(text.partition(_MARK)[0]) if _MARK in text else []
+
+    def _shortened(self, branch: Branch, messages: Sequence[Message], setting: Setting) -> Prompt:
+        """The prompt without as many oldest turns as it takes to fill half the context at most."""
+        turns = [i for i, message in enumerate(messages) if message.role == "user"]
+        turns = [i for i in turns if i >= branch.num_hidden]
+        target = self._context_length // 2
+
+        def is_small_enough(first: int) -> bool:
+            return self._prompt(branch, messages, setting, first).num_tokens <= target
+
+        chosen = bisect_left(turns[:-1], True, key=is_small_enough)
+        return self._prompt(branch, messages, setting, turns[chosen])
+
+    def _cut_prompt(
+        self, branch: Branch, messages: Sequence[Message], setting: Setting, num_hidden: int
+    ) -> Prompt | None:
+        text = self._render(messages[num_hidden:], setting)
+        if _MARK not in text:
+            return None
+        return Prompt(self._plan(branch, text.partition(_MARK)[0]), num_hidden)
+
+    def _prompt(
+        self, branch: Branch, messages: Sequence[Message], setting: Setting, num_hidden: int
+    ) -> Prompt:
+        text = self._render(messages[num_hidden:], setting)
+        return Prompt(self._plan(branch, text), num_hidden)
+
+    def _plan(self, branch: Branch, text: str) -> Plan:
+        tokens = branch.sequence.tokens
+
+        def encode(rest: str, num_before: int) -> list[int]:
+            continues = num_before > 0 and tokens[num_before - 1] not in self._special_ids
+            return self._tokenizer.encode(rest, continues=continues)
+
+        return branch.ledger.plan(text, tokens, encode)
+
+    def _render(self, messages: Sequence[Message], setting: Setting) -> str:
+        escape = self._tokenizer.escape
+        if self._template is None:
+            return self._completion_prefix + escape("".join(m.content for m in messages))
+        prompt = setting.system or self._operator_prompt
+        system = (Message("system", prompt),) if prompt else ()
+        escaped = [m._replace(content=escape(m.content)) for m in (*system, *messages)]
+        return self._template.render(escaped, **setting.template_options)
+
+    def _refuse_empty(self, message: str) -> None:
+        if not self._tokenizer.escape(message).strip():
+            raise EmptyMessage("The message is empty; write something first.")
+
+    def _too_long(self, num_tokens: int) -> MessageTooLong:
+        return MessageTooLong(
+            f"The message has {num_tokens:,} tokens with its system prompt, but the model's "
+            f"context holds {self._context_length:,}; shorten it or send it in parts."
+        )

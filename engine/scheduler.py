@@ -69,6 +69,18 @@ class Scheduler:
             self._schedule(sequence, count, batch)
         return batch if batch.sequences else None
 
+    def idle_batch(self, sequence: Sequence, max_tokens: int) -> Batch | None:
+        """A chunk of an idle sequence by itself, in free blocks only; None if that is not to be had."""
+        if sequence.status is not Status.IDLE or not sequence.num_uncached_tokens:
+            return None
+        count = self._chunk(sequence, max(max_tokens, self._block_size))
+        if self._blocks_missing(sequence, count) > self._pool.num_free:
+            return None
+        batch = Batch([sequence], [])
+        self._grow(sequence, count, batch)
+        sequence.num_scheduled_tokens = count
+        return batch
+
     def commit(self, batch: Batch) -> None:
         """The batch's forward succeeded: its tokens are cached now."""
         for sequence in batch.sequences:
@@ -164,6 +176,8 @@ class Scheduler:
             sequence.block_table[-1] = own
             self._pool.release([shared])
             batch.copies.append((shared, own))
+        elif sequence.num_cached_tokens % self._block_size:
+            self._pool.overwrite(sequence.block_table[-1])
         sequence.block_table.extend(blocks)
 
     def _preempt(self, sequence: Sequence, batch: Batch) -> None:

@@ -5,6 +5,7 @@ Invariants: num_cached_tokens <= len(tokens); the block table covers exactly the
 a step, the scheduled) tokens.
 """
 
+from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -75,3 +76,9 @@ class Batch:
     def sampled(self) -> list[Sequence]:
         """The sequences whose next token can be sampled after this step, in batch order."""
         return [sequence for sequence in self.sequences if sequence.needs_logits]
+
+
+def common_length(a: Tokens[object], b: Tokens[object]) -> int:
+    """How many items (token ids, characters) two runs begin with in common."""
+    pairs = enumerate(zip(a, b, strict=False))
+    return next((i for i, (x, y) in pairs if x != y), min(len(a), len(b)))

@@ -1,19 +1,20 @@
-"""Conversations: what was said, the tokens that stand for it, and which of them have KV.
+"""Conversations with the tokens that stand for them, one sequence for each branch that was talked.
 
-Owns: the sessions, their use order, and the decision whose KV goes when blocks run out. Does not
-know: scheduling, the model. A session without KV (evicted) is whole: its next turn re-prefills.
+Owns: the sessions, and which branches there are. Does not know: scheduling, the model, files. A
+branch without KV is whole: its next turn restores or re-prefills it.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.block_pool import BlockPool
 from engine.chat_template import Message
-from engine.errors import SessionNotFound
+from engine.conversation import Conversation, Entry, Node
+from engine.errors import RequestError, SessionNotFound
 from engine.ledger import Ledger
-from engine.sequence import Sequence, Status
+from engine.sequence import Sequence, Status, common_length
 
 
 class SessionId(NamedTuple):
@@ -24,19 +25,94 @@ class SessionId(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Session:
-    """One conversation. `messages` are what the model saw and said, without the system prompt."""
+class Branch:
+    """One line of talk: its tokens, the text they stand for, and what of the KV is there.
 
-    messages: tuple[Message, ...] = ()
+    The ledger covers the first tokens of the sequence; what lies behind was prefilled ahead.
+    num_hidden: messages at the beginning that no longer fit into the context.
+    """
+
     ledger: Ledger = field(default_factory=Ledger)
     sequence: Sequence = field(default_factory=Sequence)
+    num_hidden: int = 0
     last_used_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn uses the branch now."""
+        return self.sequence.status is Status.IDLE
+
+    def fork(self, pool: BlockPool) -> "Branch":
+        """A branch with the same tokens, which shares all blocks."""
+        pool.share(self.sequence.block_table)
+        sequence = Sequence(
+            list(self.sequence.tokens),
+            list(self.sequence.block_table),
+            self.sequence.num_cached_tokens,
+        )
+        return Branch(self.ledger, sequence, self.num_hidden)
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A conversation and its branches, by the message that each ends with.
+
+    transcript: the conversation up to its head, made anew at every change, for any thread to read.
+    """
+
+    id: SessionId | None = None
+    conversation: Conversation = field(default_factory=Conversation)
+    branches: dict[int | None, Branch] = field(default_factory=dict)
+    transcript: tuple[Entry, ...] = ()
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the model saw and said, without the system prompt."""
+        return tuple(Message(e.node.role, e.node.content) for e in self.transcript)
+
+    @property
+    def active(self) -> Branch:
+        """The branch to go on with behind the head."""
+        return self.nearest(self.conversation.head)
+
+    def nearest(self, leaf: int | None) -> Branch:
+        """The branch that ends with message `leaf`, or else shares the most messages with its path."""
+        if leaf in self.branches:
+            return self.branches[leaf]
+        path = [node.id for node in self.conversation.path(leaf)]
+
+        def likeness(item: tuple[int | None, Branch]) -> tuple[int, float]:
+            other = [node.id for node in self.conversation.path(item[0])]
+            return common_length(path, other), item[1].last_used_at
+
+        return max(self.branches.items(), key=likeness, default=(None, Branch()))[1]
+
+    def take(self, leaf: int | None, pool: BlockPool) -> Branch:
+        """The branch to go on with behind `leaf`: its own, or a fork of the nearest, which stays."""
+        if leaf in self.branches:
+            return self.branches.pop(leaf)
+        return self.nearest(leaf).fork(pool)
+
+    def publish(self) -> None:
+        """The conversation has changed."""
+        self.transcript = self.conversation.transcript()
+
+    def kept(self, keep: int | None) -> list[Node]:
+        """The first `keep` messages, None for all. Raises RequestError if there are not as many."""
+        path = self.conversation.path(self.conversation.head)
+        if keep is not None and not 0 <= keep <= len(path):
+            raise RequestError(f"The conversation has {len(path)} messages; {keep} cannot be kept.")
+        return path[:keep]
 
 
 class SessionTable:
-    """All sessions by id. Opening and looking up may be done from any thread."""
+    """All sessions by id. Opening and looking up may be done from any thread.
 
-    def __init__(self) -> None:
+    load: makes the session of an id that is not open yet.
+    """
+
+    def __init__(self, load: Callable[[SessionId], Session] | None = None) -> None:
+        self._load = load or Session
         self._sessions: dict[SessionId, Session] = {}
 
     def __len__(self) -> int:
@@ -46,8 +122,10 @@ class SessionTable:
         return iter(list(self._sessions.values()))
 
     def open(self, session_id: SessionId) -> Session:
-        """The session of that id, made if there is none."""
-        return self._sessions.setdefault(session_id, Session())
+        """The session of that id, loaded or made if it is not open."""
+        if session_id not in self._sessions:
+            self._sessions.setdefault(session_id, self._load(session_id))
+        return self._sessions[session_id]
 
     def find(self, session_id: SessionId) -> Session:
         """The session of that id. Raises SessionNotFound."""
@@ -62,11 +140,8 @@ class SessionTable:
         """Forget the session; None if there was none."""
         return self._sessions.pop(session_id, None)
 
-    def reclaim(self, count: int, pool: BlockPool) -> None:
-        """Evict the KV of idle sessions, the least recently used first, until `count` blocks came free."""
-        target = pool.num_free + count
-        idle = [s for s in self if s.sequence.status is Status.IDLE and s.sequence.block_table]
-        for session in sorted(idle, key=lambda s: s.last_used_at):
-            if pool.num_free >= target:
-                return
-            session.sequence.truncate_kv(0, pool)
+    def branches(self) -> Iterator[tuple[Session, int | None, Branch]]:
+        """Every branch with its session and its last message."""
+        for session in self:
+            for leaf, branch in list(session.branches.items()):
+                yield session, leaf, branch

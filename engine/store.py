@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.conversation import Node
 from engine.store_database import ConversationNotFound, Database, StoreError
 from engine.store_records import (
     STATUSES,
     ConversationRow,
-    Node,
     StoredBranch,
     StoredConversation,
     branch_values,
@@ -76,7 +76,8 @@ _DROP_ANCESTORS = """
     WHERE conversation = ?1 AND leaf IN (SELECT id FROM ancestor WHERE id IS NOT NULL)
 """
 _SAVE_BRANCH = """
-    INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments) VALUES (?, ?, ?, ?)
+    INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments, num_hidden)
+    VALUES (?, ?, ?, ?, ?)
 """
 
 

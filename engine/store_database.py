@@ -54,6 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             leaf INTEGER NOT NULL,
             tokens BLOB NOT NULL,
             segments TEXT NOT NULL,
+            num_hidden INTEGER NOT NULL,
             PRIMARY KEY (conversation, leaf),
             FOREIGN KEY (conversation, leaf) REFERENCES message (conversation, id)
                 ON DELETE CASCADE

@@ -10,29 +10,23 @@ from typing import NamedTuple
 
 import numpy as np
 
+from engine.conversation import Node
 from engine.ledger import Segment
 
 STATUSES = ("complete", "interrupted", "streaming")
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A message in the tree. status: complete, interrupted or streaming."""
-
-    id: int
-    parent: int | None
-    role: str
-    content: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
 class StoredBranch:
-    """The token ids of the messages up to `leaf`, and the text that they stand for."""
+    """The token ids of the messages up to `leaf`, and the text that they stand for.
+
+    num_hidden: messages at the beginning that the tokens leave out, since all did not fit.
+    """
 
     leaf: int
     tokens: list[int]
     segments: tuple[Segment, ...]
+    num_hidden: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +71,19 @@ def read_nodes(db: sqlite3.Connection, key: int) -> dict[int, Node]:
 
 def read_branches(db: sqlite3.Connection, key: int) -> list[StoredBranch]:
     """The branches of the conversation `key`."""
-    query = "SELECT leaf, tokens, segments FROM branch WHERE conversation = ? ORDER BY leaf"
+    query = (
+        "SELECT leaf, tokens, segments, num_hidden FROM branch WHERE conversation = ? ORDER BY leaf"
+    )
     return [
-        StoredBranch(leaf, np.frombuffer(tokens, "<i4").tolist(), _segments(segments))
-        for leaf, tokens, segments in db.execute(query, (key,))
+        StoredBranch(leaf, np.frombuffer(tokens, "<i4").tolist(), _segments(segments), num_hidden)
+        for leaf, tokens, segments, num_hidden in db.execute(query, (key,))
     ]
 
 
-def branch_values(branch: StoredBranch) -> tuple[bytes, str]:
-    """What the columns `tokens` and `segments` hold of a branch."""
+def branch_values(branch: StoredBranch) -> tuple[bytes, str, int]:
+    """What the columns `tokens`, `segments` and `num_hidden` hold of a branch."""
     segments = [(segment.text, segment.num_tokens, segment.ends) for segment in branch.segments]
-    return np.asarray(branch.tokens, "<i4").tobytes(), json.dumps(segments)
+    return np.asarray(branch.tokens, "<i4").tobytes(), json.dumps(segments), branch.num_hidden
 
 
 def _segments(text: str) -> tuple[Segment, ...]:

@@ -1,4 +1,4 @@
-"""One turn under way: the request, and the state that its reply needs until it ends.
+"""One turn: the request, and the state that its reply needs until it ends.
 
 Owns: sampler, reply text, clock. Does not know: the scheduler, the model. A request is made in any
 thread; everything else lives in the engine's own thread.
@@ -6,13 +6,14 @@ thread; everything else lives in the engine's own thread.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+from engine.errors import EngineError
 from engine.events import Event
 from engine.metrics import TurnClock
+from engine.prompt import Setting
 from engine.sampling import Sampler, SamplingParams
 from engine.sequence import Sequence
-from engine.session import Session, SessionId
+from engine.session import Branch, Session, SessionId
 from engine.streaming import ReplyText
 
 
@@ -22,16 +23,15 @@ class TurnRequest:
 
     session_id: None completes `message` as raw text, without a template or a session.
     keep: messages of the session that stay in front of the new one; None: all.
-    emit: is called in the engine's thread with each event.
+    emit: is called in the engine's thread with each event, or with what refused the request late.
     """
 
     session_id: SessionId | None
     message: str
     params: SamplingParams
-    emit: Callable[[Event], None]
+    emit: Callable[[Event | EngineError], None]
     keep: int | None = None
-    system: str | None = None
-    template_options: dict[str, Any] = field(default_factory=dict)
+    setting: Setting = field(default_factory=Setting)
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 
@@ -42,6 +42,8 @@ class Turn:
 
     request: TurnRequest
     session: Session
+    branch: Branch
+    node_id: int
     sampler: Sampler
     reply: ReplyText
     num_prompt: int
@@ -50,8 +52,8 @@ class Turn:
 
     @property
     def sequence(self) -> Sequence:
-        """The session's sequence."""
-        return self.session.sequence
+        """The branch's sequence."""
+        return self.branch.sequence
 
     @property
     def clock(self) -> TurnClock:

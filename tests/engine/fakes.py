@@ -98,6 +98,14 @@ class FakeModel:
         self.tokens[target] = self.tokens[source]
         self.positions[target] = self.positions[source]
 
+    def read_blocks(self, blocks: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
+        chosen = list(blocks)
+        return [_bytes(rows)[chosen] for rows in (self.tokens, self.positions)]
+
+    def write_blocks(self, blocks: Sequence[int], raw: list[npt.NDArray[np.uint8]]) -> None:
+        for rows, values in zip((self.tokens, self.positions), raw, strict=True):
+            _bytes(rows)[list(blocks)] = values
+
     def forward(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         tables = self._store(inputs)
         if self.before:
@@ -145,6 +153,11 @@ class FakeModel:
         logits = np.full(self.vocab_size, -20, np.float32)
         logits[token] = 20
         return logits
+
+
+def _bytes(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    raw: npt.NDArray[np.uint8] = rows.view(np.uint8)
+    return raw
 
 
 class FakeTokenizer:

@@ -9,16 +9,23 @@ from engine.chat_template import ChatTemplate, Message
 from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.engine import Loader
+from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
-from engine.loading import ModelInfo
+from engine.journal import Journal
+from engine.loading import Home, ModelInfo, assemble
 from engine.metrics import TurnFigures
-from engine.prompt import PromptBuilder
+from engine.pace import Pace
+from engine.prompt import PromptBuilder, Setting
+from engine.runner import Runner
 from engine.sampling import SamplingParams
 from engine.scheduler import Scheduler
-from engine.sequence import Status
-from engine.session import Session, SessionId, SessionTable
+from engine.sequence import Sequence
+from engine.session import Branch, Session, SessionId, SessionTable
+from engine.store import Store
+from engine.tiers import Disk, Tiers
 from engine.tokenizer import Tokenizer
 from engine.turn import TurnRequest
+from engine.warm_up import WarmUp
 from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
 
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
@@ -29,7 +36,7 @@ class Asked:
     """A request and what came of it."""
 
     request: TurnRequest
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | EngineError] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
@@ -62,28 +69,56 @@ class Rig:
     core: EngineCore
     model: FakeModel
     tokenizer: FakeTokenizer
-    pool: BlockPool
-    scheduler: Scheduler
-    sessions: SessionTable
-    block_size: int
+    home: Home
     context_length: int
     asked: list[Asked] = field(default_factory=list)
 
+    @property
+    def pool(self) -> BlockPool:
+        return self.core.parts.pool
+
+    @property
+    def block_size(self) -> int:
+        return self.pool.block_size
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self.core.parts.scheduler
+
     def session(self, name: str = "one") -> Session:
-        return self.sessions.open(_id(name))
+        return self.home.sessions.open(_id(name))
+
+    def sequence(self, name: str = "one") -> Sequence:
+        return self.session(name).active.sequence
 
     def tokens(self, name: str = "one") -> list[int]:
-        return self.session(name).sequence.tokens
+        """The tokens of what was said, without what is prefilled ahead."""
+        branch = self.session(name).active
+        if branch.is_idle:
+            return branch.sequence.tokens[: branch.ledger.num_tokens]
+        return branch.sequence.tokens
+
+    def rest(self, max_steps: int = 3000) -> None:
+        """Do all idle work there is, without waiting for the moment to save."""
+        for _ in range(max_steps):
+            if self.core.parts.idle.is_warm:
+                return
+            self.core.parts.idle.step()
+        raise AssertionError("idle work does not end")
 
     def begin(
         self,
         message: str,
         name: str = "one",
         params: SamplingParams = GREEDY,
-        **options: Any,
+        *,
+        keep: int | None = None,
+        system: str | None = None,
+        **template_options: Any,
     ) -> Asked:
         self.session(name)
-        return self.submit(TurnRequest(_id(name), message, params, _nobody, **options))
+        setting = Setting(system, template_options)
+        return self.submit(TurnRequest(_id(name), message, params, _nobody, keep, setting))
 
     def submit(self, request: TurnRequest) -> Asked:
         asked = Asked(request)
@@ -115,17 +150,17 @@ class Rig:
     def check(self) -> None:
         """Everything that holds between two steps, whatever happened before."""
         self.core.check_integrity()
-        for session in self.sessions:
-            if session.sequence.status is Status.IDLE:
-                assert session.ledger.num_tokens == len(session.sequence.tokens)
-                check_spelling(session, self.tokenizer)
+        for _, _, branch in self.home.sessions.branches():
+            if branch.is_idle:
+                assert branch.ledger.num_tokens <= len(branch.sequence.tokens)
+                check_spelling(branch, self.tokenizer)
 
 
-def check_spelling(session: Session, tokenizer: FakeTokenizer) -> None:
+def check_spelling(branch: Branch, tokenizer: FakeTokenizer) -> None:
     """Each segment's text is what its tokens say."""
     begin = 0
-    for segment in session.ledger.segments:
-        tokens = session.sequence.tokens[begin : begin + segment.num_tokens]
+    for segment in branch.ledger.segments:
+        tokens = branch.sequence.tokens[begin : begin + segment.num_tokens]
         begin += segment.num_tokens
         if segment.ends is None:
             assert tokens == tokenizer.encode(segment.text)
@@ -143,46 +178,61 @@ def make_rig(
     max_num_sequences: int = 8,
     max_num_batched_tokens: int = 32,
     max_prefill_beside_decode: int = 8,
-    sessions: SessionTable | None = None,
+    system_prompt: str | None = None,
+    home: Home | None = None,
+    disk: Disk | None = None,
     warm_up_shapes: tuple[tuple[int, int], ...] = (),
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
-    sessions = SessionTable() if sessions is None else sessions
+    home = home or make_home()
     pool, model, tokenizer = (
         BlockPool(num_blocks, block_size),
         FakeModel(num_blocks, block_size),
         FakeTokenizer(),
     )
     model.choose = choose
-    scheduler = Scheduler(
-        pool,
-        max_num_sequences=max_num_sequences,
-        max_num_batched_tokens=max_num_batched_tokens,
-        max_prefill_beside_decode=max_prefill_beside_decode,
-        reclaim=lambda count: sessions.reclaim(count, pool),
-    )
     chat_template = None if template is None else ChatTemplate(template, {})
     compiled = cast(Tokenizer, tokenizer)
-    core = EngineCore(
-        model=model,
-        copy_block=model.copy_block,
+    runner = Runner(model, model.copy_block)
+    tiers = Tiers(
         pool=pool,
-        scheduler=scheduler,
-        sessions=sessions,
-        prompts=PromptBuilder(compiled, chat_template, context_length),
+        storage=model,
+        sessions=home.sessions,
+        forward=runner.run,
+        pace=Pace(),
+        block_bytes=16 * block_size,
+        disk=disk,
+        wake=home.wake,
+    )
+    core = assemble(
+        EngineConfig(
+            model_dir=Path("nowhere"),
+            max_num_sequences=max_num_sequences,
+            max_num_batched_tokens=max_num_batched_tokens,
+            max_prefill_beside_decode=max_prefill_beside_decode,
+        ),
+        home,
+        runner=runner,
+        tiers=tiers,
+        prompts=PromptBuilder(compiled, chat_template, context_length, system_prompt),
         tokenizer=compiled,
         eos_token_ids=frozenset({EOS}),
         context_length=context_length,
-        warm_up_shapes=warm_up_shapes,
+        warm_up=WarmUp(runner.run, pool, warm_up_shapes),
     )
-    return Rig(core, model, tokenizer, pool, scheduler, sessions, block_size, context_length)
+    return Rig(core, model, tokenizer, home, context_length)
+
+
+def make_home(store: Store | None = None) -> Home:
+    journal = Journal(store)
+    return Home(SessionTable(journal.load), journal, lambda: None)
 
 
 def make_loader(made: list[Rig], **options: Any) -> Loader:
     """A loader for Engine that puts the rig it makes into `made`."""
 
-    def load(_config: EngineConfig, sessions: SessionTable) -> tuple[EngineCore, ModelInfo]:
-        rig = make_rig(sessions=sessions, **options)
+    def load(_config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
+        rig = make_rig(home=home, **options)
         made.append(rig)
         info = ModelInfo(
             name="fake",
@@ -219,5 +269,5 @@ def _id(name: str) -> SessionId:
     return SessionId("owner", name)
 
 
-def _nobody(_event: Event) -> None:
+def _nobody(_event: Event | EngineError) -> None:
     raise AssertionError("the request has no listener yet")

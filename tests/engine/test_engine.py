@@ -402,7 +402,7 @@ def test_a_warm_up_that_fails_does_not_stop_the_engine(engines: Engines) -> None
 
     engine = engines.custom(loader)
     engine.wait_ready(5)
-    run(until(lambda: not engine.stats().has_idle_work))
+    run(until(lambda: bool(engine.stats().is_warm)))
     assert run(say(engine, "Hi"))[0]
 
 

@@ -1,0 +1,88 @@
+"""What the engine does while nobody waits: warm shapes up, prefill ahead, write KV to disk.
+
+Owns: the order of these, and the patience before writing. Does not know: turns. Each `step` is
+short, so that real work waits for one of them at most.
+"""
+
+import logging
+import time
+
+from engine.ahead import Ahead
+from engine.block_pool import BlockPool
+from engine.chat_template import Message
+from engine.errors import EngineError
+from engine.ledger import Ledger
+from engine.prompt import PromptBuilder, Setting
+from engine.session import Session
+from engine.tiers import Tiers
+from engine.warm_up import WarmUp
+
+log = logging.getLogger(__name__)
+
+SAVE_AFTER_S = 2.0  # without any work
+
+
+class Idle:
+    """Work that waits for a quiet moment."""
+
+    def __init__(
+        self, warm_up: WarmUp, ahead: Ahead, tiers: Tiers, prompts: PromptBuilder, pool: BlockPool
+    ) -> None:
+        self._warm_up = warm_up
+        self._ahead = ahead
+        self._tiers = tiers
+        self._prompts = prompts
+        self._pool = pool
+        self._unsaved_since: float | None = None
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether all likely shapes were run and nothing is left to prefill ahead."""
+        return not (self._warm_up.has_work or self._ahead.has_work)
+
+    def wait_s(self) -> float | None:
+        """How long to wait for requests before the next `step`; None: there is nothing to do."""
+        if not self.is_warm:
+            return 0.0
+        if self._unsaved_since is None:
+            return None
+        return max(self._unsaved_since + SAVE_AFTER_S - time.monotonic(), 0.0)
+
+    def step(self) -> None:
+        """One short piece of work, the most useful first. What fails is logged and left."""
+        try:
+            self._step()
+        except Exception:
+            log.exception("Work ahead failed")
+
+    def _step(self) -> None:
+        if self._ahead.has_work:
+            self._ahead.step()
+        elif self._warm_up.has_work:
+            self._warm_up.step()
+        elif self.wait_s() == 0.0 and not self._tiers.save_one():
+            self._unsaved_since = None
+
+    def changed(self) -> None:
+        """Some branch has KV that is not on disk."""
+        self._unsaved_since = time.monotonic()
+
+    def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
+        """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
+        branch = session.branches.get(session.conversation.head)
+        if session.id is None or branch is None or not branch.is_idle:
+            return
+        before = [Message(e.node.role, e.node.content) for e in session.transcript]
+        try:
+            prompt = self._prompts.ahead(branch, before, draft, setting)
+        except EngineError as error:
+            log.info("Nothing is prefilled ahead: %s", error)
+            return
+        if prompt is None:
+            return
+        sequence = branch.sequence
+        sequence.truncate(prompt.plan.num_kept, self._pool)
+        sequence.tokens += prompt.plan.new_tokens
+        branch.ledger = Ledger(prompt.plan.kept)
+        branch.num_hidden = prompt.num_hidden
+        self._ahead.want(branch)

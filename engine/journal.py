@@ -1,0 +1,117 @@
+"""What of the sessions is kept on disk, and when it is written.
+
+Owns: the order of writes. A message is committed before its turn starts; the reply follows as it
+streams, and at its end with the token ids, written by another thread so that no step waits. Does
+not know: KV, turns. Without a store everything lives in memory, with ids of its own.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+from engine.conversation import Node
+from engine.errors import EngineError
+from engine.ledger import Ledger
+from engine.sequence import Sequence
+from engine.session import Branch, Session, SessionId
+from engine.store import Store, StoredBranch, StoredConversation
+
+log = logging.getLogger(__name__)
+
+_STREAM_PERIOD_S = 1.0
+
+
+class Journal:
+    """Keeps sessions in a Store, if there is one."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store = store
+        self._local_ids = count(1)
+        self._streamed_at: dict[int, float] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        if store is not None and (interrupted := store.mark_interrupted()):
+            log.info("%d answers were interrupted by the last end", interrupted)
+
+    def load(self, session_id: SessionId) -> Session:
+        """The stored session of that id, or a new one. Raises StoreError."""
+        stored = self.store.load(*session_id) if self.store else None
+        session = Session(session_id)
+        if stored is not None:
+            _fill(session, stored)
+        return session
+
+    def add(self, session: Session, role: str, content: str, status: str = "complete") -> Node:
+        """A message behind the session's head; committed when this returns. Raises StoreError."""
+        parent = session.conversation.head
+        if self.store is None or session.id is None:
+            node_id = next(self._local_ids)
+        else:
+            if parent is None:
+                self.store.create(*session.id)
+            node_id = self.store.add_message(*session.id, parent, role, content, status=status)
+        node = Node(node_id, parent, role, content, status)
+        session.conversation.add(node)
+        return node
+
+    def move_head(self, session: Session, head: int | None) -> None:
+        """Show another branch. Raises StoreError."""
+        if session.conversation.head == head:
+            return
+        if self.store is not None and session.id is not None and session.conversation.nodes:
+            self.store.set_head(*session.id, head)
+        session.conversation.head = head
+
+    def stream(self, session: Session, node_id: int, text: str) -> None:
+        """The reply has come so far; written about once a second."""
+        now = time.monotonic()
+        if now - self._streamed_at.setdefault(node_id, now) >= _STREAM_PERIOD_S:
+            self._streamed_at[node_id] = now
+            self._update(session, node_id, text, "streaming")
+
+    def finish(self, session: Session, node_id: int, branch: Branch) -> None:
+        """The reply is over: its text, and the tokens that the conversation is now."""
+        self._streamed_at.pop(node_id, None)
+        node = session.conversation.nodes[node_id]
+        self._update(session, node_id, node.content, node.status)
+        if self.store is not None and session.id is not None:
+            num_tokens = branch.ledger.num_tokens
+            stored = StoredBranch(
+                node_id,
+                branch.sequence.tokens[:num_tokens],
+                branch.ledger.segments,
+                branch.num_hidden,
+            )
+            self._later(self.store.save_branch, *session.id, stored)
+
+    def close(self) -> None:
+        """Write what is waiting, and let the file go."""
+        self._writer.shutdown(wait=True)
+        if self.store is not None:
+            self.store.close()
+
+    def _update(self, session: Session, node_id: int, text: str, status: str) -> None:
+        if self.store is not None and session.id is not None:
+            self._later(self.store.update_message, session.id.owner, node_id, text, status)
+
+    def _later(self, write: Callable[..., object], *arguments: object) -> None:
+        self._writer.submit(_logged, write, *arguments)
+
+
+def _logged(write: Callable[..., object], *arguments: object) -> None:
+    try:
+        write(*arguments)
+    except EngineError as error:
+        log.warning("A change is not stored: %s", error)
+
+
+def _fill(session: Session, stored: StoredConversation) -> None:
+    session.conversation.nodes.update(stored.nodes)
+    session.conversation.head = stored.head
+    for branch in stored.branches:
+        ledger = Ledger(branch.segments)
+        if ledger.num_tokens == len(branch.tokens):
+            sequence = Sequence(list(branch.tokens))
+            session.branches[branch.leaf] = Branch(ledger, sequence, branch.num_hidden)
+    session.publish()

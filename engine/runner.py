@@ -1,0 +1,46 @@
+"""One forward over a batch: block copies, arrays, model, and how long the model took.
+
+Owns: the time spent in the model. Does not know: whose batch it is (a step's, a warm-up's, a
+verification's), or what follows from the logits.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.batch import Inputs, build_inputs
+from engine.sequence import Batch
+
+Logits = npt.NDArray[np.float32]
+
+
+class ForwardModel(Protocol):
+    """What the engine needs of a model: one step over named inputs."""
+
+    vocab_size: int
+
+    def forward(self, inputs: Inputs) -> Logits:
+        """Logits [rows, vocab] of the rows in inputs["logit_indices"]."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs batches. `busy_s`: seconds inside the model's forward since the start."""
+
+    model: ForwardModel
+    copy_block: Callable[[int, int], None]
+    busy_s: float = 0.0
+
+    def run(self, batch: Batch) -> Logits:
+        """Logits [rows, vocab] of the sequences that need them, valid until the next run."""
+        for source, target in batch.copies:
+            self.copy_block(source, target)
+        inputs = build_inputs(batch)
+        began_at = time.perf_counter()
+        logits = self.model.forward(inputs)
+        self.busy_s += time.perf_counter() - began_at
+        return logits
