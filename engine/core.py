@@ -292,7 +292,7 @@ class EngineCore:
         reply, branch, tokenizer = turn.reply, turn.branch, self.parts.tokenizer
         ends = reply.kept()
         turn.sequence.truncate(turn.num_prompt + len(ends), self.parts.pool)
-        escaped = tokenizer.escape(reply.text)
+        escaped = tokenizer.escape_reply(reply.text)
         branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
         branch.last_used_at = time.monotonic()
 

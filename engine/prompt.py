@@ -154,13 +154,18 @@ class PromptBuilder:
         return branch.ledger.plan(text, tokens, encode)
 
     def _render(self, messages: Sequence[Message], setting: Setting) -> str:
-        escape = self._tokenizer.escape
         if self._template is None:
-            return self._completion_prefix + escape("".join(m.content for m in messages))
+            text = "".join(message.content for message in messages)
+            return self._completion_prefix + self._tokenizer.escape(text)
         prompt = setting.system or self._operator_prompt
         system = (Message("system", prompt),) if prompt else ()
-        escaped = [m._replace(content=escape(m.content)) for m in (*system, *messages)]
+        escaped = [self._escaped(message) for message in (*system, *messages)]
         return self._template.render(escaped, **setting.template_options)
+
+    def _escaped(self, message: Message) -> Message:
+        is_reply = message.role == "assistant"
+        escape = self._tokenizer.escape_reply if is_reply else self._tokenizer.escape
+        return message._replace(content=escape(message.content))
 
     def _refuse_empty(self, message: str) -> None:
         if not self._tokenizer.escape(message).strip():

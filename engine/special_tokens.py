@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 SPLIT = "\ufdd0"
 REPLACEMENT = "\ufffd"
@@ -18,13 +18,27 @@ REPLACEMENT = "\ufffd"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_special_tokens(model_dir: Path) -> dict[str, int]:
-    """Special strings and their ids, from tokenizer_config.json or tokenizer.json in `model_dir`."""
+class AddedToken(NamedTuple):
+    """A string that the tokenizer takes as one token wherever it stands.
+
+    is_special: it steers the model and is left out of decoded text; `<think>` of Qwen3 is not.
+    """
+
+    id: int
+    is_special: bool
+
+
+def read_added_tokens(model_dir: Path) -> dict[str, AddedToken]:
+    """Added tokens by string, from tokenizer_config.json or tokenizer.json in `model_dir`."""
     config = _read_json(model_dir / "tokenizer_config.json")
     if decoder := config.get("added_tokens_decoder"):
-        return {token["content"]: int(index) for index, token in decoder.items()}
+        return {t["content"]: AddedToken(int(i), _is_special(t)) for i, t in decoder.items()}
     added = _read_json(model_dir / "tokenizer.json").get("added_tokens", [])
-    return {token["content"]: int(token["id"]) for token in added}
+    return {t["content"]: AddedToken(int(t["id"]), _is_special(t)) for t in added}
+
+
+def _is_special(token: dict[str, Any]) -> bool:
+    return bool(token.get("special", True))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

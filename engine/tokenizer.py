@@ -14,19 +14,26 @@ import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 
 from engine.errors import ModelNotFound, ModelUnsupported
-from engine.special_tokens import SPLIT, Escape, read_special_tokens
+from engine.special_tokens import SPLIT, Escape, read_added_tokens
 
 _ANCHOR = "\n"
 
 
 class Tokenizer:
-    """A model directory's tokenizer. Single-threaded."""
+    """A model directory's tokenizer. Single-threaded.
+
+    special_tokens: every added token's id. escape, escape_reply: make text that people, or the
+    model, wrote safe to stand in a template.
+    """
 
     def __init__(self, model_dir: Path) -> None:
         self._tokenizer = _compile(model_dir / "openvino_tokenizer.xml")
         self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml")
-        self.special_tokens = read_special_tokens(model_dir)
-        self.escape = Escape(list(self.special_tokens))
+        added = read_added_tokens(model_dir)
+        self.special_tokens = {string: token.id for string, token in added.items()}
+        self.escape = Escape(list(added))
+        # A reply may hold added tokens that are not special: templates look for its </think>.
+        self.escape_reply = Escape([s for s, token in added.items() if token.is_special])
         self._padding = self._find_padding()
         self._anchor = self._find_anchor()
 

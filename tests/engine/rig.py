@@ -165,7 +165,7 @@ def check_spelling(branch: Branch, tokenizer: FakeTokenizer) -> None:
         if segment.ends is None:
             assert tokens == tokenizer.encode(segment.text)
         else:
-            assert tokenizer.escape(tokenizer.decode(tokens)) == segment.text
+            assert tokenizer.escape_reply(tokenizer.decode(tokens)) == segment.text
 
 
 def make_rig(
