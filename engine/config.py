@@ -34,7 +34,7 @@ class EngineConfig:
     num_threads: inference threads; None: what CPU quota and affinity allow.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
-    max_prefill_beside_decode: prefill tokens in one step while other answers are flowing.
+    max_prefill_beside_decode: the same while other answers are flowing; None: learnt by measurement.
     """
 
     model_dir: Path
@@ -48,7 +48,7 @@ class EngineConfig:
     num_threads: int | None = None
     max_num_sequences: int = 16
     max_num_batched_tokens: int = 512
-    max_prefill_beside_decode: int = 64
+    max_prefill_beside_decode: int | None = None
     warm_up: bool = True
 
     def __post_init__(self) -> None:
@@ -74,6 +74,6 @@ class EngineConfig:
         )
         require(self.max_num_sequences > 0, "At least one sequence must be able to run.")
         require(
-            0 < self.max_prefill_beside_decode <= self.max_num_batched_tokens,
+            0 < (self.max_prefill_beside_decode or 1) <= self.max_num_batched_tokens,
             "The token budget beside running answers must be at least 1 and no larger than the full one.",
         )

@@ -20,7 +20,7 @@ from engine.journal import Journal
 from engine.metrics import KVSource
 from engine.opening import Opening
 from engine.prompt import Prompt, Setting
-from engine.runner import Logits, Runner
+from engine.runner import Runner
 from engine.sampling import sample
 from engine.scheduler import Scheduler
 from engine.sequence import Batch
@@ -106,7 +106,7 @@ class EngineCore:
         self._announce(batch)
         sampled = [self._turns[sequence] for sequence in batch.sampled]
         try:
-            logits = self._run(batch)
+            logits = self.parts.runner.run(batch)
             self.parts.scheduler.commit(batch)
             self._advance(sampled, sample(logits, [turn.sampler for turn in sampled]))
         except Exception:
@@ -196,13 +196,6 @@ class EngineCore:
         except SnapshotRefused as refusal:
             log.warning("The conversation is prefilled again: %s", refusal)
             clock.notes.append(str(refusal))
-
-    def _run(self, batch: Batch) -> Logits:
-        began_at = time.perf_counter()
-        logits = self.parts.runner.run(batch)
-        if len(batch.sequences) == 1:
-            self.parts.opening.pace.prefilled(batch.num_tokens, time.perf_counter() - began_at)
-        return logits
 
     def _announce(self, batch: Batch) -> None:
         """Before a step: start clocks, count prefilled tokens, tell the others their place."""

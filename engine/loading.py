@@ -37,6 +37,7 @@ from engine.snapshot import SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
 from engine.threads import available_memory_bytes, usable_cpus
 from engine.tiers import Disk, Tiers
+from engine.token_budget import TokenBudget
 from engine.tokenizer import Tokenizer
 from engine.warm_up import WarmUp, likely_shapes
 
@@ -145,11 +146,14 @@ def assemble(
 ) -> EngineCore:
     """A core from parts that do not know each other yet; nothing here needs OpenVINO."""
     pool = tiers.pool
+    budget = TokenBudget(
+        config.max_num_batched_tokens, config.max_prefill_beside_decode, pool.block_size
+    )
+    runner.observers += [budget.observe, tiers.pace.observe]
     scheduler = Scheduler(
         pool,
+        budget=budget,
         max_num_sequences=config.max_num_sequences,
-        max_num_batched_tokens=config.max_num_batched_tokens,
-        max_prefill_beside_decode=config.max_prefill_beside_decode,
         reclaim=tiers.reclaim,
     )
     opening = Opening(
@@ -184,7 +188,9 @@ def open_disk(config: EngineConfig, model: Model) -> Disk | None:
         return None
     layout = f"{len(model.kv_ports)} tensors, first {model.kv_ports[0]}"
     try:
-        folder = SnapshotFolder(config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes)
+        folder = SnapshotFolder(
+            config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes
+        )
         fingerprint = fingerprint_of(
             config.model_dir, f"{config.kv_precision}/{config.precision}", layout, ov.get_version()
         )

@@ -43,7 +43,10 @@ class CompileOptions:
         # Activations stay f32: with bf16 and quantised activations, the logits depend so much on
         # how a text was cut into steps that resumed and re-encoded answers differ in words.
         exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-        is_exact = self.precision == "f32" or self.kv_precision == "f32"
+        # bf16 KV goes with bf16 activations only.
+        is_exact = self.kv_precision == "f32" or (
+            self.precision == "f32" and self.kv_precision != "bf16"
+        )
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(self.num_threads),

@@ -6,6 +6,8 @@ counts as cheaper, which it is on every disk that was tried.
 
 from dataclasses import dataclass
 
+from engine.sequence import Batch
+
 _WEIGHT = 0.2  # of the newest measurement
 _MIN_TOKENS = 16  # below, a prefill's time says little about its rate
 
@@ -18,9 +20,10 @@ class Pace:
     restore_s_per_byte: float | None = None
     restore_fixed_s: float = 0.02
 
-    def prefilled(self, num_tokens: int, seconds: float) -> None:
-        """A step of nothing but prefill took so long."""
-        if num_tokens >= _MIN_TOKENS:
+    def observe(self, batch: Batch, seconds: float) -> None:
+        """A step over `batch` took so long."""
+        num_tokens = batch.num_tokens
+        if len(batch.sequences) == 1 and num_tokens >= _MIN_TOKENS:
             self.prefill_s_per_token = _blend(self.prefill_s_per_token, seconds / num_tokens)
 
     def restored(self, num_bytes: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ verification's), or what follows from the logits.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -29,11 +29,15 @@ class ForwardModel(Protocol):
 
 @dataclass(slots=True)
 class Runner:
-    """Runs batches. `busy_s`: seconds inside the model's forward since the start."""
+    """Runs batches. busy_s: seconds inside the model's forward since the start.
+
+    observers: are told of each batch and its seconds.
+    """
 
     model: ForwardModel
     copy_block: Callable[[int, int], None]
     busy_s: float = 0.0
+    observers: list[Callable[[Batch, float], object]] = field(default_factory=list)
 
     def run(self, batch: Batch) -> Logits:
         """Logits [rows, vocab] of the sequences that need them, valid until the next run."""
@@ -42,5 +46,8 @@ class Runner:
         inputs = build_inputs(batch)
         began_at = time.perf_counter()
         logits = self.model.forward(inputs)
-        self.busy_s += time.perf_counter() - began_at
+        seconds = time.perf_counter() - began_at
+        self.busy_s += seconds
+        for observe in self.observers:
+            observe(batch, seconds)
         return logits

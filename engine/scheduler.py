@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from engine.block_pool import BlockPool
 from engine.sequence import Batch, Sequence, Status
+from engine.token_budget import TokenBudget
 
 
 class Scheduler:
@@ -21,17 +22,14 @@ class Scheduler:
         self,
         pool: BlockPool,
         *,
+        budget: TokenBudget,
         max_num_sequences: int,
-        max_num_batched_tokens: int,
-        max_prefill_beside_decode: int,
         reclaim: Callable[[int], object],
     ) -> None:
         self._pool = pool
         self._block_size = pool.block_size
         self._max_num_sequences = max_num_sequences
-        # With less than a block, a chunk might never reach the next block boundary.
-        self._max_num_batched_tokens = max(max_num_batched_tokens, pool.block_size)
-        self._max_prefill_beside_decode = max(max_prefill_beside_decode, pool.block_size)
+        self._budget = budget
         self._reclaim = reclaim
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
@@ -62,9 +60,7 @@ class Scheduler:
         batch = Batch([], [])
         for sequence in [s for s in self.running if s.num_uncached_tokens == 1]:
             self._schedule(sequence, 1, batch)
-        budget = (
-            self._max_prefill_beside_decode if batch.sequences else self._max_num_batched_tokens
-        )
+        budget = self._budget.beside if batch.sequences else self._budget.alone
         for sequence, count in self._prefill_chunks(budget):
             self._schedule(sequence, count, batch)
         return batch if batch.sequences else None

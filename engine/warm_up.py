@@ -8,19 +8,25 @@ back after each step.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 from engine.block_pool import BlockPool
 from engine.sequence import Batch, Sequence
 
-Shape = tuple[int, int]  # sequences, tokens of each
+Shape = tuple[int, ...]  # tokens of each sequence
 
 
 def likely_shapes(max_num_sequences: int, max_message_tokens: int = 96) -> list[Shape]:
-    """Shapes in order of use: one stream, short messages, several streams."""
-    first = [(1, 1), (1, 32)]
-    messages = [(1, count) for count in range(2, max_message_tokens + 1)]
-    streams = [(count, 1) for count in range(2, max_num_sequences + 1)]
-    return list(dict.fromkeys([*first, *streams, *messages]))
+    """Shapes in order of use: one stream, a short message, several streams, other messages.
+
+    Those at the end measure what prefill costs, alone and beside answers; hence they come twice.
+    """
+    first: list[Shape] = [(1,), (32,)]
+    streams: list[Shape] = [(1,) * count for count in range(2, max_num_sequences + 1)]
+    messages: list[Shape] = [(count,) for count in range(2, max_message_tokens + 1)]
+    answers = (1,) * min(4, max_num_sequences)
+    measured: list[Shape] = [(256,), answers, (*answers[1:], 64)]
+    return [*dict.fromkeys([*first, *streams, *messages]), *measured, *measured]
 
 
 class WarmUp:
@@ -43,18 +49,15 @@ class WarmUp:
 
     def step(self) -> None:
         """Run the next shape, unless the pool has no room for it now."""
-        num_sequences, num_tokens = self._shapes.popleft()
-        per_sequence = self._pool.blocks_for(num_tokens)
-        blocks = self._pool.try_allocate(num_sequences * per_sequence)
+        shape = self._shapes.popleft()
+        needed = [self._pool.blocks_for(count) for count in shape]
+        blocks = self._pool.try_allocate(sum(needed))
         if blocks is None:
             return
+        ends = list(accumulate(needed))
+        tables = [blocks[end - n : end] for n, end in zip(needed, ends, strict=True)]
         try:
-            self._forward(
-                Batch(
-                    [_sequence(blocks[i::num_sequences], num_tokens) for i in range(num_sequences)],
-                    [],
-                )
-            )
+            self._forward(Batch(list(map(_sequence, tables, shape)), []))
         finally:
             self._pool.release(blocks)
 

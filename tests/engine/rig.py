@@ -181,7 +181,7 @@ def make_rig(
     system_prompt: str | None = None,
     home: Home | None = None,
     disk: Disk | None = None,
-    warm_up_shapes: tuple[tuple[int, int], ...] = (),
+    warm_up_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
     home = home or make_home()

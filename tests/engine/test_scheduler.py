@@ -8,6 +8,7 @@ from engine.batch import build_inputs
 from engine.block_pool import BlockPool
 from engine.scheduler import Scheduler
 from engine.sequence import Batch, Sequence, Status
+from engine.token_budget import TokenBudget
 from tests.engine.fakes import FakeModel, endless
 
 BLOCK = 4
@@ -23,9 +24,8 @@ class Driver:
         self.model = FakeModel(num_blocks, BLOCK, choose=endless)
         self.scheduler = Scheduler(
             self.pool,
+            budget=TokenBudget(tokens, beside, BLOCK),
             max_num_sequences=sequences,
-            max_num_batched_tokens=tokens,
-            max_prefill_beside_decode=beside,
             reclaim=self.reclaim,
         )
         self.idle: list[Sequence] = []

@@ -14,6 +14,7 @@ from engine.kv_cache import KVCache
 from engine.model import CompileOptions, Model
 from engine.scheduler import Scheduler
 from engine.sequence import Sequence
+from engine.token_budget import TokenBudget
 from export import export_model
 
 Logits = npt.NDArray[np.float32]
@@ -33,9 +34,8 @@ class Paged:
         self.pool = BlockPool(32, self.model.block_size)
         self.scheduler = Scheduler(
             self.pool,
+            budget=TokenBudget(64, 64, self.model.block_size),
             max_num_sequences=4,
-            max_num_batched_tokens=64,
-            max_prefill_beside_decode=64,
             reclaim=lambda _count: None,
         )
 

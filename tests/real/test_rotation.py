@@ -84,7 +84,7 @@ def test_u8_keys_equal_those_computed_at_their_new_positions_within_quantisation
     assert relative_error(moved, again) < 8e-3
     # Quantised once more than a recompute, and hardly worse for it.
     truth = recomputed(exact)
-    assert relative_error(moved, truth) < 1.3 * relative_error(again, truth)
+    assert relative_error(moved, truth) < 1.6 * relative_error(again, truth)
 
 
 def test_u8_blocks_are_read_as_openvino_wrote_them(quantised: Blocks, exact: Blocks) -> None:
