@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from engine import Message, SessionId, events
+from engine import events
+from engine.conversation import Entry
 
-_SESSIONS_REMEMBERED = 1000
+_ENDINGS_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,17 @@ Progress = Preparing | events.Queued | events.Prefilling
 class Frame:
     """One moment of a turn.
 
-    kept: the conversation before it. progress: why there is no text yet. finished: the last event.
-    refused: a sentence, when the turn was not taken.
+    kept: the conversation before it, and at the end all of it (then `is_whole`). progress: why there
+    is no text yet. finished: the last event. refused: a sentence, when the turn was not taken.
     """
 
-    kept: tuple[Message, ...]
+    kept: tuple[Entry, ...]
     message: str
     text: str = ""
     progress: Progress | None = None
     finished: events.Finished | None = None
     refused: str | None = None
+    is_whole: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -56,29 +58,12 @@ Endings = Mapping[int, events.Finished]
 
 @dataclass(slots=True)
 class EndingLog:
-    """How each reply ended, by session and index of the reply, for pages that are loaded anew."""
+    """How replies ended, by the id of the message, for pages that are loaded anew."""
 
-    _endings: OrderedDict[SessionId, dict[int, events.Finished]] = field(
-        default_factory=OrderedDict
-    )
+    endings: OrderedDict[int, events.Finished] = field(default_factory=OrderedDict)
 
-    def of(self, session_id: SessionId) -> Endings:
-        """The endings known of this session."""
-        return self._endings.get(session_id, {})
-
-    def truncate(self, session_id: SessionId, keep: int) -> None:
-        """Forget the endings of messages beyond the first `keep`."""
-        known = self._endings.get(session_id, {})
-        for index in [index for index in known if index >= keep]:
-            del known[index]
-
-    def add(self, session_id: SessionId, index: int, ending: events.Finished) -> None:
-        """Remember how the reply at `index` ended; the longest untouched session is forgotten."""
-        self._endings.setdefault(session_id, {})[index] = ending
-        self._endings.move_to_end(session_id)
-        if len(self._endings) > _SESSIONS_REMEMBERED:
-            self._endings.popitem(last=False)
-
-    def forget(self, session_id: SessionId) -> None:
-        """Drop a session that was closed."""
-        self._endings.pop(session_id, None)
+    def add(self, node_id: int, ending: events.Finished) -> None:
+        """Remember how the reply `node_id` ended; the oldest of very many is forgotten."""
+        self.endings[node_id] = ending
+        if len(self.endings) > _ENDINGS_REMEMBERED:
+            self.endings.popitem(last=False)

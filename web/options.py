@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from engine import SamplingParams
-from engine.config import KV_PRECISIONS
+from engine.config import KV_PRECISIONS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
 
 _BYTE_UNITS = {
@@ -37,6 +37,9 @@ class Options:
     share: bool
     kv_budget_bytes: int | None
     kv_precision: str
+    disk_budget_bytes: int
+    precision: str
+    system_prompt: str | None
     num_threads: int | None
     data_dir: Path
     max_tokens: int
@@ -89,12 +92,19 @@ def _parser(environ: Mapping[str, str]) -> _Parser:
 def _add_model_options(parser: _Parser) -> None:
     add = parser.add_argument
     add("--model", type=model_reference, default=DEFAULT_MODEL, metavar="MODEL",
-        help="a name of the catalog, a model directory or a .gguf file (default: %(default)s)")  # fmt: skip
+        help="auto, a name of the catalog, a model directory, a .gguf file, owner/name on the hub "
+        "or modelscope:owner/name (default: %(default)s: one that is here, else a small one)")  # fmt: skip
     add("--device", type=_device, default="CPU", help="OpenVINO device (default: %(default)s)")
     add("--kv-budget", type=parse_bytes, metavar="SIZE", dest="kv_budget_bytes",
         help="memory for the KV cache, like 2GB or 512MiB (default: chosen from free memory)")  # fmt: skip
-    add("--kv-precision", type=_kv_precision, default="u8", metavar="TYPE",
+    add("--kv-precision", type=_one_of(KV_PRECISIONS), default="u8", metavar="TYPE",
         help=f"KV cache element type: {', '.join(KV_PRECISIONS)} (default: %(default)s)")  # fmt: skip
+    add("--disk-budget", type=parse_size, default="8GiB", metavar="SIZE", dest="disk_budget_bytes",
+        help="most that conversations' KV may take on disk (default: %(default)s)")  # fmt: skip
+    add("--precision", type=_one_of(PRECISIONS), default="f32", metavar="TYPE",
+        help="f32, or auto: the CPU's own choice, quicker and less exact (default: %(default)s)")  # fmt: skip
+    add("--system-prompt", metavar="TEXT",
+        help="what every conversation begins with, computed once for all (default: none)")  # fmt: skip
     add("--threads", type=_threads, metavar="N", dest="num_threads",
         help="inference threads (default: what CPU quota and affinity allow)")  # fmt: skip
     add("--max-tokens", type=_whole(1, 1_000_000), default=512, metavar="N",
@@ -111,7 +121,7 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
     add("--share", action="store_true",
         help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
     add("--data-dir", type=Path, default=default_data_dir(on_space), metavar="DIR",
-        help="folder for models and compiled models (default: %(default)s)")  # fmt: skip
+        help="folder for models, conversations and their KV (default: %(default)s)")  # fmt: skip
 
 
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:
@@ -139,8 +149,8 @@ def default_data_dir(on_space: bool, persistent: Path = Path("/data")) -> Path:
     return Path(__file__).resolve().parent.parent / "data"
 
 
-def parse_bytes(text: str) -> int:
-    """Bytes of a size like 2GB (10**9) or 512MiB (2**20), no larger than this machine's memory."""
+def parse_size(text: str) -> int:
+    """Bytes of a size like 2GB (10**9) or 512MiB (2**20)."""
     number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)", text.strip(), re.IGNORECASE)
     units = {name.upper(): size for name, size in _BYTE_UNITS.items()}
     size = int(float(number[1]) * units[number[2].upper()]) if number else 0
@@ -148,6 +158,12 @@ def parse_bytes(text: str) -> int:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a size; write a number and a unit, like 2GB or 512MiB."
         )
+    return size
+
+
+def parse_bytes(text: str) -> int:
+    """As `parse_size`, no larger than this machine's memory."""
+    size = parse_size(text)
     if size > (memory := _memory_bytes()):
         raise argparse.ArgumentTypeError(
             f"{text} is more than this machine's memory of {memory / 2**30:.1f} GiB; choose less."
@@ -180,12 +196,15 @@ def _yes_or_no(text: str) -> bool:
     return text.lower() in _YES
 
 
-def _kv_precision(text: str) -> str:
-    if text not in KV_PRECISIONS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is unknown; choose one of {', '.join(KV_PRECISIONS)}."
-        )
-    return text
+def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is unknown; choose one of {', '.join(choices)}."
+            )
+        return text
+
+    return convert
 
 
 def _device(text: str) -> str:

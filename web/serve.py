@@ -21,8 +21,9 @@ from web.startup import Startup
 log = logging.getLogger(__name__)
 
 _PAGES_REMEMBERED = 500  # Gradio keeps about 100 KB for each and never frees it
-_ENGINE_CLOSE_S = 2.0
-_SERVER_CLOSE_S = 1.5
+_ENGINE_CLOSE_S = 4.2  # the engine writes conversations to disk meanwhile, for 3 s at most
+_SERVER_CLOSE_S = 0.4
+_EXIT_S = 4.7  # then the program ends, whatever still hangs
 
 
 def serve(options: Options) -> int:
@@ -44,12 +45,20 @@ def serve(options: Options) -> int:
     except KeyboardInterrupt:
         pass
     log.info("Closing")
+    _exit_within(_EXIT_S)
     _close(demo, startup)
     if startup.is_alive or demo is None:
         # A compilation or an import cannot be interrupted; Python would abort waiting for it.
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _exit_within(seconds: float) -> None:
+    """Everything that must survive was committed before; what is written now replaces atomically."""
+    watchdog = threading.Timer(seconds, os._exit, (0,))
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _on_signal(act: Callable[[int, FrameType | None], Any]) -> None:
@@ -112,13 +121,13 @@ def _theme(gr: Any) -> Any:
 
 
 def _close(demo: Any, startup: Startup) -> None:
-    """Cancel the turns first, so that their streams end and the server can stop."""
-    startup.close(_ENGINE_CLOSE_S)
-    if demo is None:
-        return
+    """Engine and server at once: the server can stop when the engine has ended its turns."""
     server = threading.Thread(target=_close_server, args=(demo,), daemon=True)
-    server.start()
-    server.join(_SERVER_CLOSE_S)
+    if demo is not None:
+        server.start()
+    startup.close(_ENGINE_CLOSE_S)
+    if demo is not None:
+        server.join(_SERVER_CLOSE_S)
 
 
 def _close_server(demo: Any) -> None:

@@ -8,14 +8,16 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from engine import Engine, EngineConfig
 from engine.errors import EngineError
 from export import ExportError
 from export.progress import Progress
-from web.model_source import ready_model_dir
+from web.model_source import ModelChoice, Tell, ready_model
 from web.options import Options
+from web.texts import ENGLISH, say
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +33,29 @@ class Step:
     percent: int
 
 
-def build_engine(options: Options, progress: Progress) -> Engine:
+def build_engine(options: Options, progress: Progress, tell: Tell | None = None) -> Engine:
     """A started engine for the options, its model exported first if need be.
 
-    progress is called with (what, done, total) during an export. Raises ExportError, EngineError.
+    progress is called with (what, done, total) during an export, `tell` when the model is chosen.
+    Raises ExportError, EngineError.
     """
-    model_dir = ready_model_dir(options.model, options.data_dir, progress)
+
+    def chosen(choice: ModelChoice) -> None:
+        if choice.note is not None:
+            log.warning("%s", say(ENGLISH, choice.note))
+        if tell is not None:
+            tell(choice)
+
+    choice = ready_model(options.model, options.data_dir, progress, chosen)
     config = EngineConfig(
-        model_dir=model_dir,
+        model_dir=choice.directory,
         device=options.device,
         kv_budget_bytes=options.kv_budget_bytes,
+        precision=options.precision,
         kv_precision=options.kv_precision,
+        system_prompt=options.system_prompt,
+        data_dir=None if options.ask is not None else options.data_dir,
+        disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,
     )
     return Engine(config).start()
@@ -50,12 +64,13 @@ def build_engine(options: Options, progress: Progress) -> Engine:
 class Startup:
     """Brings the engine up in the background."""
 
-    def __init__(self, options: Options, factory: EngineFactory = build_engine) -> None:
+    def __init__(self, options: Options, factory: EngineFactory | None = None) -> None:
         self.options = options
+        self.choice: ModelChoice | None = None
         self.engine: Engine | None = None
-        self.failure: str | None = None
         self.step: Step | None = None
-        self._factory = factory
+        self._factory = factory or partial(build_engine, tell=self._choose)
+        self._failure: str | None = None
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="startup", daemon=True)
@@ -64,6 +79,14 @@ class Startup:
         """Begin; returns at once."""
         self._thread.start()
         return self
+
+    @property
+    def failure(self) -> str | None:
+        """Why there are no turns: the start failed, or the engine ended afterwards."""
+        engine = self.engine
+        if self._failure is None and engine is not None and engine.status in ("failed", "closed"):
+            return str(engine.error or "The engine is stopping.")
+        return self._failure
 
     @property
     def phase(self) -> Phase:
@@ -89,6 +112,8 @@ class Startup:
         """The model's name for people."""
         if self.engine is not None and self.phase == "ready":
             return self.engine.info.name
+        if self.choice is not None:
+            return self.choice.directory.name
         return self.options.model.rstrip("/").rsplit("/", 1)[-1]
 
     def close(self, timeout_s: float) -> None:
@@ -99,19 +124,22 @@ class Startup:
         if self.is_alive:
             self._thread.join(timeout_s)
 
+    def _choose(self, choice: ModelChoice) -> None:
+        self.choice = choice
+
     def _run(self) -> None:
         try:
             self.engine = self._factory(self.options, self._progress)
             self.engine.wait_ready()
         except (EngineError, ExportError) as error:
-            self.failure = str(error)
+            self._failure = str(error)
         except OSError as error:
-            self.failure = f"{error.filename or self.options.data_dir}: {error.strerror}."
+            self._failure = f"{error.filename or self.options.data_dir}: {error.strerror}."
         except Exception as error:
             log.exception("The start failed")
-            self.failure = f"The start failed: {error}"
-        if self.failure is not None:
-            log.error("%s", self.failure)
+            self._failure = f"The start failed: {error}"
+        if self._failure is not None:
+            log.error("%s", self._failure)
         self._ready.set()
 
     def _progress(self, what: str, done: int, total: int) -> None:

@@ -11,9 +11,10 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from engine import Engine, Message, SamplingParams, SessionId
+from engine.conversation import Entry
 from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFound
 from engine.events import Event
 from web.frames import EndingLog, Endings, Frame, Preparing
@@ -24,6 +25,7 @@ from web.startup import Startup
 log = logging.getLogger(__name__)
 
 FRAME_INTERVAL_S = 0.1  # a page update costs the server about a millisecond
+RESTORE_PATIENCE_S = 5.0
 STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
 
 
@@ -40,9 +42,13 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A turn under way. silenced: its page has moved on and shows nothing more of it."""
+    """A turn under way. silenced: its page has moved on and shows nothing more of it.
+
+    previous: the conversation's last message before it.
+    """
 
     session_id: SessionId
+    previous: int | None = None
     stopped: bool = False
     silenced: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,16 +62,27 @@ class Turns:
         self._jobs: dict[str, Job] = {}
         self._endings = EndingLog()
 
-    async def restore(self, session_id: SessionId) -> tuple[tuple[Message, ...], Endings]:
-        """The conversation as it stands, once a turn that was left behind by a reload has ended."""
+    async def restore(self, session_id: SessionId) -> tuple[Entry, ...]:
+        """The conversation as it stands, once a turn that was left behind by a reload has ended.
+
+        While the engine is being built, it is waited for a moment. Raises StoreError.
+        """
+        deadline = time.monotonic() + RESTORE_PATIENCE_S
+        while self._startup.engine is None and not self._startup.is_settled:
+            if time.monotonic() > deadline:
+                return ()
+            await asyncio.sleep(FRAME_INTERVAL_S)
         running = [job for job in self._jobs.values() if job.session_id == session_id]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_all_done(running), STOP_PATIENCE_S)
-        return self._messages(session_id), self.endings(session_id)
+        if self._startup.engine is not None and self._startup.engine.status != "closed":
+            self._startup.engine.open_session(session_id)
+        return self._transcript(session_id)
 
-    def endings(self, session_id: SessionId) -> Endings:
-        """How the replies of this session ended, by index."""
-        return self._endings.of(session_id)
+    @property
+    def endings(self) -> Endings:
+        """How replies ended, by the id of the message."""
+        return self._endings.endings
 
     async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
         """Run a turn for `page`; ten frames a second at most, one every half second at least."""
@@ -99,19 +116,11 @@ class Turns:
     async def undo(self, page: str, session_id: SessionId, before: Sequence[PageMessage]) -> None:
         """Take back everything after `before`, the page's history up to the message undone."""
         await self.end(page, silently=True)
-        keep = kept_messages(before, self._messages(session_id))
+        keep = kept_messages(before, _messages(self._transcript(session_id)))
         with contextlib.suppress(
             SessionNotFound, SessionBusy
         ):  # another tab is answering: keep all
             await self._engine().truncate(session_id, keep)
-            self._endings.truncate(session_id, keep)
-
-    async def close(self, page: str, session_id: SessionId) -> None:
-        """Drop the conversation and its KV."""
-        await self.end(page, silently=True)
-        self._endings.forget(session_id)
-        if self._startup.engine is not None:
-            self._startup.engine.close_session(session_id)
 
     async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
         while not self._startup.is_settled:
@@ -122,8 +131,13 @@ class Turns:
         if self._startup.failure is not None:
             yield Frame((), request.message, refused=self._startup.failure)
             return
-        keep, message = self._place(request)
-        kept = self._messages(request.session_id)
+        try:
+            keep, message = self._place(request)
+        except EngineError as error:
+            yield Frame((), request.message, refused=str(error))
+            return
+        kept = self._transcript(request.session_id)
+        job.previous = _last_id(kept)
         first = Frame(kept[:keep], message)
         yield first
         async with aclosing(self._watch(job, request, first, keep)) as frames:
@@ -137,7 +151,7 @@ class Turns:
         history says nothing: then everything stays and the message is added at the end.
         """
         self._engine().open_session(request.session_id)
-        canonical = self._messages(request.session_id)
+        canonical = _messages(self._transcript(request.session_id))
         if request.history is None:
             return len(canonical), request.message
         keep = kept_messages(request.history, canonical)
@@ -157,7 +171,7 @@ class Turns:
         news, deadline = News(stream), None
         try:
             while not frame.is_last:
-                frame = self._told(request, frame, await news.recent())
+                frame = self._told(job, request, frame, await news.recent())
                 if job.stopped and not frame.is_last:
                     self._cancel(job)
                     deadline = deadline or time.monotonic() + STOP_PATIENCE_S
@@ -169,31 +183,33 @@ class Turns:
         finally:
             if not frame.is_last:  # the page went away; when it is back it shows how this ended
                 self._cancel(job)
-                self._told(request, frame, await news.close(STOP_PATIENCE_S))
+                self._told(job, request, frame, await news.close(STOP_PATIENCE_S))
 
-    def _told(self, request: Request, frame: Frame, news: Sequence[Event | Failure]) -> Frame:
+    def _told(
+        self, job: Job, request: Request, frame: Frame, news: Sequence[Event | Failure]
+    ) -> Frame:
         """The frame after `news`; the end of a turn is remembered, a refusal shows all that stays."""
         for item in news:
             if isinstance(item, Failure):
-                kept = self._messages(request.session_id)
+                kept = self._transcript(request.session_id)
                 return Frame(kept, frame.message, refused=_sentence(item.error))
             frame = frame.after(item)
-        if frame.finished is not None:
-            self._remember(request.session_id, frame)
-        return frame
+        return self._remembered(job, frame) if frame.finished else frame
 
-    def _remember(self, session_id: SessionId, frame: Frame) -> None:
+    def _remembered(self, job: Job, frame: Frame) -> Frame:
+        """The last frame: all of the conversation, unless the turn ended before it was begun."""
         assert frame.finished is not None
-        messages = self._messages(session_id)
-        self._endings.truncate(session_id, len(frame.kept))
-        if messages and messages[-1].role == "assistant":
-            self._endings.add(session_id, len(messages) - 1, frame.finished)
+        whole = self._transcript(job.session_id)
+        if _last_id(whole) in (None, job.previous):
+            return frame
+        self._endings.add(whole[-1].node.id, frame.finished)
+        return replace(frame, kept=whole, is_whole=True)
 
-    def _messages(self, session_id: SessionId) -> tuple[Message, ...]:
+    def _transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
         if self._startup.engine is None:
             return ()
         try:
-            return self._startup.engine.messages(session_id)
+            return self._startup.engine.transcript(session_id)
         except SessionNotFound:
             return ()
 
@@ -205,6 +221,14 @@ class Turns:
     def _cancel(self, job: Job) -> None:
         if self._startup.engine is not None:
             self._startup.engine.cancel(job.session_id)
+
+
+def _messages(transcript: Sequence[Entry]) -> list[Message]:
+    return [Message(entry.node.role, entry.node.content) for entry in transcript]
+
+
+def _last_id(transcript: Sequence[Entry]) -> int | None:
+    return transcript[-1].node.id if transcript else None
 
 
 async def _all_done(jobs: Sequence[Job]) -> None:

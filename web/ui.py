@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import gradio as gr
 
-from engine import SamplingParams
-from engine.errors import ConfigError
+from engine import SamplingParams, SessionId
+from engine.errors import ConfigError, EngineError
 from web import identity, view
 from web.frames import Frame
 from web.history import PageMessage
@@ -69,8 +69,7 @@ class Page:
         )
         async with aclosing(self._turns.run(str(request.session_hash), asked)) as frames:
             async for frame in frames:
-                endings = self._turns.endings(session_id)
-                before = view.conversation(frame.kept, endings, language)
+                before = view.conversation(frame.kept, self._turns.endings, language)
                 yield (
                     frame.text or frame.refused or "",
                     [*before, *view.turn(frame, self._startup, language)],
@@ -82,7 +81,7 @@ class Page:
         if session_id is None:
             ids, messages = identity.mint(), []
         else:
-            messages = view.conversation(*await self._turns.restore(session_id), language)
+            messages = await self._restored(session_id, language)
         chatbot = gr.Chatbot(
             value=cast(Any, messages),
             placeholder=_welcome(language),
@@ -103,17 +102,24 @@ class Page:
             await self._turns.undo(str(request.session_hash), session_id, history[:index])
 
     async def start_anew(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, Any]:
-        """Drop this conversation; its successor's ids and an empty chat (three times)."""
+        """Leave this conversation; its successor's ids and an empty chat (three times)."""
         session_id = identity.session_id(ids)
         if session_id is None:
             return identity.mint(), [], [], []
-        await self._turns.close(str(request.session_hash), session_id)
+        await self._turns.end(str(request.session_hash), silently=True)
         return identity.mint(session_id.owner), [], [], []
 
     def status(self, request: gr.Request) -> tuple[str, Any]:
         """The header's status, and how soon to ask again."""
         pace = _SETTLED_S if self._startup.is_settled else _SETTLING_S
         return view.status(self._startup, _language(request)), gr.Timer(pace)
+
+    async def _restored(self, session_id: SessionId, language: str) -> list[PageMessage]:
+        try:
+            entries = await self._turns.restore(session_id)
+        except EngineError as error:
+            return [view.notice(str(error))]
+        return view.conversation(entries, self._turns.endings, language)
 
     def _refusal(
         self, message: str, history: list[PageMessage], sentence: str, language: str

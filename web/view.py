@@ -7,29 +7,42 @@ unindented, as Gradio does with plain strings. Does not know events or the engin
 import html
 from collections.abc import Sequence
 
-from engine import Message, events
+from engine import events
+from engine.conversation import Entry
+from engine.metrics import KVSource, TurnFigures
 from web.frames import Endings, Frame, Preparing, Progress
 from web.history import PageMessage
 from web.startup import Startup
 from web.texts import say
 
+_WORTH_TELLING_S = 0.05
+_SOURCES = {
+    KVSource.MEMORY: "source_memory",
+    KVSource.DISK: "source_disk",
+    KVSource.RECOMPUTED: "source_recomputed",
+}
 
-def conversation(messages: Sequence[Message], endings: Endings, language: str) -> list[PageMessage]:
+
+def conversation(entries: Sequence[Entry], endings: Endings, language: str) -> list[PageMessage]:
     """The messages of a conversation, each reply with the line of its turn."""
     shown: list[PageMessage] = []
-    for index, message in enumerate(messages):
-        if message.role == "assistant":
-            shown.append(_reply(message.content, endings.get(index), language))
+    for entry in entries:
+        if entry.node.role == "assistant":
+            shown.append(_stored_reply(entry, endings.get(entry.node.id), language))
         else:
-            shown.append(_user(message.content))
+            shown.append(_user(entry.node.content))
+    if last := endings.get(entries[-1].node.id) if entries else None:
+        _mark_hidden(shown, last.figures.first_visible, language)
     return shown
 
 
 def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
-    """The messages of a running turn."""
+    """The messages of a turn beyond those that were kept."""
+    if frame.is_whole:
+        return []
     shown = [_user(frame.message)] if frame.message.strip() else []
     if frame.refused is not None:
-        return [*shown, _notice(frame.refused or say(language, "surprise"))]
+        return [*shown, notice(frame.refused or say(language, "surprise"))]
     if frame.progress is not None or not (frame.text or frame.finished):
         return [*shown, _waiting(_progress(frame.progress, startup, language))]
     return [*shown, _reply(frame.text, frame.finished, language)]
@@ -45,26 +58,52 @@ def status(startup: Startup, language: str) -> str:
             text = say(language, "failed", reason=startup.failure)
         case phase:
             text = say(language, phase, model=startup.model_name)
-    return f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
+    shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
+    if startup.choice is not None and startup.choice.note is not None:
+        shown += _small("notice", say(language, startup.choice.note))
+    return shown
 
 
 def ending_line(ending: events.Finished, language: str) -> str:
     """What a reply cost and why it ended, in one line."""
-    figures = ending.figures
+    line = _figures_line(ending.figures, language)
+    if ending.reason == events.FinishReason.CANCELLED:
+        line += " · " + say(language, "stopped")
+    elif ending.reason == events.FinishReason.LENGTH and not ending.figures.note:
+        line += " · " + say(language, "length")
+    return line
+
+
+def _figures_line(figures: TurnFigures, language: str) -> str:
     key = "figures" if figures.ttft_s is not None and figures.tokens_per_s else "figures_short"
+    reused = f"{figures.reused_tokens:,}"
+    if figures.reused_tokens or figures.source is not KVSource.MEMORY:
+        reused += f" ({say(language, _SOURCES[figures.source])})"
     line = say(
         language,
         key,
-        reused=f"{figures.reused_tokens:,}",
+        reused=reused,
         prefilled=f"{figures.prefilled_tokens:,}",
         ttft=f"{figures.ttft_s or 0:.2f}",
         rate=f"{figures.tokens_per_s or 0:.0f}",
     )
-    if ending.reason == events.FinishReason.CANCELLED:
-        line += " · " + say(language, "stopped")
-    elif ending.reason == events.FinishReason.LENGTH and not figures.note:
-        line += " · " + say(language, "length")
+    if (figures.saved_s or 0) >= _WORTH_TELLING_S:
+        line += " · " + say(language, "saved", seconds=f"{figures.saved_s:.1f}")
     return line
+
+
+def _stored_reply(entry: Entry, ending: events.Finished | None, language: str) -> PageMessage:
+    shown = _reply(entry.node.content, ending, language)
+    if ending is None and entry.node.status == "interrupted":
+        shown["content"].append(_part(_small("notice", say(language, "interrupted"))))
+    return shown
+
+
+def _mark_hidden(shown: list[PageMessage], first_visible: int, language: str) -> None:
+    """Say behind the last message that no longer fits that the model does not see it."""
+    if 0 < first_visible < len(shown) and shown[first_visible - 1]["role"] == "assistant":
+        line = _part(_small("hidden-line", say(language, "hidden_above")))
+        shown[first_visible - 1]["content"].append(line)
 
 
 def _user(text: str) -> PageMessage:
@@ -85,7 +124,8 @@ def _waiting(title: str) -> PageMessage:
             "metadata": {"title": title, "status": "pending"}}  # fmt: skip
 
 
-def _notice(sentence: str) -> PageMessage:
+def notice(sentence: str) -> PageMessage:
+    """A sentence in the place of a reply."""
     return {"role": "assistant", "content": [_part(_small("notice", sentence))]}
 
 

@@ -5,20 +5,30 @@ prefills and writes, and which events come, the test decides.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
 from engine import Engine, Message, SamplingParams, SessionId, events
+from engine.conversation import Conversation, Entry, Node
 from engine.errors import EmptyMessage, EngineError, SessionBusy, SessionNotFound
-from engine.metrics import TurnFigures
+from engine.metrics import KVSource, TurnFigures
 
 
-def figures(reused: int = 1834, prefilled: int = 27, note: str | None = None) -> TurnFigures:
+def figures(
+    reused: int = 1834,
+    prefilled: int = 27,
+    note: str | None = None,
+    source: KVSource = KVSource.MEMORY,
+    saved_s: float | None = 4.06,
+    first_visible: int = 0,
+) -> TurnFigures:
     return TurnFigures(
         reused_tokens=reused, prefilled_tokens=prefilled, generated_tokens=9, wait_s=0.0,
         ttft_s=0.09, itl_s=1 / 71, note=note,
+        source=source, saved_s=saved_s, first_visible=first_visible,
     )  # fmt: skip
 
 
@@ -34,7 +44,9 @@ class FakeEngine:
     error: EngineError | None = None
     info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model"))
     asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
-    _sessions: dict[SessionId, list[Message]] = field(default_factory=dict)
+    refusal: EngineError | None = None
+    _sessions: dict[SessionId, Conversation] = field(default_factory=dict)
+    _ids: Iterator[int] = field(default_factory=lambda: count(1))
     _running: dict[SessionId, asyncio.Event] = field(default_factory=dict)
 
     def as_engine(self) -> Engine:
@@ -45,20 +57,26 @@ class FakeEngine:
             raise self.error
 
     def open_session(self, session_id: SessionId) -> None:
-        self._sessions.setdefault(session_id, [])
+        if self.refusal is not None:
+            raise self.refusal
+        self._sessions.setdefault(session_id, Conversation())
 
-    def close_session(self, session_id: SessionId) -> None:
-        self._sessions.pop(session_id, None)
-
-    def messages(self, session_id: SessionId) -> tuple[Message, ...]:
+    def transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
         if session_id not in self._sessions:
             raise SessionNotFound("This conversation is not open here.")
-        return tuple(self._sessions[session_id])
+        return self._sessions[session_id].transcript()
+
+    def messages(self, session_id: SessionId) -> tuple[Message, ...]:
+        return tuple(Message(e.node.role, e.node.content) for e in self.transcript(session_id))
 
     async def truncate(self, session_id: SessionId, keep: int) -> None:
         if session_id in self._running:
             raise SessionBusy("A turn is under way.")
-        del self._sessions[session_id][keep:]
+        self._keep(self._sessions[session_id], keep)
+
+    async def switch(self, session_id: SessionId, node_id: int) -> None:
+        conversation = self._sessions[session_id]
+        conversation.head = conversation.newest_leaf(node_id)
 
     def cancel(self, session_id: SessionId) -> None:
         if session_id in self._running:
@@ -83,9 +101,9 @@ class FakeEngine:
     ) -> AsyncGenerator[events.Event, None]:
         self._check(session_id, message)
         self.asked.append((message, keep, system, params or SamplingParams()))
-        messages = self._sessions[session_id]
-        del messages[len(messages) if keep is None else keep :]
-        messages.append(Message("user", message))
+        self._keep(self._sessions[session_id], keep)
+        self._add(session_id, "user", message)
+        reply = self._add(session_id, "assistant", "")
         stop = self._running[session_id] = asyncio.Event()
         said = ""
         try:
@@ -100,11 +118,11 @@ class FakeEngine:
                 yield events.Text(piece)
                 await self._pause(stop, self.seconds_per_word)
             reason = events.FinishReason.CANCELLED if stop.is_set() else events.FinishReason.STOP
-            self._finish(session_id, said)
+            self._finish(session_id, reply, said)
             yield events.Finished(reason, figures(note=self.note))
         finally:
             if session_id in self._running:
-                self._finish(session_id, said)
+                self._finish(session_id, reply, said)
 
     def _check(self, session_id: SessionId, message: str) -> None:
         if self.failure is not None:
@@ -116,9 +134,19 @@ class FakeEngine:
         if not message.strip():
             raise EmptyMessage("The message is empty; write something.")
 
-    def _finish(self, session_id: SessionId, said: str) -> None:
+    def _finish(self, session_id: SessionId, reply: int, said: str) -> None:
         del self._running[session_id]
-        self._sessions[session_id].append(Message("assistant", said))
+        self._sessions[session_id].update(reply, said, "complete")
+
+    def _add(self, session_id: SessionId, role: str, content: str) -> int:
+        conversation, node_id = self._sessions[session_id], next(self._ids)
+        conversation.add(Node(node_id, conversation.head, role, content))
+        return node_id
+
+    @staticmethod
+    def _keep(conversation: Conversation, keep: int | None) -> None:
+        path = conversation.path(conversation.head)[:keep]
+        conversation.head = path[-1].id if path else None
 
     @staticmethod
     async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from engine import Engine
-from engine.errors import ModelNotFound
+from engine.errors import EngineClosed, ModelNotFound
 from export.progress import Progress
 from tests.web.fake_engine import FakeEngine
 from web.api import Guard, is_remote_file, routes
@@ -68,6 +68,15 @@ def test_healthz_says_why_the_start_failed(started: Started) -> None:
     assert response.status_code == 503
     assert response.json()["status"] == "failed"
     assert response.json()["error"] == "/m: no openvino_model.xml in it."
+
+
+def test_an_engine_that_died_is_not_ready(started: Started) -> None:
+    engine = FakeEngine()
+    startup = started(engine)
+    assert client(startup).get("/healthz").status_code == 200
+    engine.status, engine.error = "failed", EngineClosed("The engine stopped.")
+    response = client(startup).get("/healthz")
+    assert (response.status_code, response.json()["error"]) == (503, "The engine stopped.")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -35,7 +35,7 @@ class App:
 
     port: int
     program: subprocess.Popen[bytes]
-    environ: dict[str, str] = field(default_factory=dict)
+    data_dir: Path
 
     @property
     def url(self) -> str:
@@ -58,18 +58,21 @@ class App:
             time.sleep(0.1)
 
 
-def start(model_dir: Path, data_dir: Path) -> App:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def start(model_dir: Path, data_dir: Path, port: int) -> App:
     command = [sys.executable, "app.py", "--model", str(model_dir), "--data-dir", str(data_dir)]
     command += ["--port", str(port), "--kv-budget", "256MiB"]
-    return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL))
+    return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL), data_dir)
 
 
 @pytest.fixture(scope="module")
 def app(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start(smollm2_dir, tmp_path_factory.mktemp("data"))
+    running = start(smollm2_dir, tmp_path_factory.mktemp("data"), free_port())
     try:
         running.wait_ready()
         yield running
@@ -149,7 +152,7 @@ def test_the_second_turn_reuses_the_first(page: Page) -> None:
     first = finished(page, 1)
     assert "Paris" in first
     send(page, "And of Italy?")
-    reused = re.search(r"reused ([\d,]+) · prefilled (\d+) · TTFT", finished(page, 2))
+    reused = re.search(r"reused ([\d,]+) \(memory\) · prefilled (\d+) · TTFT", finished(page, 2))
     assert reused is not None
     assert int(reused[1].replace(",", "")) > 30
     assert int(reused[2]) < 30
@@ -170,7 +173,9 @@ def test_retry_replaces_the_last_answer(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(lines(page)).to_have_text(re.compile(r"reused \d\d · prefilled 1 "), timeout=SOON_MS)
+    expect(lines(page)).to_have_text(
+        re.compile(r"reused \d\d \(memory\) · prefilled 1 "), timeout=SOON_MS
+    )
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
 
@@ -242,11 +247,22 @@ def test_leaving_the_page_stops_the_generation(page: Page, browser: Any, app: Ap
     expect(lines(again)).to_have_text(re.compile("stopped"), timeout=5000)
 
 
-def test_a_signal_in_mid_generation_ends_the_app_cleanly(page: Page, app: App) -> None:
-    """Comes last: it ends the app of this file."""
+def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
+    page: Page, app: App, smollm2_dir: Path
+) -> None:
+    """Comes last: it ends the app of this file, and starts it again."""
+    send(page, "What is the capital of France? Explain in one paragraph.")
+    finished(page, 1)
     send(page, LONG)
     expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
     asked = time.monotonic()
     app.program.send_signal(signal.SIGTERM)
     assert app.program.wait(10) == 0
     assert time.monotonic() - asked < 5
+    app.program = start(smollm2_dir, app.data_dir, app.port).program
+    app.wait_ready()
+    page.goto(app.url)
+    expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
+    expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"))
+    send(page, "Go on.")
+    expect(lines(page)).to_have_text(re.compile(r"reused \d+ \(disk\)"), timeout=SOON_MS)

@@ -19,6 +19,11 @@ def test_defaults_are_those_of_the_readme() -> None:
         "u8",
         None,
     )
+    assert (options.disk_budget_bytes, options.precision, options.system_prompt) == (
+        8 << 30,
+        "f32",
+        None,
+    )
     assert (options.max_tokens, options.share, options.data_dir.name) == (512, False, "data")
 
 
@@ -37,6 +42,8 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--kv-budget", "0GB"], "like 2GB"),
         (["--kv-budget", "900TB"], "memory"),
         (["--kv-precision", "u4"], "u8, f16, bf16, f32"),
+        (["--disk-budget", "many"], "like 2GB"),
+        (["--precision", "f8"], "f32, auto"),
         (["--threads", "0"], "whole number from 1"),
         (["--threads", "1000000"], "whole number from 1"),
         (["--port", "70000"], "65535"),
@@ -73,7 +80,8 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
         WARMCHAT_MODEL=str(tmp_path / "m.gguf"), WARMCHAT_DEVICE="cpu", WARMCHAT_HOST="::",
         WARMCHAT_PORT="81", WARMCHAT_SHARE="yes", WARMCHAT_KV_BUDGET="1MiB",
         WARMCHAT_KV_PRECISION="f32", WARMCHAT_THREADS="1", WARMCHAT_DATA_DIR=str(tmp_path),
-        WARMCHAT_MAX_TOKENS="9",
+        WARMCHAT_MAX_TOKENS="9", WARMCHAT_DISK_BUDGET="90TB", WARMCHAT_PRECISION="auto",
+        WARMCHAT_SYSTEM_PROMPT="Be kind.",
     )  # fmt: skip
     assert options.model == str(tmp_path / "m.gguf")
     assert (options.host, options.port, options.share) == ("::", 81, True)
@@ -81,6 +89,11 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
         1 << 20,
         "f32",
         1,
+    )
+    assert (options.disk_budget_bytes, options.precision, options.system_prompt) == (
+        90 * 10**12,
+        "auto",
+        "Be kind.",
     )
     assert (options.data_dir, options.max_tokens, options.device) == (tmp_path, 9, "CPU")
 

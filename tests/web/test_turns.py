@@ -8,6 +8,7 @@ import pytest
 
 from engine import Message, SessionId, events
 from engine.errors import EngineClosed, MessageTooLong
+from engine.store import StoreError
 from tests.web.fake_engine import FakeEngine
 from tests.web.test_history import page
 from web.frames import Frame, Preparing
@@ -39,7 +40,8 @@ def test_a_turn_streams_and_ends_with_its_figures(started: Started) -> None:
         assert next(f.text for f in frames if f.text) == "You"
         assert frames[-1].text == "You said: hello you"
         assert frames[-1].finished is not None
-        assert turns.endings(ID)[1].figures.reused_tokens == 1834
+        assert [e.node.content for e in frames[-1].kept] == ["hello you", "You said: hello you"]
+        assert turns.endings[frames[-1].kept[-1].node.id].figures.reused_tokens == 1834
 
     run(scenario())
 
@@ -92,7 +94,8 @@ def test_a_page_whose_history_is_lost_destroys_nothing(started: Started) -> None
         await said(turns, "one")
         frames = [f async for f in turns.run("tab", Request(ID, "two", None))]
         assert questions(engine) == ["one", "two"]
-        assert [m.content for m in frames[-1].kept] == ["one", "You said: one"]
+        assert [e.node.content for e in frames[0].kept] == ["one", "You said: one"]
+        assert len(frames[-1].kept) == 4
 
     run(scenario())
 
@@ -105,7 +108,6 @@ def test_undo_takes_the_last_turn_back(started: Started) -> None:
         await said(turns, "two", "one")
         await turns.undo("tab", ID, page("one"))
         assert questions(engine) == ["one"]
-        assert list(turns.endings(ID)) == [1]
 
     run(scenario())
 
@@ -166,7 +168,8 @@ def test_a_page_that_goes_away_takes_its_turn_along(started: Started) -> None:
                 break
         await asyncio.wait_for(stream.aclose(), 1)
         assert engine.messages(ID)[1].content.startswith("word")
-        assert turns.endings(ID)[1].reason == events.FinishReason.CANCELLED
+        reply = engine.transcript(ID)[1].node.id
+        assert turns.endings[reply].reason == events.FinishReason.CANCELLED
 
     run(scenario())
 
@@ -194,7 +197,7 @@ def test_a_refused_edit_loses_nothing(started: Started) -> None:
         engine.failure = MessageTooLong("This message is too long.")
         frame = (await said(turns, "long", "one"))[-1]
         assert frame.refused == "This message is too long."
-        assert frame.kept == engine.messages(ID)
+        assert frame.kept == engine.transcript(ID)
         assert len(frame.kept) == 4
 
     run(scenario())
@@ -235,11 +238,25 @@ def test_a_failed_start_is_told_to_who_asks(started: Started) -> None:
     run(scenario())
 
 
-def test_a_closed_conversation_is_gone(started: Started) -> None:
+def test_a_conversation_on_disk_that_cannot_be_read_gets_a_sentence(started: Started) -> None:
     async def scenario() -> None:
-        turns = Turns(started(FakeEngine()))
-        await said(turns, "one")
-        await turns.close("tab", ID)
-        assert await turns.restore(ID) == ((), {})
+        engine = FakeEngine(refusal=StoreError("The disk is full."))
+        assert (await said(Turns(started(engine)), "one"))[-1].refused == "The disk is full."
+
+    run(scenario())
+
+
+def test_a_page_that_opens_while_the_engine_is_being_built_shows_its_conversation(
+    options: Options,
+) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine()
+        engine.open_session(ID)
+        engine._add(ID, "user", "one")
+        startup = Startup(options, lambda _options, _progress: engine.as_engine())
+        opening = asyncio.create_task(Turns(startup).restore(ID))
+        await asyncio.sleep(0.2)
+        startup.start()
+        assert [e.node.content for e in await opening] == ["one"]
 
     run(scenario())

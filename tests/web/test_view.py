@@ -1,30 +1,68 @@
 from collections.abc import Callable
+from dataclasses import replace
 
-from engine import Message, events
+import pytest
+
+from engine import events
+from engine.conversation import Entry, Node
+from engine.metrics import KVSource
 from tests.web.fake_engine import FakeEngine, figures
 from web import view
-from web.frames import EndingLog, Frame
+from web.frames import Frame
 from web.options import Options
 from web.startup import Startup, Step
 
 STOP, CANCELLED, LENGTH = (
     events.FinishReason.STOP, events.FinishReason.CANCELLED, events.FinishReason.LENGTH,
 )  # fmt: skip
+TALK = (Entry(Node(1, None, "user", "u"), (1,)), Entry(Node(2, 1, "assistant", "a"), (2,)))
 Started = Callable[[FakeEngine], Startup]
 
 
 def test_the_text_shown_is_the_text_generated() -> None:
     text = "    def f():\n        pass\n\n  \n"
-    shown = view.conversation([Message("user", text), Message("assistant", text)], {}, "en")
+    talk = [Entry(replace(entry.node, content=text), entry.versions) for entry in TALK]
+    shown = view.conversation(talk, {}, "en")
     assert [m["content"][0] for m in shown] == [{"type": "text", "text": text}] * 2
 
 
 def test_each_reply_carries_its_line() -> None:
     ending = events.Finished(STOP, figures())
-    shown = view.conversation([Message("user", "u"), Message("assistant", "a")], {1: ending}, "en")
-    assert (
-        "reused 1,834 · prefilled 27 · TTFT 0.09 s · 71 tokens/s" in shown[1]["content"][-1]["text"]
-    )
+    shown = view.conversation(TALK, {2: ending}, "en")
+    line = "reused 1,834 (memory) · prefilled 27 · TTFT 0.09 s · 71 tokens/s · saved about 4.1 s"
+    assert line in shown[1]["content"][-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reused", "start"),
+    [
+        (KVSource.DISK, 700, "reused 700 (disk)"),
+        (KVSource.RECOMPUTED, 0, "reused 0 (recomputed)"),
+        (KVSource.MEMORY, 0, "reused 0 ·"),
+    ],
+)
+def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, start: str) -> None:
+    ending = events.Finished(STOP, figures(reused=reused, source=source, saved_s=None))
+    assert view.ending_line(ending, "en").startswith(start)
+    assert "saved" not in view.ending_line(ending, "en")
+
+
+def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
+    talk = [
+        Entry(replace(entry.node, id=entry.node.id + 2 * turn), ())
+        for turn in range(3)
+        for entry in TALK
+    ]
+    ending = events.Finished(STOP, figures(first_visible=2))
+    shown = view.conversation(talk, {6: ending}, "en")
+    assert ["no longer sees" in str(m) for m in shown] == [False, True, False, False, False, False]
+
+
+def test_a_reply_that_an_end_of_the_program_cut_off_says_so() -> None:
+    cut = Entry(replace(TALK[1].node, status="interrupted"), (2,))
+    assert "interrupted" in view.conversation([cut], {}, "en")[0]["content"][-1]["text"]
+    ending = events.Finished(CANCELLED, figures())
+    assert "interrupted" not in str(view.conversation([cut], {2: ending}, "en"))
 
 
 def test_the_line_says_why_the_reply_ended_early() -> None:
@@ -69,17 +107,5 @@ def test_the_status_tells_exporting_from_ready_and_failed(options: Options) -> N
     assert "Converting weights 42 %" in view.status(startup, "en")
     startup.start()._thread.join()
     assert "fake-model" in view.status(startup, "en")
-    startup.failure = "<b>damaged</b>"
+    startup._failure = "<b>damaged</b>"
     assert "&lt;b&gt;damaged" in view.status(startup, "en")
-
-
-def test_endings_beyond_a_truncation_are_forgotten() -> None:
-    from tests.web.test_turns import ID
-
-    log, ending = EndingLog(), events.Finished(STOP, figures())
-    for index in (1, 3, 5):
-        log.add(ID, index, ending)
-    log.truncate(ID, 4)
-    assert list(log.of(ID)) == [1, 3]
-    log.forget(ID)
-    assert log.of(ID) == {}
