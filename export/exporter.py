@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export import artifacts, catalog
+from export import artifacts, catalog, ready_made
 from export.errors import ExportError
 from export.families import read_decoder
 from export.formats import WeightFormat
@@ -51,10 +51,9 @@ def run(request: Request, out: Path, progress: Progress) -> Path:
         return out
     with _no_space_is_said(out), artifacts.staged(out) as folder:
         with tempfile.TemporaryDirectory(dir=folder) as downloads:
-            checkpoint = _open(request.source, Path(downloads), progress)
-            weights = request.weights or default_format(checkpoint)
-            _write(folder, checkpoint, weights, request.kv, progress)
-        about = {"source": _source(request), "weights": weights.label, "kv": request.kv}
+            path = _find(request.source, Path(downloads), progress)
+            label = _fill(folder, path, request, progress)
+        about = {"source": _source(request), "weights": label, "kv": request.kv}
         artifacts.write_manifest(folder, about)
     return out
 
@@ -88,14 +87,34 @@ def _source(request: Request) -> dict[str, Any]:
     return {"path": str(path), "files": files}
 
 
-def _open(source: str, downloads: Path, progress: Progress) -> Checkpoint:
+def _find(source: str, downloads: Path, progress: Progress) -> Path:
+    """The folder or GGUF file of a source, fetched if need be."""
+    if source in catalog.CATALOG:
+        return catalog.fetch(catalog.CATALOG[source], downloads, progress)
+    path = Path(source)
+    return path if path.exists() else _fetch(source, progress)
+
+
+def _fill(folder: Path, path: Path, request: Request, progress: Progress) -> str:
+    """Write the model into `folder`; returns what its weights are called."""
+    from_hub = request.source not in catalog.CATALOG and not Path(request.source).exists()
+    if from_hub and artifacts.is_model_directory(path):
+        if request.weights is not None or request.kv != "stateful":
+            raise ExportError(
+                f"{request.source} is an OpenVINO model already, taken as it is; leave out "
+                "--weights and --kv, or export the checkpoint that it was made from."
+            )
+        ready_made.take(path, folder)
+        return ready_made.LABEL
+    checkpoint = _open(path)
+    weights = request.weights or default_format(checkpoint)
+    _write(folder, checkpoint, weights, request.kv, progress)
+    return weights.label
+
+
+def _open(path: Path) -> Checkpoint:
     from export.sources.gguf import open_gguf  # noqa: PLC0415  (gguf is slow to import)
 
-    if source in catalog.CATALOG:
-        return open_gguf(catalog.fetch(catalog.CATALOG[source], downloads, progress))
-    path = Path(source)
-    if not path.exists():
-        path = _fetch(source, progress)
     return open_directory(path) if path.is_dir() else open_gguf(path)
 
 

@@ -8,16 +8,20 @@ of the repository is never fetched. Knows nothing of what the files hold but the
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from export.errors import ExportError
+from export.errors import ExportError, HubUnreachable, NotOnHub
 from export.progress import Progress, silent
+
+log = logging.getLogger(__name__)
 
 MODELSCOPE = "modelscope:"
 SOURCE = re.compile(r"([\w.-]+/[\w.-]+?)(/[^@]+\.gguf)?(@[\w./-]+)?")
@@ -172,47 +176,76 @@ class _Translated:
         """Raise ExportError for what the hub or the network did."""
         if error is None or isinstance(error, ExportError) or not isinstance(error, Exception):
             return
-        for types, sentence in self._sentences():
+        for types, said in self._sentences():
             if isinstance(error, types):
-                raise ExportError(sentence) from error
+                raise said from error
         module = type(error).__module__.split(".")[0]
         if module in ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests"):
-            raise ExportError(self._unreachable()) from error
+            raise self._unreachable() from error
 
-    def _sentences(self) -> Iterator[tuple[tuple[type[Exception], ...], str]]:
+    def _sentences(self) -> Iterator[tuple[type[Exception], ExportError]]:
         from huggingface_hub import errors  # noqa: PLC0415
 
         name = self._source.repository
         yield (
-            (errors.GatedRepoError,),
-            (
+            errors.GatedRepoError,
+            NotOnHub(
                 f"{name} is gated: accept its terms on the hub, then set HF_TOKEN or run "
                 "`hf auth login`."
             ),
         )
         yield (
-            (errors.RepositoryNotFoundError,),
-            f"The hub knows no model {name}, or it is private; check the name, or set HF_TOKEN.",
+            errors.RepositoryNotFoundError,
+            NotOnHub(
+                f"The hub knows no model {name}, or it is private; check the name, or set HF_TOKEN."
+            ),
         )
         yield (
-            (errors.RevisionNotFoundError,),
-            f"{name} has no revision {self._source.revision!r}; check it on the hub.",
+            errors.RevisionNotFoundError,
+            NotOnHub(f"{name} has no revision {self._source.revision!r}; check it on the hub."),
+        )
+        yield errors.LocalEntryNotFoundError, self._unreachable()
+        yield errors.OfflineModeIsEnabled, self._unreachable()
+        yield (
+            errors.EntryNotFoundError,
+            ExportError(f"A file of {name} is not to be had from the hub now; try again later."),
         )
         yield (
-            (errors.EntryNotFoundError,),
-            f"A file of {name} is not to be had from the hub now; try again later.",
-        )
-        yield (
-            (errors.HFValidationError,),
-            f"{name} is not a valid name of a model on the hub.",
+            errors.HFValidationError,
+            ExportError(f"{name} is not a valid name of a model on the hub."),
         )
 
-    def _unreachable(self) -> str:
+    def _unreachable(self) -> HubUnreachable:
         endpoint = os.environ.get("HF_ENDPOINT") or "the Hugging Face hub"
-        return (
+        return HubUnreachable(
             f"{self._source.repository} could not be fetched from {endpoint}; check the network "
             "(HF_ENDPOINT names a mirror), then run the same command: the download resumes."
         )
+
+
+def answers(repository: str, within_s: float) -> bool:
+    """Whether the hub says anything about `repository` in time, be it that it has no such model."""
+    # A thread, because looking up a name in a dead network takes longer than any timeout says.
+    answered = threading.Event()
+    asking = threading.Thread(target=_ask, args=(repository, within_s, answered), daemon=True)
+    asking.start()
+    asking.join(within_s)
+    return answered.is_set()
+
+
+def _ask(repository: str, within_s: float, answered: threading.Event) -> None:
+    from huggingface_hub import HfApi, errors  # noqa: PLC0415  (slow to import)
+
+    try:
+        HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None).model_info(
+            repository, timeout=within_s
+        )
+    except errors.RepositoryNotFoundError:  # gated ones too
+        pass
+    except Exception as error:  # noqa: BLE001  (the client's, and those of what it builds upon)
+        log.debug("The hub does not answer: %s", error)
+        return
+    answered.set()
 
 
 def download_from_modelscope(source: HubSource, progress: Progress = silent) -> Path:
