@@ -142,6 +142,11 @@ class EngineCore:
             branch.sequence.truncate(0, self.parts.pool)
         session.branches.clear()
 
+    def forget(self, session: Session) -> None:
+        """The session is deleted: as `release`, and nothing of it stays on disk."""
+        self.release(session)
+        self.parts.tiers.forget(session)
+
     def cancel_all(self) -> None:
         """End every turn as cancelled."""
         for turn in list(self._turns.values()):

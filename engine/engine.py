@@ -22,6 +22,7 @@ from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
 from engine.journal import Journal
+from engine.library import Library
 from engine.loading import Home, ModelInfo, load
 from engine.prompt import Setting
 from engine.sampling import SamplingParams
@@ -63,6 +64,7 @@ class Engine:
         self._loader = loader
         self._journal = open_journal(config)
         self._sessions = SessionTable(self._journal.load)
+        self.library = Library(self._journal, self._forget)
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self._requests: set[TurnRequest] = set()
         self._settled = threading.Event()
@@ -219,6 +221,12 @@ class Engine:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    def _forget(self, session_id: SessionId) -> None:
+        """The conversation is about to be deleted: its turn ends, its KV leaves memory and disk."""
+        session = self._sessions.open(session_id)
+        self._sessions.remove(session_id)
+        self._post(lambda core: core.forget(session))
 
     async def _stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
         loop = asyncio.get_running_loop()

@@ -39,13 +39,17 @@ def kept_messages(history: Sequence[PageMessage], canonical: Sequence[Message]) 
 
     Everything up to and including the reply to the last user message that both know. A message that
     only the page knows (refused, or stopped before the engine took it) counts for nothing; one that
-    only the engine knows stays if a later one is known to both.
+    only the engine knows stays if a later one is known to both. A history of which the engine knows
+    nothing is another conversation's, whose page has moved on meanwhile: then everything stays.
     """
     questions = [i for i, message in enumerate(canonical) if message.role == "user"]
     matched = 0  # questions[:matched] stay
-    for text in user_texts(history):
+    texts = user_texts(history)
+    for text in texts:
         for ahead in range(matched, len(questions)):
             if same_text(text, canonical[questions[ahead]].content):
                 matched = ahead + 1
                 break
+    if matched == 0 and any(text.strip() for text in texts):
+        return len(canonical)
     return questions[matched] if matched < len(questions) else len(canonical)

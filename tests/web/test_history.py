@@ -47,3 +47,8 @@ def test_plain_strings_of_gradio_client_are_read() -> None:
     history = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "a"}]
     assert user_texts(history) == ["one"]
     assert kept_messages(history, canonical("one", "two")) == 2
+
+
+def test_the_history_of_another_conversation_removes_nothing() -> None:
+    assert kept_messages(page("x", "y"), canonical("one", "two")) == 4
+    assert kept_messages([], canonical("one", "two")) == 0
