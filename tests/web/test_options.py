@@ -12,7 +12,7 @@ def parse(*arguments: str, **environ: str):  # type: ignore[no-untyped-def]
 def test_defaults_are_those_of_the_readme() -> None:
     options = parse()
     assert (options.model, options.device, options.host, options.port) == (
-        "smollm2-135m-instruct", "CPU", "127.0.0.1", 7860,
+        "auto", "CPU", "127.0.0.1", 7860,
     )  # fmt: skip
     assert (options.kv_budget_bytes, options.kv_precision, options.num_threads) == (
         None,
