@@ -19,13 +19,15 @@ from engine.idle import Idle
 from engine.journal import Journal
 from engine.metrics import KVSource
 from engine.opening import Opening
-from engine.prompt import Prompt, Setting
+from engine.prompt import Prompt
+from engine.rendering import Setting
 from engine.runner import Runner
 from engine.sampling import sample
 from engine.scheduler import Scheduler
 from engine.sequence import Batch
 from engine.sequence import Sequence as TokenSequence
 from engine.session import Session, SessionTable
+from engine.sharing import Sharing
 from engine.snapshot import Snapshot, SnapshotRefused
 from engine.special_tokens import escaped_offsets
 from engine.tiers import Tiers
@@ -61,6 +63,7 @@ class CoreParts:
     tiers: Tiers
     idle: Idle
     journal: Journal
+    sharing: Sharing
     tokenizer: Tokenizer
     eos_token_ids: frozenset[int]
     context_length: int
@@ -126,6 +129,12 @@ class EngineCore:
         """Somebody is writing `text` in the session; prefill it when there is time."""
         if not self._is_busy(session):
             self.parts.idle.prefill_ahead(session, setting, text)
+
+    def export(self, session: Session) -> bytes:
+        """The conversation as a portable file. Raises RequestError."""
+        self._end_cancelled()
+        self._refuse_if_busy(session)
+        return self.parts.sharing.export(session)
 
     def evict(self, session: Session) -> None:
         """Drop an idle session's KV from memory; what is on disk stays."""

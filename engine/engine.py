@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from engine import portable
 from engine.chat_template import Message
 from engine.config import EngineConfig
 from engine.conversation import Entry
@@ -24,7 +25,7 @@ from engine.events import Event, Finished
 from engine.journal import Journal
 from engine.library import Library
 from engine.loading import Home, ModelInfo, load
-from engine.prompt import Setting
+from engine.rendering import Setting
 from engine.sampling import SamplingParams
 from engine.session import SessionId, SessionTable
 from engine.store import Store, StoreError
@@ -157,6 +158,30 @@ class Engine:
         session = self._sessions.find(session_id)
         setting = Setting(system, dict(template_options))
         self._post(lambda core: core.draft(session, text, setting))
+
+    def export_markdown(self, session_id: SessionId) -> str:
+        """The conversation as Markdown. Raises SessionNotFound."""
+        return portable.to_markdown(self.messages(session_id))
+
+    def export_json(self, session_id: SessionId) -> str:
+        """The conversation as JSON. Raises SessionNotFound."""
+        return portable.to_json(self.messages(session_id))
+
+    async def export_portable(self, session_id: SessionId) -> bytes:
+        """The conversation with its KV, to go on elsewhere. Raises RequestError."""
+        session = self._sessions.find(session_id)
+        exported: list[bytes] = []
+        await self._call(lambda core: exported.append(core.export(session)))
+        return exported[0]
+
+    async def import_file(self, session_id: SessionId, raw: bytes) -> None:
+        """Fill the new session `session_id` from an exported file of any of the three forms.
+
+        Raises RequestError (ImportRefused) or SnapshotRefused, with nothing changed.
+        """
+        self.open_session(session_id)
+        session = self._sessions.find(session_id)
+        await self._call(lambda core: core.parts.sharing.read(session, raw))
 
     async def evict(self, session_id: SessionId) -> None:
         """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""

@@ -12,7 +12,8 @@ from engine.block_pool import BlockPool
 from engine.chat_template import Message
 from engine.errors import EngineError
 from engine.ledger import Ledger
-from engine.prompt import PromptBuilder, Setting
+from engine.prompt import PromptBuilder
+from engine.rendering import Setting
 from engine.session import Session
 from engine.tiers import Tiers
 from engine.warm_up import WarmUp

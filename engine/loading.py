@@ -30,10 +30,12 @@ from engine.opening import Opening
 from engine.pace import Pace
 from engine.prefixes import Prefixes
 from engine.prompt import PromptBuilder
+from engine.rendering import Renderer
 from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.session import SessionTable
-from engine.snapshot import SnapshotRefused, fingerprint_of
+from engine.sharing import Sharing
+from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
 from engine.threads import available_memory_bytes, usable_cpus
 from engine.tiers import Disk, Tiers
@@ -85,16 +87,16 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
     pool = BlockPool(blocks_that_fit(config, model.block_bytes), model.block_size)
     kv_cache = KVCache(model.kv_ports, pool.num_blocks)
     model.bind(kv_cache)
+    prefix = read_completion_prefix(config.model_dir)
+    renderer = Renderer(tokenizer, template, config.system_prompt, prefix)
+    operator_tokens = renderer.operator_tokens()
+    # One block is for verifying snapshots.
+    usable = pool.num_blocks - 1 - pool.blocks_for(len(operator_tokens))
     context_length = min(
-        read_context_length(settings, config.model_dir), pool.num_blocks * pool.block_size
+        read_context_length(settings, config.model_dir), max(usable, 1) * pool.block_size
     )
-    prompts = PromptBuilder(
-        tokenizer,
-        template,
-        context_length,
-        config.system_prompt,
-        read_completion_prefix(config.model_dir),
-    )
+    prompts = PromptBuilder(renderer, context_length)
+    fingerprint = read_fingerprint(config, model)
     runner, pace = Runner(model, kv_cache.copy_block), Pace()
     tiers = Tiers(
         pool=pool,
@@ -103,7 +105,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         forward=runner.run,
         pace=pace,
         block_bytes=model.block_bytes,
-        disk=open_disk(config, model),
+        disk=open_disk(config, fingerprint),
         wake=home.wake,
     )
     shapes = likely_shapes(config.max_num_sequences) if config.warm_up else []
@@ -117,8 +119,9 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         eos_token_ids=read_eos_token_ids(config.model_dir, settings),
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, shapes),
+        fingerprint=fingerprint,
     )
-    core.parts.opening.prefixes.compute_operator(prompts.operator_tokens(), runner)
+    core.parts.opening.prefixes.prepare_operator(operator_tokens, runner, tiers)
     info = ModelInfo(
         name=config.model_dir.name,
         context_length=context_length,
@@ -143,6 +146,7 @@ def assemble(
     eos_token_ids: frozenset[int],
     context_length: int,
     warm_up: WarmUp,
+    fingerprint: Fingerprint,
 ) -> EngineCore:
     """A core from parts that do not know each other yet; nothing here needs OpenVINO."""
     pool = tiers.pool
@@ -175,6 +179,7 @@ def assemble(
             tiers=tiers,
             idle=Idle(warm_up, ahead, tiers, prompts, pool),
             journal=home.journal,
+            sharing=Sharing(tiers, home.journal, fingerprint, runner.model.vocab_size),
             tokenizer=tokenizer,
             eos_token_ids=eos_token_ids,
             context_length=context_length,
@@ -182,17 +187,21 @@ def assemble(
     )
 
 
-def open_disk(config: EngineConfig, model: Model) -> Disk | None:
+def read_fingerprint(config: EngineConfig, model: Model) -> Fingerprint:
+    """What KV of this model depends on."""
+    layout = f"{len(model.kv_ports)} tensors, first {model.kv_ports[0]}"
+    precision = f"{config.kv_precision}/{config.precision}"
+    return fingerprint_of(config.model_dir, precision, layout, ov.get_version())
+
+
+def open_disk(config: EngineConfig, fingerprint: Fingerprint) -> Disk | None:
     """The folder for KV, if there is one to be had; without it evicted KV is re-prefilled."""
     if config.data_dir is None:
         return None
-    layout = f"{len(model.kv_ports)} tensors, first {model.kv_ports[0]}"
     try:
+        # A folder for each model: snapshots of another one are deleted when they are met.
         folder = SnapshotFolder(
             config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes
-        )
-        fingerprint = fingerprint_of(
-            config.model_dir, f"{config.kv_precision}/{config.precision}", layout, ov.get_version()
         )
     except SnapshotRefused as refusal:
         log.warning("KV is not kept on disk: %s", refusal)

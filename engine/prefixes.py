@@ -9,6 +9,7 @@ from engine.block_pool import BlockPool
 from engine.prefix_index import PrefixIndex
 from engine.runner import Runner
 from engine.sequence import Batch, Sequence, common_length
+from engine.tiers import Tiers
 
 
 class Prefixes:
@@ -20,15 +21,24 @@ class Prefixes:
         self._index = PrefixIndex(pool.block_size)
         pool.on_discard = self._index.forget
 
-    def compute_operator(self, tokens: list[int], runner: Runner) -> None:
-        """Prefill the beginning that everybody has; where the pool is too small, nothing is shared."""
-        blocks = self._pool.try_allocate(self._pool.blocks_for(len(tokens)))
-        if not blocks:
-            return
-        self.operator = Sequence(tokens, blocks, num_scheduled_tokens=len(tokens))
-        runner.run(Batch([self.operator], []))
-        self.operator.num_scheduled_tokens = 0
-        self.operator.num_cached_tokens = len(tokens)
+    def prepare_operator(self, tokens: list[int], runner: Runner, tiers: Tiers) -> None:
+        """Get the KV of the beginning that everybody has: from disk, else by prefilling it.
+
+        Where the pool is too small for it, nothing is shared.
+        """
+        sequence = Sequence(list(tokens))
+        if not tiers.restore_operator(sequence):
+            sequence.truncate_kv(0, self._pool)
+            blocks = self._pool.try_allocate(self._pool.blocks_for(len(tokens)))
+            if not blocks:
+                return
+            sequence.block_table = blocks
+            sequence.num_scheduled_tokens = len(tokens)
+            runner.run(Batch([sequence], []))
+            sequence.num_scheduled_tokens = 0
+            sequence.num_cached_tokens = len(tokens)
+            tiers.store_operator(sequence)
+        self.operator = sequence
 
     def share(self, owner: str, sequence: Sequence) -> None:
         """Give `sequence` the longest known beginning of its tokens, if it has less of its own."""

@@ -7,25 +7,15 @@ respect to sessions: nothing is changed, so a refused request leaves everything 
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-from engine.chat_template import ChatTemplate, Message
+from engine.chat_template import Message
 from engine.errors import EmptyMessage, MessageTooLong
 from engine.ledger import Plan
+from engine.rendering import MARK, Renderer, Setting
 from engine.session import Branch
-from engine.tokenizer import Tokenizer
 
-_MARK = "\ufdd1"  # a noncharacter: where the rendered text is cut
 _UNSETTLED_TOKENS = 4  # the last tokens of a draft, which the next key may change
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What surrounds the messages: the system prompt and variables of the template."""
-
-    system: str | None = None
-    template_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +32,11 @@ class Prompt:
 
 
 class PromptBuilder:
-    """Renders and encodes what a branch has not encoded yet."""
+    """Says what of a prompt a branch has not encoded yet."""
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        template: ChatTemplate | None,
-        context_length: int,
-        operator_prompt: str | None = None,
-        completion_prefix: str = "",
-    ) -> None:
-        self._tokenizer = tokenizer
-        self._template = template
-        self._special_ids = frozenset(tokenizer.special_tokens.values())
+    def __init__(self, renderer: Renderer, context_length: int) -> None:
+        self._renderer = renderer
         self._context_length = context_length
-        self._operator_prompt = operator_prompt
-        self._completion_prefix = completion_prefix
 
     def chat(
         self,
@@ -86,7 +65,7 @@ class PromptBuilder:
     def completion(self, branch: Branch, text: str) -> Prompt:
         """The prompt for plain text without a template. Raises EmptyMessage or MessageTooLong."""
         self._refuse_empty(text)
-        plan = self._plan(branch, self._completion_prefix + self._tokenizer.escape(text))
+        plan = self._plan(branch, self._renderer.completion(text))
         prompt = Prompt(plan, 0)
         if prompt.num_tokens >= self._context_length:
             raise self._too_long(prompt.num_tokens)
@@ -99,7 +78,7 @@ class PromptBuilder:
 
         None when nothing can be said yet, because the template changes what it is given.
         """
-        messages = [*before, Message("user", draft + _MARK)]
+        messages = [*before, Message("user", draft + MARK)]
         room = self._context_length - self._context_length // 4
         prompt = self._cut_prompt(branch, messages, setting, branch.num_hidden)
         if prompt is not None and prompt.num_tokens > room:
@@ -110,13 +89,6 @@ class PromptBuilder:
         settled = max(len(prompt.plan.new_tokens) - (_UNSETTLED_TOKENS if draft else 0), 0)
         plan = replace(prompt.plan, new_tokens=prompt.plan.new_tokens[:settled])
         return Prompt(plan, prompt.num_hidden)
-
-    def operator_tokens(self) -> list[int]:
-        """The tokens that every conversation under the operator's prompt begins with."""
-        if self._template is None:
-            return []
-        text = self._render([Message("user", _MARK)], Setting())
-        return self._tokenizer.encode(text.partition(_MARK)[0]) if _MARK in text else []
 
     def _shortened(self, branch: Branch, messages: Sequence[Message], setting: Setting) -> Prompt:
         """The prompt without as many oldest turns as it takes to fill half the context at most."""
@@ -133,42 +105,27 @@ class PromptBuilder:
     def _cut_prompt(
         self, branch: Branch, messages: Sequence[Message], setting: Setting, num_hidden: int
     ) -> Prompt | None:
-        text = self._render(messages[num_hidden:], setting)
-        if _MARK not in text:
+        text = self._renderer.chat(messages[num_hidden:], setting)
+        if MARK not in text:
             return None
-        return Prompt(self._plan(branch, text.partition(_MARK)[0]), num_hidden)
+        return Prompt(self._plan(branch, text.partition(MARK)[0]), num_hidden)
 
     def _prompt(
         self, branch: Branch, messages: Sequence[Message], setting: Setting, num_hidden: int
     ) -> Prompt:
-        text = self._render(messages[num_hidden:], setting)
+        text = self._renderer.chat(messages[num_hidden:], setting)
         return Prompt(self._plan(branch, text), num_hidden)
 
     def _plan(self, branch: Branch, text: str) -> Plan:
         tokens = branch.sequence.tokens
 
         def encode(rest: str, num_before: int) -> list[int]:
-            continues = num_before > 0 and tokens[num_before - 1] not in self._special_ids
-            return self._tokenizer.encode(rest, continues=continues)
+            return self._renderer.encode(rest, tokens[num_before - 1] if num_before else None)
 
         return branch.ledger.plan(text, tokens, encode)
 
-    def _render(self, messages: Sequence[Message], setting: Setting) -> str:
-        if self._template is None:
-            text = "".join(message.content for message in messages)
-            return self._completion_prefix + self._tokenizer.escape(text)
-        prompt = setting.system or self._operator_prompt
-        system = (Message("system", prompt),) if prompt else ()
-        escaped = [self._escaped(message) for message in (*system, *messages)]
-        return self._template.render(escaped, **setting.template_options)
-
-    def _escaped(self, message: Message) -> Message:
-        is_reply = message.role == "assistant"
-        escape = self._tokenizer.escape_reply if is_reply else self._tokenizer.escape
-        return message._replace(content=escape(message.content))
-
     def _refuse_empty(self, message: str) -> None:
-        if not self._tokenizer.escape(message).strip():
+        if self._renderer.is_empty(message):
             raise EmptyMessage("The message is empty; write something first.")
 
     def _too_long(self, num_tokens: int) -> MessageTooLong:

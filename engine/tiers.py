@@ -31,6 +31,7 @@ RawBlocks = list[npt.NDArray[np.uint8]]
 
 _MAX_UNWRITTEN = 4  # snapshots in memory that wait for the disk
 _PROBE_SIZE = 64
+OPERATOR_KEY = "operator's prompt"
 _TOLERANCE = 1e-3  # of a logit: the same computation on the same bytes
 
 
@@ -155,6 +156,36 @@ class Tiers:
             probe_logits=logits[ids],
         )
 
+    def snapshot_of(self, session: Session, branch: Branch) -> Snapshot | None:
+        """The KV of an idle branch, from memory or disk; None if it is nowhere."""
+        if branch.sequence.num_cached_tokens >= self.pool.block_size:
+            return self.snapshot(branch.sequence)
+        loading = self.fetch(session, branch, len(branch.sequence.tokens))
+        try:
+            return None if loading is None else loading.result()
+        except SnapshotRefused:
+            return None
+
+    def store_operator(self, sequence: TokenSequence) -> None:
+        """Keep the KV of the operator's prompt for the next start."""
+        if self.disk is not None and self._scratch and sequence.num_cached_tokens:
+            snapshot = self.snapshot(sequence)
+            self._unwritten[OPERATOR_KEY] = snapshot
+            self._writes.append(
+                self._writer.submit(self._write, self.disk, OPERATOR_KEY, snapshot, [])
+            )
+
+    def restore_operator(self, sequence: TokenSequence) -> bool:
+        """Whether all of the operator's prompt got its KV from disk."""
+        if self.disk is None or not self._scratch:
+            return False
+        try:
+            snapshot = self.disk.folder.get(OPERATOR_KEY, self.disk.fingerprint)
+            return self.adopt(sequence, snapshot) == len(sequence.tokens)
+        except SnapshotRefused as refusal:
+            log.info("The operator's prompt is prefilled: %s", refusal)
+            return False
+
     def fetch(self, session: Session, branch: Branch, num_wanted: int) -> Future[Snapshot] | None:
         """Begin to read a snapshot that has KV for `num_wanted` tokens; None if that does not pay."""
         missing = num_wanted - branch.sequence.num_cached_tokens
@@ -264,13 +295,22 @@ class Tiers:
             raise SnapshotRefused(Reason.UNFAITHFUL)
 
     def _last_logits(self, sequence: TokenSequence) -> Logits:
-        """The logits behind the last cached token, computed again on a copy of its block."""
+        """The logits behind the last cached token, computed again on a copy of its block.
+
+        Raises SnapshotRefused if there is no block to do it in.
+        """
+        scratch = self._scratch or self.pool.try_allocate(1)
+        if scratch is None:
+            raise SnapshotRefused(Reason.UNWRITABLE, "the KV pool is full")
         count = sequence.num_cached_tokens
-        last = sequence.block_table[-1]
-        self.storage.copy_block(last, self._scratch[0])
-        table = [*sequence.block_table[:-1], self._scratch[0]]
+        self.storage.copy_block(sequence.block_table[-1], scratch[0])
+        table = [*sequence.block_table[:-1], scratch[0]]
         again = TokenSequence(sequence.tokens[:count], table, count - 1, num_scheduled_tokens=1)
-        row: Logits = self.forward(Batch([again], []))[0].copy()
+        try:
+            row: Logits = self.forward(Batch([again], []))[0].copy()
+        finally:
+            if not self._scratch:
+                self.pool.release(scratch)
         return row
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from engine.errors import EngineError
 from engine.events import Event
 from engine.metrics import TurnClock
-from engine.prompt import Setting
+from engine.rendering import Setting
 from engine.sampling import Sampler, SamplingParams
 from engine.sequence import Sequence
 from engine.session import Branch, Session, SessionId

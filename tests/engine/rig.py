@@ -1,5 +1,6 @@
 """A whole EngineCore over the fake model, and what tests do with it."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +16,15 @@ from engine.journal import Journal
 from engine.loading import Home, ModelInfo, assemble
 from engine.metrics import TurnFigures
 from engine.pace import Pace
-from engine.prompt import PromptBuilder, Setting
+from engine.prompt import PromptBuilder
+from engine.rendering import Renderer, Setting
 from engine.runner import Runner
 from engine.sampling import SamplingParams
 from engine.scheduler import Scheduler
 from engine.sequence import Sequence
 from engine.session import Branch, Session, SessionId, SessionTable
+from engine.snapshot import Fingerprint
+from engine.snapshot_folder import SnapshotFolder
 from engine.store import Store
 from engine.tiers import Disk, Tiers
 from engine.tokenizer import Tokenizer
@@ -28,7 +32,16 @@ from engine.turn import TurnRequest
 from engine.warm_up import WarmUp
 from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
 
+FINGERPRINT = Fingerprint("fake", "fake", "f32", "2 tensors", "none")
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
+FINGERPRINT = Fingerprint("model", "tokenizer", "u8", "layout", "openvino")
+
+
+class AlwaysRestore(Pace):
+    """The fake model prefills faster than any disk reads; tests of the disk want it read."""
+
+    def restore_pays(self, num_tokens: int, num_bytes: int) -> bool:
+        return True
 
 
 @dataclass
@@ -41,6 +54,11 @@ class Asked:
     @property
     def finished(self) -> bool:
         return bool(self.events) and isinstance(self.events[-1], Finished)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing comes any more, be it an end or what refused the request late."""
+        return bool(self.events) and isinstance(self.events[-1], Finished | EngineError)
 
     @property
     def text(self) -> str:
@@ -129,10 +147,16 @@ class Rig:
 
     def run(self, max_steps: int = 3000) -> None:
         for _ in range(max_steps):
-            if not self.core.has_work:
+            if not self.core.has_work and all(asked.over for asked in self.asked):
                 return
-            self.core.step()
+            self.step()
         raise AssertionError(f"still not done after {max_steps} steps")
+
+    def step(self) -> None:
+        """One step, or a short wait for the disk."""
+        if not self.core.has_work:
+            time.sleep(0.0005)
+        self.core.step()
 
     def chat(
         self,
@@ -143,9 +167,39 @@ class Rig:
     ) -> Asked:
         """A whole turn, alone or beside what runs already."""
         asked = self.begin(message, name, params, **options)
-        while not asked.finished:
-            self.core.step()
-        return asked
+        for _ in range(3000):
+            if asked.over:
+                return asked
+            self.step()
+        raise AssertionError("the turn does not end")
+
+    @property
+    def tiers(self) -> Tiers:
+        return self.core.parts.tiers
+
+    def spill(self) -> None:
+        """Take every block that idle sessions hold, and wait for the disk."""
+        self.tiers.reclaim(self.pool.num_blocks)
+        self.wait_for_disk()
+
+    def wait_for_disk(self) -> None:
+        self.tiers._writer.submit(int).result(10)
+
+    def stop(self) -> None:
+        """A clean end of the program."""
+        self.core.cancel_all()
+        self.tiers.save_all(time.monotonic() + 10)
+        self.home.journal.close()
+
+    def versions(self, index: int, name: str = "one") -> tuple[int, ...]:
+        """The ids of the versions of a message."""
+        return self.session(name).transcript[index].versions
+
+    def show(self, node_id: int | None, name: str = "one") -> None:
+        """As Engine.switch: to a version of a message, and what was last said behind it."""
+        session = self.session(name)
+        leaf = None if node_id is None else session.conversation.newest_leaf(node_id)
+        self.core.show(session, leaf)
 
     def check(self) -> None:
         """Everything that holds between two steps, whatever happened before."""
@@ -199,11 +253,12 @@ def make_rig(
         storage=model,
         sessions=home.sessions,
         forward=runner.run,
-        pace=Pace(),
+        pace=AlwaysRestore(),
         block_bytes=16 * block_size,
         disk=disk,
         wake=home.wake,
     )
+    renderer = Renderer(compiled, chat_template, system_prompt)
     core = assemble(
         EngineConfig(
             model_dir=Path("nowhere"),
@@ -214,18 +269,32 @@ def make_rig(
         home,
         runner=runner,
         tiers=tiers,
-        prompts=PromptBuilder(compiled, chat_template, context_length, system_prompt),
+        prompts=PromptBuilder(renderer, context_length),
         tokenizer=compiled,
         eos_token_ids=frozenset({EOS}),
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, warm_up_shapes),
+        fingerprint=FINGERPRINT,
     )
+    if system_prompt:
+        prefixes = core.parts.opening.prefixes
+        prefixes.prepare_operator(renderer.operator_tokens(), runner, tiers)
     return Rig(core, model, tokenizer, home, context_length)
 
 
 def make_home(store: Store | None = None) -> Home:
     journal = Journal(store)
     return Home(SessionTable(journal.load), journal, lambda: None)
+
+
+def make_disk(folder: Path, budget_bytes: int | None = None) -> Disk:
+    return Disk(SnapshotFolder(folder, budget_bytes), FINGERPRINT)
+
+
+def make_stored_rig(folder: Path, **options: Any) -> Rig:
+    """A rig with its conversations and its KV in `folder`, as after a start of the program."""
+    home = make_home(Store(folder / "warmchat.db"))
+    return make_rig(home=home, disk=make_disk(folder / "kv"), **options)
 
 
 def make_loader(made: list[Rig], **options: Any) -> Loader:
@@ -266,7 +335,9 @@ def session_id(name: str = "one") -> SessionId:
 
 
 def _id(name: str) -> SessionId:
-    return SessionId("owner", name)
+    """ "name", or "owner/name"."""
+    owner, _, conversation = name.rpartition("/")
+    return SessionId(owner or "owner", conversation)
 
 
 def _nobody(_event: Event | EngineError) -> None:
