@@ -2,8 +2,9 @@
 
 Owns: the index from (salt, all tokens so far) to block ids. Does not know: who asks, or tensors.
 A key is a digest chained over the blocks in front, and on a hit the block's tokens are compared.
-A block leaves the index when the pool frees it or it is written to again. The salt is the owner: nobody's blocks are found,
-or can be timed, by anybody else.
+A block leaves the index when the pool frees it or it is written to again. The salt is the owner:
+nobody's blocks are found, or can be timed, by anybody else; a block that several owners share is
+listed for each of them.
 """
 
 from array import array
@@ -26,7 +27,7 @@ class PrefixIndex:
     def __init__(self, block_size: int) -> None:
         self._block_size = block_size
         self._by_key: dict[_Key, _Indexed] = {}
-        self._keys: dict[int, _Key] = {}
+        self._keys: dict[int, dict[str, _Key]] = {}  # of each block, by salt
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -50,13 +51,14 @@ class PrefixIndex:
         Where a block of the same content is known, the known one stays.
         """
         for (key, piece), block in zip(self._keys_of(salt, tokens), block_table, strict=False):
-            if key not in self._by_key and block not in self._keys:
+            keys = self._keys.setdefault(block, {})
+            if key not in self._by_key and salt not in keys:
                 self._by_key[key] = _Indexed(block, piece)
-                self._keys[block] = key
+                keys[salt] = key
 
     def forget(self, block: int) -> None:
         """The block does not hold that any more."""
-        if key := self._keys.pop(block, None):
+        for key in self._keys.pop(block, {}).values():
             del self._by_key[key]
 
     def _keys_of(self, salt: str, tokens: Sequence[int]) -> Iterator[tuple[_Key, tuple[int, ...]]]:
