@@ -1,4 +1,4 @@
-"""`python -m bench turns|sessions|overflow [--model DIR]`: a table for people, then one JSON line.
+"""`python -m bench NAME [--model DIR]`: a table for people, then one JSON line.
 
 Owns: the command line. Each benchmark is a module with `run(model_dir) -> dict`.
 """
@@ -8,7 +8,10 @@ import importlib
 import json
 from pathlib import Path
 
-BENCHMARKS = ("turns", "sessions", "overflow")
+BENCHMARKS = (
+    *("turns", "sessions", "overflow"),
+    *("restore", "crowd", "exact", "typing", "fairness"),
+)
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 
 

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from engine import Engine, EngineConfig, SamplingParams, SessionId, TurnFigures
+from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
+from engine.chat_template import ChatTemplate, read_chat_template
+from engine.engine import Loader
 from engine.events import Finished
+from engine.loading import load
 from engine.tokenizer import Tokenizer
 
 _numbers = count()
@@ -20,22 +23,45 @@ _WORDS = (
 )
 
 
+class ExpectedTokens:
+    """How many tokens a turn adds, from the texts alone, apart from the engine's own ledger."""
+
+    def __init__(self, model_dir: Path) -> None:
+        self.tokenizer = Tokenizer(model_dir)
+        template = read_chat_template(model_dir)
+        assert template is not None, "this benchmark needs a chat model"
+        self._template: ChatTemplate = template
+
+    def new_tokens(self, before: tuple[Message, ...], message: str) -> int:
+        """Tokens that the template puts behind `before`, whose last message is a reply."""
+        now = self._template.render([*before, Message("user", message)])
+        known = self._template.render(before[:-1]) + before[-1].content if before else ""
+        assert now.startswith(known)
+        return len(self.tokenizer.encode(now[len(known) :]))
+
+
 @contextmanager
-def ready_engine(model_dir: Path, **options: object) -> Iterator[Engine]:
+def ready_engine(model_dir: Path, *, loader: Loader = load, **options: object) -> Iterator[Engine]:
     """An engine whose model is loaded and whose shapes are warm."""
-    engine = Engine(EngineConfig(model_dir=model_dir, **options)).start()  # type: ignore[arg-type]
+    config = EngineConfig(model_dir=model_dir, **options)  # type: ignore[arg-type]
+    engine = Engine(config, loader).start()
     try:
         engine.wait_ready()
-        while not engine.stats().is_warm:
-            time.sleep(0.05)
+        wait_warm(engine)
         yield engine
     finally:
         engine.close()
 
 
-def new_session(engine: Engine) -> SessionId:
+def wait_warm(engine: Engine) -> None:
+    """Wait until nothing is left to be done ahead."""
+    while not engine.stats().is_warm:
+        time.sleep(0.02)
+
+
+def new_session(engine: Engine, owner: str = "bench") -> SessionId:
     """A session that nobody used before."""
-    session_id = SessionId("bench", str(next(_numbers)))
+    session_id = SessionId(owner, str(next(_numbers)))
     engine.open_session(session_id)
     return session_id
 

@@ -12,10 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.conversation import new_session, ready_engine, text_of, turn
-from engine import Engine, Message, SessionId, TurnFigures
-from engine.chat_template import ChatTemplate, read_chat_template
-from engine.tokenizer import Tokenizer
+from bench.conversation import ExpectedTokens, new_session, ready_engine, text_of, turn
+from engine import Engine, SessionId, TurnFigures
 
 HISTORIES = (0, 1024, 4096)
 MESSAGE_TOKENS = 40
@@ -23,25 +21,8 @@ ROUNDS = 5
 TURNS = 10
 
 
-class _Expected:
-    """How many tokens a turn adds, from the texts alone."""
-
-    def __init__(self, model_dir: Path) -> None:
-        self.tokenizer = Tokenizer(model_dir)
-        template = read_chat_template(model_dir)
-        assert template is not None, "this benchmark needs a chat model"
-        self._template: ChatTemplate = template
-
-    def new_tokens(self, before: tuple[Message, ...], message: str) -> int:
-        """Tokens that the template puts behind `before`, whose last message is a reply."""
-        now = self._template.render([*before, Message("user", message)])
-        known = self._template.render(before[:-1]) + before[-1].content if before else ""
-        assert now.startswith(known)
-        return len(self.tokenizer.encode(now[len(known) :]))
-
-
 async def _measure(
-    engine: Engine, expected: _Expected, history: int
+    engine: Engine, expected: ExpectedTokens, history: int
 ) -> tuple[TurnFigures, TurnFigures, int]:
     """One turn after `history` tokens: with the KV kept, re-encoded, and its number of new tokens."""
     session_id = new_session(engine)
@@ -58,7 +39,7 @@ async def _measure(
     return kept, encoded, new_tokens
 
 
-async def _ten_turns(engine: Engine, expected: _Expected) -> list[tuple[int, int]]:
+async def _ten_turns(engine: Engine, expected: ExpectedTokens) -> list[tuple[int, int]]:
     """(prefilled, new) tokens of each turn of one conversation."""
     session_id: SessionId = new_session(engine)
     pairs = []
@@ -75,7 +56,7 @@ async def _ten_turns(engine: Engine, expected: _Expected) -> list[tuple[int, int
 
 def run(model_dir: Path) -> dict[str, Any]:
     """Measure, print a table, return the figures."""
-    expected = _Expected(model_dir)
+    expected = ExpectedTokens(model_dir)
     kept: dict[int, list[TurnFigures]] = defaultdict(list)
     encoded: dict[int, list[TurnFigures]] = defaultdict(list)
     new_tokens: dict[int, int] = {}
