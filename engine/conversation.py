@@ -46,16 +46,18 @@ class Conversation:
 
     def transcript(self) -> tuple[Entry, ...]:
         """The messages up to the head, each with its versions."""
-        return tuple(Entry(node, self.versions(node.id)) for node in self.path(self.head))
+        children = self._children()
+        return tuple(Entry(node, children[node.parent]) for node in self.path(self.head))
 
     def versions(self, node_id: int) -> tuple[int, ...]:
         """The messages that stand at the same place, `node_id` included, oldest first."""
-        return self._children(self.nodes[node_id].parent)
+        return self._children()[self.nodes[node_id].parent]
 
     def newest_leaf(self, node_id: int) -> int:
         """Where the talk behind a message last went."""
-        while children := self._children(node_id):
-            node_id = children[-1]
+        children = self._children()
+        while node_id in children:
+            node_id = children[node_id][-1]
         return node_id
 
     def add(self, node: Node) -> None:
@@ -67,5 +69,9 @@ class Conversation:
         """A message has more text, or another status."""
         self.nodes[node_id] = replace(self.nodes[node_id], content=content, status=status)
 
-    def _children(self, parent: int | None) -> tuple[int, ...]:
-        return tuple(sorted(n.id for n in self.nodes.values() if n.parent == parent))
+    def _children(self) -> dict[int | None, tuple[int, ...]]:
+        """What follows each message, oldest first."""
+        children: dict[int | None, list[int]] = {}
+        for node_id in sorted(self.nodes):
+            children.setdefault(self.nodes[node_id].parent, []).append(node_id)
+        return {parent: tuple(ids) for parent, ids in children.items()}

@@ -66,7 +66,7 @@ def saying(*tokens: int | str) -> Choose:
             if context[begin : begin + len(opening)] == opening:
                 said = len(context) - begin - len(opening)
                 return reply[said] if said < len(reply) else EOS
-        raise AssertionError("no assistant turn in the context")
+        return EOS  # a prefill ahead of any reply, whose logits nobody uses
 
     return choose
 
