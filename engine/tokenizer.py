@@ -14,6 +14,7 @@ import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 
 from engine.errors import ModelNotFound, ModelUnsupported
+from engine.sequence import common_length
 from engine.special_tokens import SPLIT, Escape, read_added_tokens
 
 _ANCHOR = "\n"
@@ -34,6 +35,8 @@ class Tokenizer:
         self.escape = Escape(list(added))
         # A reply may hold added tokens that are not special: templates look for its </think>.
         self.escape_reply = Escape([s for s, token in added.items() if token.is_special])
+        self._added = (0, 0)
+        self._added = self._find_added()
         self._padding = self._find_padding()
         self._anchor = self._find_anchor()
 
@@ -77,7 +80,13 @@ class Tokenizer:
         self._tokenizer.set_input_tensor(ov.Tensor([text]))
         self._tokenizer.infer()
         ids: list[int] = self._tokenizer.get_tensor("input_ids").data[0].tolist()
-        return ids
+        return ids[self._added[0] : len(ids) - self._added[1]]
+
+    def _find_added(self) -> tuple[int, int]:
+        """How many tokens the compiled tokenizer puts around every text: templates own BOS and EOS."""
+        empty, some = self._encode_whole(""), self._encode_whole("a")
+        in_front = common_length(empty, some)
+        return in_front, len(empty) - in_front
 
     def _find_anchor(self) -> list[int]:
         """The anchor's ids, or nothing when the tokenizer adds no space in front."""
