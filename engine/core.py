@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
 BUSY = "An answer is still being written here; stop it or wait for its end."
+NOT_RESTORED = "What was kept on disk could not be read; the conversation was computed again."
 STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
 
 
@@ -144,7 +145,8 @@ class EngineCore:
 
     def release(self, session: Session) -> None:
         """The session leaves memory: end its turn, if any, and give back its blocks."""
-        self._parked.pop(session, None)
+        if session in self._parked:
+            self._end_parked(session)
         for turn in [turn for turn in self._turns.values() if turn.session is session]:
             self._end(turn, FinishReason.CANCELLED)
         for branch in session.branches.values():
@@ -205,11 +207,16 @@ class EngineCore:
             branch = self.parts.opening.source(session, parked.request)
             if self.parts.tiers.adopt(branch.sequence, snapshot):
                 clock.source = KVSource.DISK
+                self.parts.tiers.counts.restored += 1
                 num_bytes = sum(raw.nbytes for raw in snapshot.blocks)
                 self.parts.opening.pace.restored(num_bytes, time.perf_counter() - parked.began_at)
         except SnapshotRefused as refusal:
             log.warning("The conversation is prefilled again: %s", refusal)
             clock.notes.append(str(refusal))
+            self.parts.tiers.counts.refused += 1
+        except Exception:
+            log.exception("KV could not be restored; the conversation is prefilled again")
+            clock.notes.append(NOT_RESTORED)
 
     def _announce(self, batch: Batch) -> None:
         """Before a step: start clocks, count prefilled tokens, tell the others their place."""
@@ -270,9 +277,12 @@ class EngineCore:
             self._end(turn, FinishReason.CANCELLED)
         for session, parked in list(self._parked.items()):
             if parked.request.cancelled:
-                del self._parked[session]
-                figures = parked.request.clock.figures()
-                parked.request.emit(Finished(FinishReason.CANCELLED, figures))
+                self._end_parked(session)
+
+    def _end_parked(self, session: Session) -> None:
+        """A request ends as cancelled before its turn began."""
+        request = self._parked.pop(session).request
+        request.emit(Finished(FinishReason.CANCELLED, request.clock.figures()))
 
     def _fail(self, batch: Batch) -> None:
         self.parts.scheduler.abort(batch)

@@ -61,6 +61,8 @@ class Idle:
             self._ahead.step()
         elif self._warm_up.has_work:
             self._warm_up.step()
+            if not self._warm_up.has_work:
+                self._tiers.measure_restore()
         elif self.wait_s() == 0.0 and not self._tiers.save_one():
             self._unsaved_since = None
 

@@ -9,7 +9,7 @@ checksum, by who made it, and by computing its last token again, whose logits mu
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,6 +31,8 @@ RawBlocks = list[npt.NDArray[np.uint8]]
 
 _MAX_UNWRITTEN = 4  # snapshots in memory that wait for the disk
 _PROBE_SIZE = 64
+_MEASURED_BLOCKS = 8
+_MEASURE_KEY = "measure"
 OPERATOR_KEY = "operator's prompt"
 _TOLERANCE = 1e-3  # of a logit: the same computation on the same bytes
 
@@ -63,7 +65,6 @@ class TierCounts:
     spilled: int = 0
     restored: int = 0
     refused: int = 0
-    restored_tokens: int = 0
 
 
 @dataclass(slots=True)
@@ -80,6 +81,7 @@ class Tiers:
     wake: Callable[[], object] = lambda: None
     counts: TierCounts = field(default_factory=TierCounts)
     _saved: dict[str, int] = field(default_factory=dict)  # key -> tokens in its snapshot
+    _failed: set[str] = field(default_factory=set)  # not to be tried again in idle time
     _unwritten: dict[str, Snapshot] = field(default_factory=dict)
     _writes: list[Future[None]] = field(default_factory=list)
     _scratch: list[int] = field(default_factory=list)
@@ -107,13 +109,15 @@ class Tiers:
             if self.pool.num_free >= target:
                 return
             if leaf == session.conversation.head:
-                self.save(session, branch)
+                self._save_or_lose(session, branch)
             branch.sequence.truncate_kv(0, self.pool)
 
     def save_one(self) -> bool:
         """Write the snapshot of one branch that has none of its present KV; False if all have."""
         for session, leaf, branch in self._idle_resident():
-            if leaf == session.conversation.head and self._needs_saving(session, branch):
+            if leaf != session.conversation.head or not self._needs_saving(session, branch):
+                continue
+            if snapshot_key(session, leaf) not in self._failed:
                 self.save(session, branch)
                 return True
         return False
@@ -125,9 +129,8 @@ class Tiers:
                 log.warning("Not all conversations could be written; the rest is re-prefilled.")
                 break
             if leaf == session.conversation.head:
-                self.save(session, branch)
-        for write in self._writes:
-            write.exception(max(deadline - time.monotonic(), 0.1))
+                self._save_or_lose(session, branch)
+        wait(self._writes, timeout=max(deadline - time.monotonic(), 0.1))
         self._writer.shutdown(wait=False)
         self._reader.shutdown(wait=False)
 
@@ -139,7 +142,10 @@ class Tiers:
         key = snapshot_key(session, session.conversation.head)
         snapshot = self.snapshot(branch.sequence)
         stale = [k for k in self._ancestor_keys(session) if k != key and k in self._saved]
+        for old in stale:
+            del self._saved[old]
         self._saved[key] = len(snapshot.tokens)
+        self._failed.discard(key)
         self._unwritten[key] = snapshot
         self._wait_for_room()
         self._writes.append(self._writer.submit(self._write, self.disk, key, snapshot, stale))
@@ -165,6 +171,28 @@ class Tiers:
             return None if loading is None else loading.result()
         except SnapshotRefused:
             return None
+
+    def measure_restore(self) -> None:
+        """Write and restore some blocks once, to know what that costs here."""
+        if self.disk is None or not self._scratch:
+            return
+        count = min(_MEASURED_BLOCKS, self.pool.num_free // 2)
+        blocks = self.pool.try_allocate(count)
+        if not blocks:
+            return
+        tokens = [0] * (count * self.pool.block_size)
+        measured, again = TokenSequence(tokens, blocks, len(tokens)), TokenSequence(list(tokens))
+        try:
+            self.disk.folder.put(_MEASURE_KEY, self.snapshot(measured), self.disk.fingerprint)
+            began_at = time.perf_counter()
+            self.adopt(again, self.disk.folder.get(_MEASURE_KEY, self.disk.fingerprint))
+            self.pace.restored(count * self.block_bytes, time.perf_counter() - began_at)
+            self.disk.folder.drop(_MEASURE_KEY)
+        except SnapshotRefused as refusal:
+            log.warning("Restoring could not be measured: %s", refusal)
+        finally:
+            measured.truncate(0, self.pool)
+            again.truncate(0, self.pool)
 
     def store_operator(self, sequence: TokenSequence) -> None:
         """Keep the KV of the operator's prompt for the next start."""
@@ -221,19 +249,19 @@ class Tiers:
         blocks = self.pool.try_allocate(count)
         if blocks is None:
             return 0
-        self.storage.write_blocks(blocks, snapshot.blocks)
+        restored = TokenSequence(list(snapshot.tokens), blocks, len(snapshot.tokens))
         try:
-            self._verify(
-                TokenSequence(list(snapshot.tokens), blocks, len(snapshot.tokens)), snapshot
-            )
-        except SnapshotRefused:
+            self.storage.write_blocks(blocks, snapshot.blocks)
+            self._verify(restored, snapshot)
+        except (ValueError, IndexError) as error:  # its arrays are not of this model's shapes
+            self.pool.release(blocks)
+            raise SnapshotRefused(Reason.DAMAGED) from error
+        except BaseException:
             self.pool.release(blocks)
             raise
         sequence.block_table = blocks
         sequence.num_cached_tokens = len(snapshot.tokens)
         sequence.truncate_kv(common, self.pool)
-        self.counts.restored += 1
-        self.counts.restored_tokens += common
         return common
 
     def forget(self, session: Session) -> None:
@@ -279,19 +307,29 @@ class Tiers:
                 disk.folder.drop(old)
         except SnapshotRefused as refusal:
             log.warning("A conversation's KV is not kept on disk: %s", refusal)
-            self._saved.pop(key, None)
+            self._forget_written(key)
         except Exception:
             log.exception("A snapshot could not be written")
-            self._saved.pop(key, None)
+            self._forget_written(key)
         finally:
             self._unwritten.pop(key, None)
 
+    def _save_or_lose(self, session: Session, branch: Branch) -> None:
+        """As `save`; what goes wrong costs this branch's KV, not the step of somebody else."""
+        try:
+            self.save(session, branch)
+        except Exception:
+            log.exception("A conversation's KV could not be copied out; it is prefilled again")
+
+    def _forget_written(self, key: str) -> None:
+        """Writing failed: the next spill tries again, idle time does not, or it would never end."""
+        self._saved.pop(key, None)
+        self._failed.add(key)
+
     def _verify(self, sequence: TokenSequence, snapshot: Snapshot) -> None:
-        if not len(snapshot.probe_ids):
-            return
         logits = self._last_logits(sequence)[snapshot.probe_ids]
-        if not np.allclose(logits, snapshot.probe_logits, atol=_TOLERANCE, rtol=0):
-            self.counts.refused += 1
+        is_equal = np.allclose(logits, snapshot.probe_logits, atol=_TOLERANCE, rtol=0)
+        if not (len(logits) and is_equal):  # without a probe nothing is certain
             raise SnapshotRefused(Reason.UNFAITHFUL)
 
     def _last_logits(self, sequence: TokenSequence) -> Logits:
