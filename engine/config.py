@@ -32,6 +32,7 @@ class EngineConfig:
     data_dir: where conversations and their KV are kept; None: in memory only.
     disk_budget_bytes: most that the KV on disk may take; None: no limit.
     num_threads: inference threads; None: what CPU quota and affinity allow.
+    warm_up: run likely step shapes while idle. debug: check the blocks' integrity when idle.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
     max_prefill_beside_decode: the same while other answers are flowing; None: learnt by measurement.
@@ -50,6 +51,7 @@ class EngineConfig:
     max_num_batched_tokens: int = 512
     max_prefill_beside_decode: int | None = None
     warm_up: bool = True
+    debug: bool = False
 
     def __post_init__(self) -> None:
         require(

@@ -359,6 +359,8 @@ class Engine:
     def _obey(self, core: EngineCore) -> None:
         """Run the commands that have come; wait for one if there is nothing else to do."""
         wait_s = 0.0 if core.has_work else core.parts.idle.wait_s()
+        if self.config.debug and wait_s != 0.0:
+            core.check_integrity()
         with contextlib.suppress(queue.Empty):
             command = self._commands.get(block=wait_s != 0.0, timeout=wait_s)
             while True:

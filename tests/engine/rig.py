@@ -319,7 +319,7 @@ def make_loader(made: list[Rig], **options: Any) -> Loader:
 
 
 def config() -> EngineConfig:
-    return EngineConfig(model_dir=Path("nowhere"))
+    return EngineConfig(model_dir=Path("nowhere"), debug=True)
 
 
 def user(content: str) -> Message:
