@@ -78,6 +78,7 @@ class Opening:
     ) -> None:
         sequence, plan, clock = branch.sequence, prompt.plan, request.clock
         had_kv_for = sequence.num_cached_tokens
+        said = min(plan.num_kept, branch.ledger.num_tokens)  # not what was to be prefilled ahead
         sequence.truncate(plan.num_kept, self.pool)
         sequence.tokens += plan.new_tokens
         branch.ledger = Ledger(plan.segments)
@@ -88,7 +89,7 @@ class Opening:
         sequence.truncate_kv(known, self.pool)
         clock.reused_tokens = known
         clock.saved_s = self.pace.prefill_s(known)
-        if known < plan.num_kept - 1 and had_kv_for < plan.num_kept:
+        if known < said - 1 and had_kv_for < said:
             clock.source = KVSource.RECOMPUTED
         if prompt.num_hidden:
             clock.notes.append(HIDDEN.format(first=prompt.num_hidden + 1))
