@@ -1,4 +1,4 @@
-"""Resumed conversations against re-encoded ones: how far apart are their logits?
+"""Resumed conversations against re-encoded ones: how far apart their logits are.
 
 A conversation of uneven turns is led through the engine, which keeps its KV, spills it to disk,
 restores it, and is once ended and started again in the middle. Every reply's logits are recorded as

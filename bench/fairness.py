@@ -1,4 +1,4 @@
-"""A person pastes 6,000 tokens while four answers are being written: what does each side notice?
+"""A person pastes 6,000 tokens while four answers are being written, and what each side notices.
 
 Inter-token latencies are those of the text as it reaches the four readers, first by themselves,
 then while the long prefill is under way. The prefill's speed is its tokens by the time from its

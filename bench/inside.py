@@ -114,11 +114,9 @@ class OpenCore:
         assert blocks is not None, "the KV budget is too small for this benchmark"
         sequence.block_table += blocks
         first = len(sequence.tokens) - num_rows
-        rows = []
-        for end in [*range(CHUNK, len(sequence.tokens), CHUNK), len(sequence.tokens)]:
-            if end > sequence.num_cached_tokens:
-                rows.append(self._forward(sequence, end, first))
-        return np.concatenate(rows)
+        ends = [*range(CHUNK, len(sequence.tokens), CHUNK), len(sequence.tokens)]
+        left = [end for end in ends if end > sequence.num_cached_tokens]
+        return np.concatenate([self._forward(sequence, end, first) for end in left])
 
     def close(self) -> None:
         """Write what is resident to disk and let the files go."""
