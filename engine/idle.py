@@ -12,6 +12,7 @@ from engine.block_pool import BlockPool
 from engine.chat_template import Message
 from engine.errors import EngineError
 from engine.ledger import Ledger
+from engine.prefixes import Prefixes
 from engine.prompt import PromptBuilder
 from engine.rendering import Setting
 from engine.session import Session
@@ -27,12 +28,20 @@ class Idle:
     """Work that waits for a quiet moment."""
 
     def __init__(
-        self, warm_up: WarmUp, ahead: Ahead, tiers: Tiers, prompts: PromptBuilder, pool: BlockPool
+        self,
+        *,
+        warm_up: WarmUp,
+        ahead: Ahead,
+        tiers: Tiers,
+        prompts: PromptBuilder,
+        prefixes: Prefixes,
+        pool: BlockPool,
     ) -> None:
         self._warm_up = warm_up
         self._ahead = ahead
         self._tiers = tiers
         self._prompts = prompts
+        self._prefixes = prefixes
         self._pool = pool
         self._unsaved_since: float | None = None
 
@@ -72,9 +81,10 @@ class Idle:
 
     def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
         """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
-        branch = session.branches.get(session.conversation.head)
-        if session.id is None or branch is None or not branch.is_idle:
+        head = session.conversation.head
+        if session.id is None or not session.active.is_idle:
             return
+        branch = session.branches[head] = session.take(head, self._pool)
         before = [Message(e.node.role, e.node.content) for e in session.transcript]
         try:
             prompt = self._prompts.ahead(branch, before, draft, setting)
@@ -88,4 +98,5 @@ class Idle:
         sequence.tokens += prompt.plan.new_tokens
         branch.ledger = Ledger(prompt.plan.kept)
         branch.num_hidden = prompt.num_hidden
+        self._prefixes.share(session.id.owner, sequence)
         self._ahead.want(branch)

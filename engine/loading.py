@@ -169,6 +169,14 @@ def assemble(
         vocab_size=runner.model.vocab_size,
     )
     ahead = Ahead(scheduler, runner)
+    idle = Idle(
+        warm_up=warm_up,
+        ahead=ahead,
+        tiers=tiers,
+        prompts=prompts,
+        prefixes=opening.prefixes,
+        pool=pool,
+    )
     return EngineCore(
         CoreParts(
             runner=runner,
@@ -177,7 +185,7 @@ def assemble(
             sessions=home.sessions,
             opening=opening,
             tiers=tiers,
-            idle=Idle(warm_up, ahead, tiers, prompts, pool),
+            idle=idle,
             journal=home.journal,
             sharing=Sharing(tiers, home.journal, fingerprint, runner.model.vocab_size),
             tokenizer=tokenizer,

@@ -54,7 +54,7 @@ class PromptBuilder:
         self._refuse_empty(message)
         messages = [*before, Message("user", message)]
         room = self._context_length - min(max_tokens, self._context_length // 4)
-        prompt = self._prompt(branch, messages, setting, branch.num_hidden)
+        prompt = self._prompt(branch, messages, setting, _still_hidden(branch, before))
         if prompt.num_tokens <= room:
             return prompt
         prompt = self._shortened(branch, messages, setting)
@@ -80,7 +80,7 @@ class PromptBuilder:
         """
         messages = [*before, Message("user", draft + MARK)]
         room = self._context_length - self._context_length // 4
-        prompt = self._cut_prompt(branch, messages, setting, branch.num_hidden)
+        prompt = self._cut_prompt(branch, messages, setting, _still_hidden(branch, before))
         if prompt is not None and prompt.num_tokens > room:
             hidden = self._shortened(branch, messages, setting).num_hidden
             prompt = self._cut_prompt(branch, messages, setting, hidden)
@@ -93,7 +93,7 @@ class PromptBuilder:
     def _shortened(self, branch: Branch, messages: Sequence[Message], setting: Setting) -> Prompt:
         """The prompt without as many oldest turns as it takes to fill half the context at most."""
         turns = [i for i, message in enumerate(messages) if message.role == "user"]
-        turns = [i for i in turns if i >= branch.num_hidden]
+        turns = [i for i in turns if i >= _still_hidden(branch, messages[:-1])]
         target = self._context_length // 2
 
         def is_small_enough(first: int) -> bool:
@@ -133,3 +133,8 @@ class PromptBuilder:
             f"The message has {num_tokens:,} tokens with its system prompt, but the model's "
             f"context holds {self._context_length:,}; shorten it or send it in parts."
         )
+
+
+def _still_hidden(branch: Branch, before: Sequence[Message]) -> int:
+    """Messages that stay hidden; none where an edit went back to before the first visible one."""
+    return branch.num_hidden if branch.num_hidden < len(before) else 0
