@@ -20,11 +20,18 @@ QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibil
 class KeptChat(gr.ChatInterface):
     """A ChatInterface whose conversation is the engine's.
 
-    fn is an async generator of (reply, conversation); stop is called when Stop is pressed.
+    fn is an async generator of (reply, conversation); stop is called when Stop is pressed, after
+    (with its inputs and outputs) when a turn is over.
     """
 
-    def __init__(self, fn: Callable[..., Any], stop: Callable[..., None], **options: Any) -> None:
-        self._stop = stop
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        stop: Callable[..., None],
+        after: tuple[Callable[..., Any], list[Any], list[Any]],
+        **options: Any,
+    ) -> None:
+        self._stop, self._after = stop, after
         super().__init__(fn, **options)
 
     async def _stream_fn(
@@ -40,7 +47,7 @@ class KeptChat(gr.ChatInterface):
         for trigger in (*event_triggers, after_success.success):
             trigger(self._stop_shown, None, self.textbox, **QUIET)
         for event in events_to_cancel:
-            event.then(self._stop_hidden, None, self.textbox, **QUIET)
+            event.then(self._stop_hidden, None, self.textbox, **QUIET).then(*self._after, **QUIET)
         self.textbox.stop(self._stop, None, None, **QUIET)
 
     def _setup_events(self) -> None:
@@ -58,6 +65,7 @@ class KeptChat(gr.ChatInterface):
                   show_progress="hidden", api_visibility="private", concurrency_limit=None)
             .then(synchronized, self.chatbot, both, **QUIET)
             .then(self._unlocked, None, self.textbox, **QUIET)
+            .then(*self._after, **QUIET)
         )  # fmt: skip
 
     def _stop_shown(self) -> Any:

@@ -57,6 +57,14 @@ _EN = {
     "saved": "saved about {seconds} s",
     "interrupted": "This answer was interrupted; use Retry for a whole one.",
     "hidden_above": "The model no longer sees what is above this line.",
+    "search": "Search",
+    "no_conversations": "No conversations yet",
+    "undo": "Undo",
+    "deleted": "Deleted.",
+    "pin": "Pin",
+    "unpin": "Unpin",
+    "rename": "Rename",
+    "delete": "Delete",
 }
 
 _ZH_CN = {
@@ -106,6 +114,14 @@ _ZH_CN = {
     "saved": "约省 {seconds} 秒",
     "interrupted": "这条回答被中断了，可点“重试”重新生成。",
     "hidden_above": "此线以上的内容模型已看不到。",
+    "search": "搜索",
+    "no_conversations": "还没有对话",
+    "undo": "撤销",
+    "deleted": "已删除。",
+    "pin": "置顶",
+    "unpin": "取消置顶",
+    "rename": "重命名",
+    "delete": "删除",
 }
 
 _ZH_TW = {
@@ -155,6 +171,14 @@ _ZH_TW = {
     "saved": "約省 {seconds} 秒",
     "interrupted": "這則回答中斷了，可按「重試」重新產生。",
     "hidden_above": "此線以上的內容模型已看不到。",
+    "search": "搜尋",
+    "no_conversations": "還沒有對話",
+    "undo": "復原",
+    "deleted": "已刪除。",
+    "pin": "釘選",
+    "unpin": "取消釘選",
+    "rename": "重新命名",
+    "delete": "刪除",
 }
 
 TEXTS: Mapping[str, Mapping[str, str]] = {ENGLISH: _EN, "zh-CN": _ZH_CN, "zh-TW": _ZH_TW}

@@ -12,7 +12,7 @@ import gradio as gr
 
 from engine import SamplingParams, SessionId
 from engine.errors import ConfigError, EngineError
-from web import identity, view
+from web import identity, shelf, view
 from web.frames import Frame
 from web.history import PageMessage
 from web.kept_chat import QUIET, KeptChat
@@ -20,10 +20,13 @@ from web.startup import Startup
 from web.texts import EXAMPLES, for_browser, language_of, say
 from web.turns import Request, Turns
 
-LOOK = Path(__file__).with_name("look.css")
+LOOK = [Path(__file__).with_name(name) for name in ("look.css", "sidebars.css")]
+SIDEBARS = Path(__file__).with_name("sidebars.js")
 LOGO = Path(__file__).with_name("logo.svg")
 
 _SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often the page asks for the status
+
+_UNCHANGED: tuple[Any, ...] = (gr.skip(),) * 5
 
 words = gr.I18n(**for_browser())
 
@@ -109,6 +112,60 @@ class Page:
         await self._turns.end(str(request.session_hash), silently=True)
         return identity.mint(session_id.owner), [], [], []
 
+    async def click(
+        self, ids: Any, search: str, request: gr.Request, event: gr.EventData
+    ) -> tuple[Any, ...]:
+        """A button of the list of conversations; returns ids, the chat (three times), the list."""
+        session_id, engine = identity.session_id(ids), self._startup.engine
+        data = event._data if isinstance(event._data, dict) else {}
+        if session_id is None or engine is None:
+            return _UNCHANGED
+        click = shelf.read_click(
+            session_id.owner, data.get("act"), data.get("id"), data.get("text")
+        )
+        if click is None:
+            return _UNCHANGED
+        is_current = click.session_id == session_id
+        try:
+            if is_current and click.act == "delete":
+                await self._turns.end(str(request.session_hash), silently=True)
+            shelf.apply(engine, click)
+        except EngineError as error:
+            gr.Warning(str(error))
+            return _UNCHANGED
+        chat: tuple[Any, ...] = _UNCHANGED[:4]
+        if click.act in ("open", "undelete") and not is_current:
+            ids, chat = await self._opened(click.session_id, request)
+        elif click.act == "delete" and is_current:
+            ids = identity.mint(session_id.owner)
+            chat = (ids, [], [], [])
+        deleted = click.session_id.conversation if click.act == "delete" else None
+        return (*chat, self.shelf(ids, search, request, deleted))
+
+    async def _opened(
+        self, session_id: SessionId, request: gr.Request
+    ) -> tuple[dict[str, str], tuple[Any, ...]]:
+        await self._turns.end(str(request.session_hash), silently=True)
+        messages = await self._restored(session_id, _language(request))
+        ids = session_id._asdict()
+        return ids, (ids, messages, messages, messages)
+
+    def turn_over(self, ids: Any, search: str, request: gr.Request) -> tuple[bool, str]:
+        """The page's history is known again, and the list of conversations has changed."""
+        return True, self.shelf(ids, search, request)
+
+    def shelf(self, ids: Any, search: str, request: gr.Request, deleted: str | None = None) -> str:
+        """The list of conversations, those that hold `search`."""
+        session_id, engine = identity.session_id(ids), self._startup.engine
+        if session_id is None or engine is None:
+            return shelf.render([], "", _language(request))
+        try:
+            rows = engine.library.conversations(session_id.owner, search.strip())
+        except EngineError as error:
+            gr.Warning(str(error))
+            rows = []
+        return shelf.render(rows, session_id.conversation, _language(request), deleted)
+
     def status(self, request: gr.Request) -> tuple[str, Any]:
         """The header's status, and how soon to ask again."""
         pace = _SETTLED_S if self._startup.is_settled else _SETTLING_S
@@ -137,6 +194,17 @@ def build_page(startup: Startup) -> gr.Blocks:
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
         is_known = gr.State(False)  # lost together with the page's history, and tells so
+        with gr.Sidebar(elem_id="conversations", width=300):
+            search = gr.Textbox(
+                label=words("search"),
+                show_label=False,
+                placeholder=words("search"),
+                container=False,
+                elem_id="search",
+            )
+            conversations = gr.HTML(
+                js_on_load=SIDEBARS.read_text("utf-8"), apply_default_css=False, elem_id="shelf"
+            )
         with gr.Row(elem_id="header"):
             gr.HTML(f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>", elem_id="brand", padding=False)
             status = gr.HTML(elem_id="status", padding=False)
@@ -144,6 +212,7 @@ def build_page(startup: Startup) -> gr.Blocks:
         chat = KeptChat(
             page.chat,
             page.stop,
+            (page.turn_over, [ids, search], [is_known, conversations]),
             chatbot=_chatbot(),
             textbox=_textbox(),
             additional_inputs=[ids, is_known, *_settings(startup.options.sampling)],
@@ -157,12 +226,18 @@ def build_page(startup: Startup) -> gr.Blocks:
             api_name="chat",
         )
         chat_values = [chat.chatbot, chat.chatbot_state]
-        demo.load(page.load, ids, [ids, *chat_values, is_known], **QUIET)
+        on_shelf, chat_wholly = [ids, search], [ids, *chat_values, chat.chatbot_value]
+        demo.load(page.load, ids, [ids, *chat_values, is_known], **QUIET).then(
+            page.shelf, on_shelf, conversations, **QUIET
+        )
+        conversations.click(page.click, on_shelf, [*chat_wholly, conversations], **QUIET)
+        search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
         demo.unload(page.stop)
         chat.chatbot.undo(page.undo, [ids, chat.chatbot], None, **QUIET)
         for trigger in (chat.chatbot.clear, anew.click):
-            trigger(page.start_anew, ids, [ids, *chat_values, chat.chatbot_value], **QUIET)
-        chat.chatbot_value.change(lambda: True, None, is_known, **QUIET)
+            trigger(page.start_anew, ids, chat_wholly, **QUIET).then(
+                page.shelf, on_shelf, conversations, **QUIET
+            )
         timer = gr.Timer(_SETTLING_S)
         for trigger in (demo.load, timer.tick):
             trigger(page.status, None, [status, timer], **QUIET)

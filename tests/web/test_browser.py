@@ -119,7 +119,7 @@ def visit(page: Page, app: App) -> None:
 
 
 def send(page: Page, text: str) -> None:
-    box = page.get_by_test_id("textbox").first
+    box = page.locator("#message textarea")
     expect(box).to_be_editable(timeout=SOON_MS)
     box.fill(text)
     box.press("Enter")
@@ -215,6 +215,38 @@ def test_a_new_chat_is_empty_even_after_a_reload(page: Page) -> None:
     expect(lines(page)).to_have_count(0, timeout=SOON_MS)
     page.reload()
     expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
+
+
+def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -> None:
+    items, titles = page.locator(".shelf li"), page.locator(".shelf .title")
+    send(page, "What is the capital of France?")
+    first = finished(page, 1)
+    expect(titles).to_have_text(["What is the capital of France?"])
+    page.get_by_role("button", name="New chat").click()
+    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
+    send(page, LONG)
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    page.locator(".shelf .open").first.click()  # in mid-stream
+    expect(page.locator(".bot.message")).to_contain_text(first.split("\n")[0], timeout=SOON_MS)
+    expect(items).to_have_count(2)
+    send(page, "And of Italy?")
+    assert "reused 0" not in finished(page, 2)
+    items.first.hover()
+    items.first.get_by_label("Rename").click()
+    page.locator(".shelf input").fill("Capitals")
+    page.locator(".shelf input").press("Enter")
+    expect(titles.first).to_have_text("Capitals")
+    page.get_by_placeholder("Search").fill("fisherman")
+    expect(titles).to_have_text([re.compile("Write a very long story")])
+    page.get_by_placeholder("Search").fill("")
+    expect(items).to_have_count(2)
+    items.first.hover()
+    items.first.get_by_label("Delete").click()
+    expect(items).to_have_count(1)
+    expect(page.locator(".user.message")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator(".user.message")).to_have_count(2)
+    expect(titles.first).to_have_text("Capitals")
 
 
 def test_an_example_is_answered(page: Page) -> None:

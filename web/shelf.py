@@ -1,0 +1,84 @@
+"""The list of a person's conversations, beside the chat.
+
+Owns: how the list looks, and what each of its buttons does to the engine's library. Clicks come from
+sidebars.js as (act, id, text) and are checked here. Does not know Gradio or the chat itself.
+"""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine import Engine, SessionId
+from engine.store import ConversationRow
+from web import identity
+from web.texts import say
+
+_TOOLS = (("pin", "☆"), ("rename", "✎"), ("delete", "✕"))
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A button of the list that was clicked, on which conversation. text: a new name."""
+
+    act: str
+    session_id: SessionId
+    text: str = ""
+
+
+def read_click(owner: str, act: Any, name: Any, text: Any = "") -> Click | None:
+    """The click that the browser says there was; None if it makes no sense."""
+    session_id = identity.session_id({"owner": owner, "conversation": name})
+    if session_id is None or not isinstance(act, str) or not isinstance(text, str):
+        return None
+    return Click(act, session_id, text)
+
+
+def apply(engine: Engine, click: Click) -> None:
+    """Do what the click says to the library. Raises StoreError."""
+    library, session_id = engine.library, click.session_id
+    match click.act:
+        case "pin" | "unpin":
+            library.pin(session_id, click.act == "pin")
+        case "rename" if click.text.strip():
+            library.rename(session_id, click.text)
+        case "delete":
+            library.delete(session_id)
+        case "undelete":
+            library.restore_deleted(session_id)
+
+
+def render(
+    rows: Sequence[ConversationRow], current: str, language: str, deleted: str | None = None
+) -> str:
+    """HTML of the list. current, deleted: ids of the open conversation, and of one to bring back."""
+    items = "".join(_item(row, row.id == current, language) for row in rows)
+    if not rows:
+        items = f'<li class="none">{html.escape(say(language, "no_conversations"))}</li>'
+    undo = ""
+    if deleted is not None:
+        button = _button("undelete", say(language, "undo"), say(language, "undo"))
+        text = html.escape(say(language, "deleted"))
+        undo = f'<p class="undo" role="status" data-id="{html.escape(deleted)}">{text} {button}</p>'
+    return f'{undo}<ul class="shelf">{items}</ul>'
+
+
+def _item(row: ConversationRow, is_current: bool, language: str) -> str:
+    title = html.escape(row.title or say(language, "new_chat"))
+    here = ' aria-current="true"' if is_current else ""
+    tools = "".join(_tool(act, sign, row.pinned, language) for act, sign in _TOOLS)
+    return (
+        f'<li data-id="{html.escape(row.id)}"{here}><button class="open" data-act="open">'
+        f'<span class="title">{title}</span></button><span class="tools">{tools}</span></li>'
+    )
+
+
+def _tool(act: str, sign: str, pinned: bool, language: str) -> str:
+    if act == "pin" and pinned:
+        act, sign = "unpin", "★"
+    return _button(act, sign, say(language, act))
+
+
+def _button(act: str, content: str, label: str) -> str:
+    label = html.escape(label)
+    return f'<button data-act="{act}" title="{label}" aria-label="{label}">{content}</button>'
