@@ -11,6 +11,7 @@ from pathlib import Path
 BENCHMARKS = (
     *("turns", "sessions", "overflow"),
     *("restore", "crowd", "exact", "typing", "fairness"),
+    *("quality", "export_speed"),
 )
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 

@@ -1,0 +1,140 @@
+"""How long an export to int4 takes, and how much anonymous memory at most.
+
+A synthetic checkpoint with the widths of Llama-2-7B (random bfloat16 weights, LAYERS of its 32 layers)
+is exported in a process of its own, watched from outside. Time is extrapolated to all layers from two
+sizes: a cost for each layer and the rest (embedding, lm_head). Memory is the peak that was seen.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HIDDEN, WIDE, VOCAB, ALL_LAYERS = 4096, 11008, 32000, 32
+SIZES = (1, int(os.environ.get("BENCH_EXPORT_LAYERS", "3")))
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": HIDDEN,
+    "intermediate_size": WIDE,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 32,
+    "vocab_size": VOCAB,
+    "rms_norm_eps": 1e-5,
+    "max_position_embeddings": 4096,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+SCRIPT = """\
+import sys
+from pathlib import Path
+from export.exporter import write_model
+from export.families import read_decoder
+from export.formats import WeightFormat
+from export.progress import silent
+from export.sources.directory import open_directory
+decoder = read_decoder(open_directory(Path(sys.argv[1])))
+write_model(Path(sys.argv[2]), decoder, WeightFormat("int4"), "stateful", silent)
+"""
+
+
+def run(_model_dir: Path) -> dict[str, Any]:
+    """Measure, print a table, return the figures."""
+    measured = [_measure(layers) for layers in SIZES]
+    print(f"{'layers':>6} {'checkpoint':>11} {'int4':>7} {'seconds':>8} {'anonymous':>10}")
+    for layers, (seconds, peak, stored, written) in zip(SIZES, measured, strict=True):
+        gb = f"{stored / 1e9:>8.1f} GB {written / 1e9:>4.1f} GB {seconds:>8.1f}"
+        print(f"{layers:>6} {gb} {peak / 1e9:>7.2f} GB")
+    each = (measured[1][0] - measured[0][0]) / (SIZES[1] - SIZES[0])
+    grown = (measured[1][1] - measured[0][1]) / (SIZES[1] - SIZES[0])
+    whole = measured[0][0] + each * (ALL_LAYERS - SIZES[0])
+    memory = measured[1][1] + max(grown, 0) * (ALL_LAYERS - SIZES[1])
+    print(f"extrapolated to {ALL_LAYERS} layers: {whole:.0f} s, {memory / 1e9:.1f} GB")
+    return {
+        "layers": list(SIZES),
+        "seconds": [round(seconds, 1) for seconds, *_ in measured],
+        "peak_anonymous_gb": [round(peak / 1e9, 2) for _, peak, *_ in measured],
+        "extrapolated_seconds_32_layers": round(whole),
+        "extrapolated_anonymous_gb_32_layers": round(memory / 1e9, 2),
+    }
+
+
+def _measure(layers: int) -> tuple[float, int, int, int]:
+    """Seconds, peak anonymous bytes, bytes of the checkpoint and of the export."""
+    with tempfile.TemporaryDirectory() as name:
+        source, out = Path(name) / "source", Path(name) / "out"
+        source.mkdir()
+        out.mkdir()
+        _write_checkpoint(source, layers)
+        started = time.monotonic()
+        command = [sys.executable, "-c", SCRIPT, str(source), str(out)]
+        export = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
+        peak = 0
+        while export.poll() is None:
+            peak = max(peak, _anonymous_bytes(export.pid))
+            time.sleep(0.02)
+        seconds = time.monotonic() - started
+        if export.returncode != 0:
+            raise RuntimeError("The export failed; its own message is above.")
+        return seconds, peak, _size(source), _size(out)
+
+
+def _anonymous_bytes(pid: int) -> int:
+    """Resident anonymous memory (proc(5), RssAnon); 0 once the program has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _write_checkpoint(folder: Path, layers: int) -> None:
+    """config.json and model.safetensors, written matrix by matrix."""
+    config = {**CONFIG, "num_hidden_layers": layers}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    shapes = _shapes(layers)
+    header, offset = {}, 0
+    for name, shape in shapes.items():
+        end = offset + 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    rng = np.random.default_rng(0)
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for shape in shapes.values():
+            file.write(_bfloat16(rng, shape))
+
+
+def _bfloat16(rng: np.random.Generator, shape: tuple[int, ...]) -> bytes:
+    values = rng.standard_normal(shape, np.float32) * np.float32(0.02)
+    return (values.view(np.uint32) >> 16).astype("<u2").tobytes()
+
+
+def _shapes(layers: int) -> dict[str, tuple[int, ...]]:
+    square, up = (HIDDEN, HIDDEN), (WIDE, HIDDEN)
+    layer: dict[str, tuple[int, ...]] = {
+        **{f"self_attn.{name}_proj.weight": square for name in "qkvo"},
+        "mlp.gate_proj.weight": up,
+        "mlp.up_proj.weight": up,
+        "mlp.down_proj.weight": (HIDDEN, WIDE),
+        "input_layernorm.weight": (HIDDEN,),
+        "post_attention_layernorm.weight": (HIDDEN,),
+    }
+    return {
+        "model.embed_tokens.weight": (VOCAB, HIDDEN),
+        "lm_head.weight": (VOCAB, HIDDEN),
+        "model.norm.weight": (HIDDEN,),
+        **{f"model.layers.{i}.{name}": s for i in range(layers) for name, s in layer.items()},
+    }
