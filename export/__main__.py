@@ -58,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m export", description="Export a model to OpenVINO, without PyTorch."
     )
     names = "; ".join(f"{entry.name} ({entry.about})" for entry in CATALOG.values())
-    parser.add_argument("source", help=f"a GGUF file or a catalog name: {names}")
+    parser.add_argument(
+        "source",
+        help="a model folder, a GGUF file, owner/name[@revision] on the hub, modelscope:owner/name, "
+        f"or a catalog name: {names}",
+    )
     parser.add_argument("--out", type=Path, help=f"model directory (default: {MODELS}/NAME)")
     parser.add_argument("--weights", choices=FORMATS, help="weight format (default: the source's)")
     parser.add_argument("--group-size", type=int, help="int4: columns that share a scale")
