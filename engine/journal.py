@@ -42,6 +42,18 @@ class Journal:
             _fill(session, stored)
         return session
 
+    def add_turn(self, session: Session, parent: int | None, message: str) -> tuple[Node, Node]:
+        """A message behind `parent`, and the reply that will stream; not yet in the session.
+
+        Both are committed when this returns. Raises StoreError, with nothing stored.
+        """
+        if self.store is None or session.id is None:
+            user_id, reply_id = next(self._local_ids), next(self._local_ids)
+        else:
+            user_id, reply_id = self.store.add_turn(*session.id, parent, message)
+        user = Node(user_id, parent, "user", message)
+        return user, Node(reply_id, user_id, "assistant", "", "streaming")
+
     def add(self, session: Session, role: str, content: str, status: str = "complete") -> Node:
         """A message behind the session's head; committed when this returns. Raises StoreError."""
         parent = session.conversation.head

@@ -55,11 +55,11 @@ class Opening:
     def open(self, session: Session, request: TurnRequest, prompt: Prompt) -> Turn:
         """Take the request: the message is stored, the branch has the prompt's tokens."""
         path = session.kept(request.keep)
+        message, reply = self.journal.add_turn(session, _last(path), request.message)
         branch = session.take(_last(path), self.pool)
-        self.journal.move_head(session, _last(path))
-        self.journal.add(session, "user", request.message)
+        session.conversation.add(message)
         session.publish()
-        reply = self.journal.add(session, "assistant", "", "streaming")
+        session.conversation.add(reply)
         session.branches[reply.id] = branch
         self._take_tokens(session, branch, request, prompt)
         return Turn(

@@ -117,10 +117,8 @@ class Store:
 
     def create(self, owner: str, conversation: str) -> None:
         """Make the conversation unless it is there. One that was deleted starts anew, empty."""
-        now = self._now()
         with self._database.transaction() as db:
-            db.execute(_DROP_DELETED, (owner, conversation))
-            db.execute(_CREATE, (owner, conversation, now, now))
+            self._create(db, owner, conversation)
 
     def add_message(
         self,
@@ -146,6 +144,26 @@ class Store:
             db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
             self._mark_changed(db, key)
             return node_id
+
+    def add_turn(
+        self, owner: str, conversation: str, parent: int | None, message: str
+    ) -> tuple[int, int]:
+        """Add a user's message and the reply about to stream, both or none of them; their ids.
+
+        Makes the conversation if `parent` is None. Raises ConversationNotFound.
+        """
+        with self._database.transaction() as db:
+            if parent is None:
+                self._create(db, owner, conversation)
+            key = _key(db, owner, conversation)
+            _check_message(db, key, parent)
+            user = db.execute(_ADD_MESSAGE, (key, parent, "user", message, "complete")).lastrowid
+            reply = db.execute(_ADD_MESSAGE, (key, user, "assistant", "", "streaming")).lastrowid
+            assert user is not None
+            assert reply is not None
+            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (reply, key))
+            self._mark_changed(db, key)
+            return user, reply
 
     def update_message(self, owner: str, node_id: int, content: str, status: str) -> None:
         """Replace a message's text and status, as while it streams. Raises ConversationNotFound."""
@@ -207,6 +225,11 @@ class Store:
             return db.execute(
                 "UPDATE message SET status = 'interrupted' WHERE status = 'streaming'"
             ).rowcount
+
+    def _create(self, db: sqlite3.Connection, owner: str, conversation: str) -> None:
+        now = self._now()
+        db.execute(_DROP_DELETED, (owner, conversation))
+        db.execute(_CREATE, (owner, conversation, now, now))
 
     def _mark_changed(self, db: sqlite3.Connection, key: int) -> None:
         db.execute("UPDATE conversation SET updated_at = ? WHERE id = ?", (self._now(), key))

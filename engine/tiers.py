@@ -216,6 +216,8 @@ class Tiers:
 
     def fetch(self, session: Session, branch: Branch, num_wanted: int) -> Future[Snapshot] | None:
         """Begin to read a snapshot that has KV for `num_wanted` tokens; None if that does not pay."""
+        # What was only to be prefilled ahead is on no disk.
+        num_wanted = min(num_wanted, branch.ledger.num_tokens)
         missing = num_wanted - branch.sequence.num_cached_tokens
         if self.disk is None or missing < self.pool.block_size:
             return None

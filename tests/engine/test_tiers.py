@@ -397,6 +397,19 @@ def test_kv_that_is_still_being_written_is_used_from_memory(rigs: Rigs, folder: 
     assert asked.figures.source is KVSource.DISK
 
 
+def test_what_is_resident_is_not_read_from_disk(rigs: Rigs, folder: Folder) -> None:
+    rig = rigs(disk=disk(folder))
+    rig.chat("Hello there")
+    rig.tiers.save_one()
+    rig.wait_for_disk()
+    folder.may_read.clear()
+    asked = rig.begin("And then?")  # before the scaffolding was prefilled ahead
+    assert rig.core.has_work
+    folder.may_read.set()
+    rig.run()
+    assert asked.figures.source is KVSource.MEMORY
+
+
 def parked(rigs: Rigs, folder: Folder) -> tuple[Rig, Asked]:
     rig = spilled(rigs, folder)
     folder.may_read.clear()

@@ -1,0 +1,383 @@
+"""Conversations over the end of the program, be it clean, a kill, or a disk that does not work."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.engine import open_journal
+from engine.events import FinishReason
+from engine.metrics import KVSource
+from engine.rendering import Setting
+from engine.sampling import SamplingParams
+from engine.store import StoreError
+from tests.engine.fakes import endless
+from tests.engine.rig import Rig, make_rig, make_stored_rig, user
+
+SHORT = SamplingParams(temperature=0, max_tokens=12)
+LONG = SamplingParams(temperature=0, max_tokens=400)
+
+Starts = Callable[..., Rig]
+
+
+@pytest.fixture
+def starts() -> Iterator[Starts]:
+    """Starts the program over a folder; every rig is checked at the end."""
+    made: list[Rig] = []
+
+    def start(folder: Path, **options: Any) -> Rig:
+        folder.mkdir(exist_ok=True)
+        made.append(make_stored_rig(folder, num_blocks=256, **options))
+        return made[-1]
+
+    yield start
+    for rig in made:
+        rig.check()
+
+
+def delta(rig: Rig, text: str) -> int:
+    scaffolding = f"<|im_end|>\n<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+    return len(rig.tokenizer.encode(scaffolding))
+
+
+def test_after_a_clean_end_the_next_turn_prefills_only_its_new_tokens(
+    tmp_path: Path, starts: Starts
+) -> None:
+    first = starts(tmp_path)
+    for message in ("One", "Two", "Three"):
+        first.chat(message)
+    said = first.session().messages
+    first.stop()
+    rig = starts(tmp_path)
+    assert rig.session().messages == said
+    asked = rig.chat("Four")
+    assert asked.figures.source is KVSource.DISK
+    assert asked.figures.prefilled_tokens <= delta(rig, "Four") + 1
+    alone = make_rig(num_blocks=256)
+    assert asked.text == [alone.chat(m).text for m in ("One", "Two", "Three", "Four")][-1]
+
+
+def test_many_restarts_in_turn_lose_nothing(tmp_path: Path, starts: Starts) -> None:
+    alone = make_rig(num_blocks=256)
+    for number in range(5):
+        rig = starts(tmp_path)
+        assert rig.chat(f"m{number}").text == alone.chat(f"m{number}").text
+        rig.rest()
+        rig.stop()
+    assert starts(tmp_path).session().messages == alone.session().messages
+
+
+def test_a_turn_cut_short_by_a_clean_end_is_kept_and_goes_on(
+    tmp_path: Path, starts: Starts
+) -> None:
+    first = starts(tmp_path, choose=endless)
+    first.chat("One", params=SHORT)
+    asked = first.begin("Two", params=LONG)
+    while len(asked.text) < 20:
+        first.core.step()
+    first.stop()
+    rig = starts(tmp_path, choose=endless)
+    entries = rig.session().transcript
+    assert entries[-1].node.content == asked.text
+    assert entries[-1].node.status == "interrupted"
+    again = rig.chat("Three", params=SHORT)
+    assert again.figures.prefilled_tokens <= delta(rig, "Three") + 1
+    assert again.figures.source is KVSource.DISK
+    assert again.text == first_continued(first, "Three")
+
+
+def first_continued(stopped: Rig, message: str) -> str:
+    """The reply to `message` behind the tokens that the stopped rig had."""
+    tokens = stopped.tokens()
+    text = f"<|im_end|>\n<|im_start|>user\n{message}<|im_end|>\n<|im_start|>assistant\n"
+    context = tokens + stopped.tokenizer.encode(text)
+    for _ in range(SHORT.max_tokens):
+        context.append(endless(context))
+    return stopped.tokenizer.decode(context[-SHORT.max_tokens :])
+
+
+def test_versions_survive_a_restart(tmp_path: Path, starts: Starts) -> None:
+    first = starts(tmp_path)
+    first.chat("One")
+    old = first.chat("Two")
+    first.chat("Other", keep=2)
+    first.stop()
+    rig = starts(tmp_path)
+    two, other = rig.versions(2)
+    rig.show(two)
+    assert rig.session().messages[2:4][0] == user("Two")
+    assert rig.session().messages[3].content == old.text
+    alone = make_rig(num_blocks=256)
+    texts = [alone.chat(m).text for m in ("One", "Two", "Three")]
+    assert rig.chat("Three").text == texts[-1]
+    assert other
+
+
+def test_regenerating_after_a_restart_prefills_one_token(tmp_path: Path, starts: Starts) -> None:
+    first = starts(tmp_path)
+    first.chat("One")
+    old = first.chat("Two")
+    first.stop()
+    rig = starts(tmp_path)
+    asked = rig.chat("Two", keep=2)
+    assert asked.text == old.text
+    assert asked.figures.prefilled_tokens <= 1
+
+
+def test_what_was_shown_last_is_shown_again(tmp_path: Path, starts: Starts) -> None:
+    first = starts(tmp_path)
+    first.chat("One")
+    first.chat("Two", keep=0)
+    first.show(first.versions(0)[0])
+    first.stop()
+    assert starts(tmp_path).session().messages[0] == user("One")
+
+
+def test_an_overflow_is_remembered(tmp_path: Path, starts: Starts) -> None:
+    first = starts(tmp_path, context_length=150, choose=endless)
+    hidden = 0
+    while not hidden:
+        hidden = first.chat("a message", params=SHORT).figures.first_visible
+    first.stop()
+    rig = starts(tmp_path, context_length=150, choose=endless)
+    assert rig.session().active.num_hidden >= hidden
+    assert rig.chat("Hi", params=SHORT).figures.first_visible >= hidden
+
+
+def test_the_operators_prompt_is_not_prefilled_again(tmp_path: Path, starts: Starts) -> None:
+    prompt = "You are kind, and you say little."
+    first = starts(tmp_path, system_prompt=prompt)
+    text = first.chat("Hi").text
+    first.stop()
+    rig = starts(tmp_path, system_prompt=prompt)
+    assert sum(sum(step.counts) for step in rig.model.steps) <= 1, "its verification"
+    assert rig.chat("Hi", "other/one").text == text
+
+
+def test_another_operators_prompt_is_computed_anew(tmp_path: Path, starts: Starts) -> None:
+    starts(tmp_path, system_prompt="You are kind, and you say little.").stop()
+    rig = starts(tmp_path, system_prompt="You are kind, and you talk a lot.")
+    alone = make_rig(num_blocks=256, system_prompt="You are kind, and you talk a lot.")
+    assert rig.chat("Hi").text == alone.chat("Hi").text
+
+
+@pytest.mark.parametrize("streamed", [0, 1, 30])
+def test_files_as_a_kill_in_mid_stream_leaves_them(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch, streamed: int
+) -> None:
+    monkeypatch.setattr("engine.journal._STREAM_PERIOD_S", 0.0)
+    first = starts(tmp_path / "a", choose=endless)
+    whole = first.chat("One", params=SHORT)
+    first.tiers.save_one()
+    first.wait_for_disk()
+    asked = first.begin("Two", params=LONG)
+    while len(asked.text) < streamed:
+        first.core.step()
+    first.home.journal._writer.submit(int).result(10)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    rig = starts(tmp_path / "b", choose=endless)
+    entries = rig.session().transcript
+    assert [e.node.role for e in entries] == ["user", "assistant"] * 2
+    assert [e.node.content for e in entries] == ["One", whole.text, "Two", asked.text]
+    assert entries[-1].node.status == "interrupted"
+    again = rig.chat("Three", params=SHORT)
+    assert again.figures.source is KVSource.DISK
+    rendered = "".join(
+        f"{role}\n{content}\n"
+        for role, content in [*rig.session().messages[:-1], ("assistant", again.text)]
+    )
+    assert rig.tokenizer.decode(rig.tokens()) + "\n" == rendered
+    first.core.cancel_all()
+
+
+KILLED = """
+    import sys, time
+    from pathlib import Path
+    from engine import journal
+    from engine.sampling import SamplingParams
+    from tests.engine.fakes import endless
+    from tests.engine.rig import make_stored_rig
+    journal._STREAM_PERIOD_S = 0.0
+    rig = make_stored_rig(Path(sys.argv[1]), num_blocks=4000, choose=endless)
+    rig.chat("One", params=SamplingParams(temperature=0, max_tokens=12))
+    rig.chat("Spill", "other", params=SamplingParams(temperature=0, max_tokens=12))
+    asked = rig.begin("Two", params=SamplingParams(temperature=0, max_tokens=9000))
+    shown = ""
+    while True:
+        rig.core.step()
+        if asked.text != shown:
+            shown = asked.text
+            print(len(shown), flush=True)
+        rig.tiers._saved.clear()
+        rig.tiers.save_one()
+"""
+
+
+def test_kill_9_in_mid_stream_and_mid_spill_loses_nothing_that_was_sent(
+    tmp_path: Path, starts: Starts
+) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        if int(line) > 60:
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(10)
+    child.stdout.close()
+    rig = starts(tmp_path, choose=endless)
+    entries = rig.session().transcript
+    assert [e.node.content for e in entries[::2]] == ["One", "Two"]
+    assert [e.node.status for e in entries] == ["complete"] * 3 + ["interrupted"]
+    assert len(entries[-1].node.content) > 20
+    alone = make_rig(num_blocks=256, choose=endless)
+    assert entries[1].node.content == alone.chat("One", params=SHORT).text
+    whole = alone.chat("Two", params=LONG).text
+    assert whole.startswith(entries[-1].node.content)
+    assert rig.chat("Three", params=SHORT).text
+    other = make_rig(num_blocks=256, choose=endless)
+    texts = [other.chat(m, params=SHORT).text for m in ("Spill", "Next")]
+    assert rig.chat("Next", "other", SHORT).text == texts[1]
+
+
+@pytest.fixture
+def locked(tmp_path: Path, starts: Starts) -> Iterator[tuple[Rig, sqlite3.Connection]]:
+    """A rig with one turn, and another program that holds its database."""
+    rig = starts(tmp_path)
+    rig.chat("One")
+    rig.home.journal._writer.submit(int).result(10)
+    store = rig.home.journal.store
+    assert store is not None
+    store._database._connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(tmp_path / "warmchat.db", isolation_level=None)
+    yield rig, other
+    other.close()
+
+
+@pytest.mark.parametrize("keep", [None, 0])
+def test_a_locked_database_refuses_the_turn_and_changes_nothing(
+    locked: tuple[Rig, sqlite3.Connection], keep: int | None
+) -> None:
+    rig, other = locked
+    before = (rig.session().transcript, rig.tokens(), rig.pool.num_used)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another program"):
+        rig.begin("Two", keep=keep)
+    assert (rig.session().transcript, rig.tokens(), rig.pool.num_used) == before
+    assert rig.session().conversation.head == rig.session().transcript[-1].node.id
+    rig.check()
+    other.execute("ROLLBACK")
+    alone = make_rig(num_blocks=256)
+    texts = [alone.chat(m).text for m in ("One", "Two")]
+    if keep is None:
+        assert rig.chat("Two").text == texts[1]
+    assert not rig.core.has_work
+
+
+def test_a_turn_is_stored_with_its_reply_or_not_at_all(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = starts(tmp_path)
+    rig.chat("One")
+    before = rig.session().transcript
+    store = rig.home.journal.store
+    assert store is not None
+
+    def fail(*_arguments: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_mark_changed", fail)
+        with pytest.raises(StoreError):
+            rig.begin("Two")
+    assert rig.session().transcript == before
+    stored = store.load("owner", "one")
+    assert stored is not None
+    assert len(stored.nodes) == 2
+    alone = make_rig(num_blocks=256)
+    assert rig.chat("Two").text == [alone.chat(m).text for m in ("One", "Two")][1]
+
+
+def test_going_back_in_a_locked_database_is_refused(
+    locked: tuple[Rig, sqlite3.Connection],
+) -> None:
+    rig, other = locked
+    before = rig.session().transcript
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError):
+        rig.show(None)
+    assert rig.session().transcript == before
+    other.execute("ROLLBACK")
+    rig.show(None)
+    assert rig.session().messages == ()
+
+
+def test_a_reply_that_cannot_be_stored_is_still_shown(
+    locked: tuple[Rig, sqlite3.Connection], caplog: pytest.LogCaptureFixture
+) -> None:
+    rig, other = locked
+    asked = rig.begin("Two, please")
+    other.execute("BEGIN IMMEDIATE")
+    rig.run()
+    rig.home.journal._writer.submit(int).result(10)
+    other.execute("ROLLBACK")
+    assert asked.reason is FinishReason.STOP
+    assert rig.session().messages[-1].content == asked.text
+    assert "not stored" in caplog.text
+
+
+def test_a_data_folder_that_cannot_be_written_means_memory_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no folder")
+    journal = open_journal(EngineConfig(model_dir=tmp_path, data_dir=in_the_way / "data"))
+    assert journal.store is None
+    assert "memory only" in caplog.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_data_folder_means_memory_only(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o500)
+    journal = open_journal(EngineConfig(model_dir=tmp_path, data_dir=folder))
+    assert journal.store is None
+
+
+def test_a_database_that_refuses_writing_means_memory_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EngineConfig(model_dir=tmp_path, data_dir=tmp_path)
+    open_journal(config).close()
+    connect = sqlite3.connect
+
+    def read_only(path: Path, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(f"file:{path}?mode=ro", uri=True, **options)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", read_only)
+    assert open_journal(config).store is None
+
+
+def test_a_draft_after_a_restart_does_no_harm(tmp_path: Path, starts: Starts) -> None:
+    first = starts(tmp_path)
+    first.chat("One")
+    first.stop()
+    rig = starts(tmp_path)
+    rig.core.draft(rig.session(), "Two, or so", Setting())
+    rig.core.parts.idle.step()
+    asked = rig.chat("Two, or so")
+    alone = make_rig(num_blocks=256)
+    assert asked.text == [alone.chat(m).text for m in ("One", "Two, or so")][-1]
