@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 
+OVERFLOWS = ("recompute", "shift")
 PRECISIONS = ("f32", "auto")
 KV_PRECISIONS = ("u8", "f16", "bf16", "f32")
 
@@ -32,6 +33,8 @@ class EngineConfig:
     data_dir: where conversations and their KV are kept; None: in memory only.
     disk_budget_bytes: most that the KV on disk may take; None: no limit.
     num_threads: inference threads; None: what CPU quota and affinity allow.
+    overflow: what becomes of the KV when the oldest turns are left out: `recompute` it while nobody
+    waits, or `shift` it to its new positions at once, with traces of what was left out.
     warm_up: run likely step shapes while idle. debug: check the blocks' integrity when idle.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
@@ -51,9 +54,14 @@ class EngineConfig:
     max_num_batched_tokens: int = 512
     max_prefill_beside_decode: int | None = None
     warm_up: bool = True
+    overflow: str = "recompute"
     debug: bool = False
 
     def __post_init__(self) -> None:
+        require(
+            self.overflow in OVERFLOWS,
+            f"Overflow policy {self.overflow!r} is unknown; choose one of {', '.join(OVERFLOWS)}.",
+        )
         require(
             self.precision in PRECISIONS,
             f"Precision {self.precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.",

@@ -141,7 +141,7 @@ class EngineCore:
         """Drop an idle session's KV from memory; what is on disk stays."""
         for branch in session.branches.values():
             if branch.is_idle:
-                branch.sequence.truncate_kv(0, self.parts.pool)
+                branch.drop_kv(self.parts.pool)
 
     def release(self, session: Session) -> None:
         """The session leaves memory: end its turn, if any, and give back its blocks."""
@@ -299,7 +299,8 @@ class EngineCore:
         if turn.session.id is None:
             turn.sequence.truncate(0, self.parts.pool)
         else:
-            self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
+            if not turn.branch.is_shifted:
+                self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
             self.parts.idle.changed()
             self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
         turn.request.emit(Finished(reason, turn.clock.figures(), error))

@@ -8,7 +8,6 @@ import logging
 import time
 
 from engine.ahead import Ahead
-from engine.block_pool import BlockPool
 from engine.chat_template import Message
 from engine.errors import EngineError
 from engine.ledger import Ledger
@@ -16,6 +15,7 @@ from engine.prefixes import Prefixes
 from engine.prompt import PromptBuilder
 from engine.rendering import Setting
 from engine.session import Session
+from engine.shift import Shift
 from engine.tiers import Tiers
 from engine.warm_up import WarmUp
 
@@ -35,14 +35,14 @@ class Idle:
         tiers: Tiers,
         prompts: PromptBuilder,
         prefixes: Prefixes,
-        pool: BlockPool,
+        shift: Shift,
     ) -> None:
         self._warm_up = warm_up
         self._ahead = ahead
         self._tiers = tiers
         self._prompts = prompts
         self._prefixes = prefixes
-        self._pool = pool
+        self._shift = shift
         self._unsaved_since: float | None = None
 
     @property
@@ -84,7 +84,7 @@ class Idle:
         head = session.conversation.head
         if session.id is None or not session.active.is_idle:
             return
-        branch = session.branches[head] = session.take(head, self._pool)
+        branch = session.branches[head] = session.take(head, self._shift.pool)
         before = [Message(e.node.role, e.node.content) for e in session.transcript]
         try:
             prompt = self._prompts.ahead(branch, before, draft, setting)
@@ -93,10 +93,8 @@ class Idle:
             return
         if prompt is None:
             return
-        sequence = branch.sequence
-        sequence.truncate(prompt.plan.num_kept, self._pool)
-        sequence.tokens += prompt.plan.new_tokens
+        self._shift.take(branch, prompt.plan)
         branch.ledger = Ledger(prompt.plan.kept)
         branch.num_hidden = prompt.num_hidden
-        self._prefixes.share(session.id.owner, sequence)
+        self._prefixes.share(session.id.owner, branch.sequence)
         self._ahead.want(branch)

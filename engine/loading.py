@@ -31,10 +31,12 @@ from engine.pace import Pace
 from engine.prefixes import Prefixes
 from engine.prompt import PromptBuilder
 from engine.rendering import Renderer
+from engine.rotation import KeyRotation, read_inv_freq
 from engine.runner import Runner
 from engine.scheduler import Scheduler
 from engine.session import SessionTable
 from engine.sharing import Sharing
+from engine.shift import Move, Shift
 from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
 from engine.threads import available_memory_bytes, usable_cpus
@@ -120,6 +122,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, shapes),
         fingerprint=fingerprint,
+        move=mover(config, model, kv_cache),
     )
     core.parts.opening.prefixes.prepare_operator(operator_tokens, runner, tiers)
     info = ModelInfo(
@@ -147,9 +150,11 @@ def assemble(
     context_length: int,
     warm_up: WarmUp,
     fingerprint: Fingerprint,
+    move: Move | None = None,
 ) -> EngineCore:
     """A core from parts that do not know each other yet; nothing here needs OpenVINO."""
     pool = tiers.pool
+    shift = Shift(pool, move)
     budget = TokenBudget(
         config.max_num_batched_tokens, config.max_prefill_beside_decode, pool.block_size
     )
@@ -166,6 +171,7 @@ def assemble(
         prefixes=Prefixes(pool),
         journal=home.journal,
         pace=tiers.pace,
+        shift=shift,
         vocab_size=runner.model.vocab_size,
     )
     ahead = Ahead(scheduler, runner)
@@ -175,7 +181,7 @@ def assemble(
         tiers=tiers,
         prompts=prompts,
         prefixes=opening.prefixes,
-        pool=pool,
+        shift=shift,
     )
     return EngineCore(
         CoreParts(
@@ -193,6 +199,14 @@ def assemble(
             context_length=context_length,
         )
     )
+
+
+def mover(config: EngineConfig, model: Model, kv_cache: KVCache) -> Move | None:
+    """What moves KV after an overflow, if it is wanted. Raises ModelUnsupported."""
+    if config.overflow != "shift":
+        return None
+    rotation = KeyRotation(model.kv_ports, read_inv_freq(config.model_dir))
+    return lambda table, targets, cut: rotation.move(kv_cache, table, targets, cut)
 
 
 def read_fingerprint(config: EngineConfig, model: Model) -> Fingerprint:

@@ -17,6 +17,7 @@ from engine.prefixes import Prefixes
 from engine.prompt import Prompt, PromptBuilder
 from engine.sampling import Sampler
 from engine.session import Branch, Session
+from engine.shift import Shift
 from engine.streaming import ReplyText
 from engine.turn import Turn, TurnRequest
 
@@ -32,6 +33,7 @@ class Opening:
     prefixes: Prefixes
     journal: Journal
     pace: Pace
+    shift: Shift
     vocab_size: int
 
     def source(self, session: Session, request: TurnRequest) -> Branch:
@@ -79,8 +81,7 @@ class Opening:
         sequence, plan, clock = branch.sequence, prompt.plan, request.clock
         had_kv_for = sequence.num_cached_tokens
         said = min(plan.num_kept, branch.ledger.num_tokens)  # not what was to be prefilled ahead
-        sequence.truncate(plan.num_kept, self.pool)
-        sequence.tokens += plan.new_tokens
+        self.shift.take(branch, plan)
         branch.ledger = Ledger(plan.segments)
         if session.id is not None:
             self.prefixes.share(session.id.owner, sequence)

@@ -30,12 +30,14 @@ class Branch:
 
     The ledger covers the first tokens of the sequence; what lies behind was prefilled ahead.
     num_hidden: messages at the beginning that no longer fit into the context.
+    is_shifted: some KV was moved from other positions; it must not serve anybody else.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
     sequence: Sequence = field(default_factory=Sequence)
     num_hidden: int = 0
     last_used_at: float = field(default_factory=time.monotonic)
+    is_shifted: bool = False
 
     @property
     def is_idle(self) -> bool:
@@ -50,7 +52,12 @@ class Branch:
             list(self.sequence.block_table),
             self.sequence.num_cached_tokens,
         )
-        return Branch(self.ledger, sequence, self.num_hidden)
+        return Branch(self.ledger, sequence, self.num_hidden, is_shifted=self.is_shifted)
+
+    def drop_kv(self, pool: BlockPool) -> None:
+        """Give all blocks back; the tokens stay, to be restored or prefilled."""
+        self.sequence.truncate_kv(0, pool)
+        self.is_shifted = False
 
 
 @dataclass(slots=True, eq=False)

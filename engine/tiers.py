@@ -110,7 +110,7 @@ class Tiers:
                 return
             if leaf == session.conversation.head:
                 self._save_or_lose(session, branch)
-            branch.sequence.truncate_kv(0, self.pool)
+            branch.drop_kv(self.pool)
 
     def save_one(self) -> bool:
         """Write the snapshot of one branch that has none of its present KV; False if all have."""
@@ -164,6 +164,8 @@ class Tiers:
 
     def snapshot_of(self, session: Session, branch: Branch) -> Snapshot | None:
         """The KV of an idle branch, from memory or disk; None if it is nowhere."""
+        if branch.is_shifted:
+            return None
         if branch.sequence.num_cached_tokens >= self.pool.block_size:
             return self.snapshot(branch.sequence)
         loading = self.fetch(session, branch, len(branch.sequence.tokens))
@@ -288,7 +290,8 @@ class Tiers:
         if self.disk is None or not self._scratch or session.id is None or head is None:
             return False
         known = self._saved.get(snapshot_key(session, head), 0)
-        return cached >= self.pool.block_size and cached > known
+        is_worth_it = cached >= self.pool.block_size and cached > known
+        return is_worth_it and not branch.is_shifted
 
     def _ancestor_keys(self, session: Session) -> Iterator[str]:
         """Keys under which the talk's KV may be: that of the newest message first."""

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.batch import Inputs
+from engine.rotation import Cut
 from engine.special_tokens import SPLIT, Escape
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|<|end|>|>", "<|im_end|>s")
@@ -105,6 +106,16 @@ class FakeModel:
     def write_blocks(self, blocks: Sequence[int], raw: list[npt.NDArray[np.uint8]]) -> None:
         for rows, values in zip((self.tokens, self.positions), raw, strict=True):
             _bytes(rows)[list(blocks)] = values
+
+    def move(self, table: Sequence[int], targets: Sequence[int], cut: Cut) -> None:
+        """The tokens that the cut leaves, in their new slots with their new positions."""
+        for place, target in zip(cut.rewritten(self.block_size), targets, strict=True):
+            for offset in range(self.block_size):
+                new = min(place * self.block_size + offset, cut.num_kept - 1)
+                old = new if new < cut.begin else new + cut.distance
+                source = table[old // self.block_size], old % self.block_size
+                self.tokens[target, offset] = self.tokens[source]
+                self.positions[target, offset] = self.positions[source] - (old - new)
 
     def forward(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         tables = self._store(inputs)

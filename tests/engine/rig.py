@@ -235,6 +235,7 @@ def make_rig(
     system_prompt: str | None = None,
     home: Home | None = None,
     disk: Disk | None = None,
+    shifts: bool = False,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
@@ -275,6 +276,7 @@ def make_rig(
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, warm_up_shapes),
         fingerprint=FINGERPRINT,
+        move=model.move if shifts else None,
     )
     if system_prompt:
         prefixes = core.parts.opening.prefixes

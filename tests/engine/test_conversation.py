@@ -86,4 +86,4 @@ def test_a_very_long_conversation_is_shown_at_once() -> None:
     begin = time.perf_counter()
     assert len(conversation.transcript()) == length
     assert conversation.newest_leaf(1) == length
-    assert time.perf_counter() - begin < 0.1
+    assert time.perf_counter() - begin < 5  # quadratic, it took minutes
