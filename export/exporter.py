@@ -204,3 +204,10 @@ def _no_space_is_said(out: Path) -> Iterator[None]:
                 "folder with --out."
             ) from error
         raise ExportError(f"{error.filename or out}: {os.strerror(error.errno or 0)}.") from error
+    except RuntimeError as error:
+        if "iostream" not in str(error):  # all that OpenVINO says when a file cannot be written
+            raise
+        raise ExportError(
+            f"The model could not be written to {out.parent}, most likely because no space is left "
+            "there; free some or choose another folder with --out."
+        ) from error

@@ -89,7 +89,9 @@ class Scratch:
         if int(np.prod(shape)) * np.dtype(dtype).itemsize < MAPPED_FROM_BYTES:
             return np.zeros(shape, dtype)
         with tempfile.TemporaryFile(dir=self._folder) as file:
-            return np.memmap(file, dtype, "w+", shape=shape)
+            # Space is taken now: writing to a hole on a full disk would end the program (SIGBUS).
+            os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            return np.memmap(file, dtype, "r+", shape=shape)
 
 
 def pack(tensor: StoredTensor, coder: Coder, scratch: Scratch) -> Packed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +234,33 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr(exporter, "write_metadata", full)
     assert "No space is left" in refused(folder, tmp_path)
     assert not list(tmp_path.glob(".export-*"))
+
+
+@pytest.mark.parametrize("largest", [100, 100_000])
+def test_files_that_cannot_be_written_are_one_sentence(
+    folder: Path, tmp_path: Path, largest: int
+) -> None:
+    """A limit on the size of files stands for the full disk: at the tokenizer, or at the weights."""
+    script = (
+        "import resource, sys; from export.__main__ import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest}, {largest})); sys.exit(main())"
+    )
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            str(folder),
+            "--out",
+            str(tmp_path / "out"),
+            "--weights=fp16",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1].startswith("export: ")
+    assert not list(tmp_path.glob("*export-*"))
+    assert not (tmp_path / "out").exists()
