@@ -7,6 +7,7 @@ import sys
 import time
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.export import hub_server
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import FAMILIES, write_folder, write_tokenizer
 from tests.export.hub_server import Hub, serving
-from web import model_source
+from web import model_source, view
 from web.model_source import (
     FALLBACK,
     READY_MADE,
@@ -26,6 +27,8 @@ from web.model_source import (
     model_reference,
     ready_model,
 )
+from web.options import Options
+from web.startup import Startup
 from web.texts import LANGUAGES, say
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +174,25 @@ def test_notes_have_words_in_every_language() -> None:
     for note in ("model_hub_unreachable", "model_not_on_hub", "model_small"):
         for language in LANGUAGES:
             assert "SmolLM2-135M" in say(language, note)
+
+
+def test_terminal_and_page_say_that_the_hub_cannot_be_reached(
+    options: Options,
+    small_fallback: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    startup = Startup(replace(options, kv_budget_bytes=8 << 20)).start()
+    try:
+        startup._thread.join(30)
+        assert startup.phase == "ready", startup.failure
+        assert startup.model_name == FALLBACK
+        assert "The hub cannot be reached" in caplog.text
+        assert "The hub cannot be reached" in view.status(startup, "en")
+        assert "无法连接模型站" in view.status(startup, "zh-CN")
+    finally:
+        startup.close(5)
 
 
 def test_a_model_of_the_hub_goes_by_its_name(hub: Hub, exported: Path, tmp_path: Path) -> None:
