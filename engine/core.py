@@ -49,7 +49,6 @@ class _Parked:
     request: TurnRequest
     prompt: Prompt
     loading: Future[Snapshot]
-    began_at: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +97,7 @@ class EngineCore:
         if loading is None:
             self._launch(session, request, prompt)
         else:
-            self._parked[session] = _Parked(request, prompt, loading, time.perf_counter())
+            self._parked[session] = _Parked(request, prompt, loading)
 
     def step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
@@ -208,8 +207,6 @@ class EngineCore:
             if self.parts.tiers.adopt(branch.sequence, snapshot):
                 clock.source = KVSource.DISK
                 self.parts.tiers.counts.restored += 1
-                num_bytes = sum(raw.nbytes for raw in snapshot.blocks)
-                self.parts.opening.pace.restored(num_bytes, time.perf_counter() - parked.began_at)
         except SnapshotRefused as refusal:
             log.warning("The conversation is prefilled again: %s", refusal)
             clock.notes.append(str(refusal))

@@ -6,22 +6,34 @@ short, so that real work waits for one of them at most.
 
 import logging
 import time
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 from engine.ahead import Ahead
 from engine.chat_template import Message
 from engine.errors import EngineError
 from engine.ledger import Ledger
 from engine.prefixes import Prefixes
-from engine.prompt import PromptBuilder
+from engine.prompt import Prompt, PromptBuilder
 from engine.rendering import Setting
-from engine.session import Session
+from engine.session import Branch, Session
 from engine.shift import Shift
+from engine.snapshot import Snapshot, SnapshotRefused
 from engine.tiers import Tiers
 from engine.warm_up import WarmUp
 
 log = logging.getLogger(__name__)
 
 SAVE_AFTER_S = 2.0  # without any work
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A session whose KV is being read from disk, and what is to be prefilled behind it."""
+
+    loading: Future[Snapshot]
+    setting: Setting
+    draft: str
 
 
 class Idle:
@@ -44,6 +56,7 @@ class Idle:
         self._prefixes = prefixes
         self._shift = shift
         self._unsaved_since: float | None = None
+        self._arriving: dict[Session, _Arrival] = {}
 
     @property
     def is_warm(self) -> bool:
@@ -52,7 +65,7 @@ class Idle:
 
     def wait_s(self) -> float | None:
         """How long to wait for requests before the next `step`; None: there is nothing to do."""
-        if not self.is_warm:
+        if not self.is_warm or self._arrived() is not None:
             return 0.0
         if self._unsaved_since is None:
             return None
@@ -66,7 +79,9 @@ class Idle:
             log.exception("Work ahead failed")
 
     def _step(self) -> None:
-        if self._ahead.has_work:
+        if (session := self._arrived()) is not None:
+            self._arrive(session)
+        elif self._ahead.has_work:
             self._ahead.step()
         elif self._warm_up.has_work:
             self._warm_up.step()
@@ -81,6 +96,11 @@ class Idle:
 
     def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
         """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
+        self._prefill_ahead(session, setting, draft, may_restore=True)
+
+    def _prefill_ahead(
+        self, session: Session, setting: Setting, draft: str, *, may_restore: bool
+    ) -> None:
         head = session.conversation.head
         if session.id is None or not session.active.is_idle:
             return
@@ -93,8 +113,37 @@ class Idle:
             return
         if prompt is None:
             return
+        if may_restore and self._is_restored_first(session, branch, prompt, (setting, draft)):
+            return
         self._shift.take(branch, prompt.plan)
         branch.ledger = Ledger(prompt.plan.kept)
         branch.num_hidden = prompt.num_hidden
         self._prefixes.share(session.id.owner, branch.sequence)
         self._ahead.want(branch)
+
+    def _is_restored_first(
+        self, session: Session, branch: Branch, prompt: Prompt, wish: tuple[Setting, str]
+    ) -> bool:
+        """Whether the session's KV comes from disk now; the wish is remembered until it is there."""
+        if arriving := self._arriving.get(session):
+            self._arriving[session] = _Arrival(arriving.loading, *wish)
+            return True
+        loading = self._tiers.fetch(session, branch, prompt.plan.num_kept)
+        if loading is None:
+            return False
+        self._arriving[session] = _Arrival(loading, *wish)
+        return True
+
+    def _arrived(self) -> Session | None:
+        return next((s for s, arrival in self._arriving.items() if arrival.loading.done()), None)
+
+    def _arrive(self, session: Session) -> None:
+        """Place KV that came from disk, unless a turn was quicker or the session is gone."""
+        arrival = self._arriving.pop(session)
+        if not session.branches or not session.active.is_idle:
+            return
+        try:
+            self._tiers.adopt(session.active.sequence, arrival.loading.result())
+        except SnapshotRefused as refusal:
+            log.warning("The conversation is prefilled again: %s", refusal)
+        self._prefill_ahead(session, arrival.setting, arrival.draft, may_restore=False)

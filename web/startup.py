@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from engine import Engine, EngineConfig
 from engine.errors import EngineError
 from export import ExportError
+from export.catalog import CATALOG
 from export.progress import Progress
 from web.model_source import ModelChoice, Tell, ready_model
 from web.options import Options
@@ -53,12 +55,18 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         kv_budget_bytes=options.kv_budget_bytes,
         precision=options.precision,
         kv_precision=options.kv_precision,
-        system_prompt=options.system_prompt,
+        system_prompt=options.system_prompt or advised_prompt(choice.directory),
         data_dir=None if options.ask is not None else options.data_dir,
         disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,
     )
     return Engine(config).start()
+
+
+def advised_prompt(model_dir: Path) -> str | None:
+    """The system prompt that a model of the catalog is best used with."""
+    entry = CATALOG.get(model_dir.name)
+    return entry.system_prompt if entry else None
 
 
 class Startup:

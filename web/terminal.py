@@ -7,6 +7,7 @@ import asyncio
 import signal
 import sys
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TextIO
 
 from engine import Engine, SessionId, events
@@ -44,7 +45,7 @@ def ask(options: Options) -> int:
 
 async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
     assert options.ask is not None
-    params = options.sampling
+    params = replace(options.sampling, temperature=0)  # one answer: the most probable
     if options.raw:
         out.write(options.ask)
         stream = engine.complete(options.ask, params)
