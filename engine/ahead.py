@@ -18,7 +18,7 @@ class Ahead:
     def __init__(self, scheduler: Scheduler, runner: Runner) -> None:
         self._scheduler = scheduler
         self._runner = runner
-        self._wanted: dict[Branch, None] = {}
+        self._wanted: dict[Branch, int] = {}  # tokens that had KV at the wish
 
     @property
     def has_work(self) -> bool:
@@ -29,11 +29,13 @@ class Ahead:
         """Compute the branch's uncached tokens when there is time; the newest wish goes first."""
         self._wanted.pop(branch, None)
         if branch.sequence.num_uncached_tokens:
-            self._wanted[branch] = None
+            self._wanted[branch] = branch.sequence.num_cached_tokens
 
     def step(self) -> None:
         """One chunk for the newest wish; a branch that is in use, or has no room, is given up."""
-        branch, _ = self._wanted.popitem()
+        branch, num_cached = self._wanted.popitem()
+        if branch.sequence.num_cached_tokens < num_cached:
+            return  # it was spilled: its KV is to be restored, not computed again
         batch = self._scheduler.idle_batch(branch.sequence, CHUNK_TOKENS)
         if batch is None:
             return

@@ -104,6 +104,8 @@ def unpack(
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError):
         raise ImportRefused("The file is damaged, or is no WarmChat conversation.") from None
     snapshot = None if kv is None else snapshots.parse(kv, fingerprint)
+    if snapshot is not None and not _are_known(snapshot.tokens, vocab_size):
+        raise ImportRefused("The file's tokens do not fit this model.")
     return _messages(record), _tokens(record, vocab_size), snapshot
 
 
@@ -153,10 +155,17 @@ def _tokens(record: dict[str, Any], vocab_size: int) -> PortableTokens:
         kept = PortableTokens(tokens, Ledger(segments), int(record["num_hidden"]))
     except (KeyError, TypeError, ValueError):
         raise ImportRefused("The file's tokens cannot be read.") from None
-    in_range = all(0 <= token < vocab_size for token in tokens)
-    if not in_range or kept.ledger.num_tokens != len(tokens) or kept.num_hidden < 0:
+    if (
+        not _are_known(tokens, vocab_size)
+        or kept.ledger.num_tokens != len(tokens)
+        or kept.num_hidden < 0
+    ):
         raise ImportRefused("The file's tokens do not fit this model.")
     return kept
+
+
+def _are_known(tokens: Sequence[int], vocab_size: int) -> bool:
+    return all(0 <= token < vocab_size for token in tokens)
 
 
 def _shifted(content: str) -> str:

@@ -124,7 +124,8 @@ class Tiers:
 
     def save_all(self, deadline: float) -> None:
         """At the end of the program: what can be written until then (time.monotonic())."""
-        for session, leaf, branch in reversed(self._idle_resident()):
+        # The most recent last, so that a disk budget keeps just them.
+        for session, leaf, branch in self._idle_resident():
             if time.monotonic() > deadline:
                 log.warning("Not all conversations could be written; the rest is re-prefilled.")
                 break

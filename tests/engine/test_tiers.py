@@ -14,6 +14,7 @@ from engine import snapshot as snapshots
 from engine.batch import Inputs
 from engine.events import FinishReason
 from engine.metrics import KVSource
+from engine.rendering import Setting
 from engine.sampling import SamplingParams
 from engine.session import Session
 from engine.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
@@ -519,3 +520,40 @@ def test_the_owner_is_part_of_a_snapshots_name(rigs: Rigs, folder: Folder) -> No
     sessions = [Session(session_id(f"{owner}/one")) for owner in "ab"]
     keys = [snapshot_key(session, 1) for session in sessions]
     assert folder.path(keys[0]) != folder.path(keys[1])
+
+
+def test_the_end_of_the_program_keeps_the_most_recent_where_not_all_fit(
+    rigs: Rigs, tmp_path: Path
+) -> None:
+    size = snapshot_bytes(tmp_path / "measured")
+    rig = rigs(disk=make_disk(tmp_path / "kv", int(size * 2.5)), num_blocks=256)
+    for name in "abc":
+        rig.chat("Hello there", name)
+    rig.tiers.save_all(time.monotonic() + 5)
+    rig.tiers._writer.shutdown()
+    assert [path_of(rig, name).is_file() for name in "abc"] == [False, True, True]
+
+
+def snapshot_bytes(folder: Path) -> int:
+    rig = make_rig(disk=make_disk(folder))
+    rig.chat("Hello there")
+    rig.spill()
+    return path_of(rig).stat().st_size
+
+
+def test_a_draft_in_a_spilled_conversation_restores_it_first(rigs: Rigs, folder: Folder) -> None:
+    rig = rigs(disk=disk(folder), num_blocks=256)
+    rig.chat("A first message that is rather long")
+    rig.spill()
+    rig.wait_for_disk()
+    steps_before = len(rig.model.steps)
+    rig.core.draft(rig.session(), "What is typed now", Setting())
+    for _ in range(100):
+        rig.core.parts.idle.step()
+        time.sleep(0.001)
+    prefilled = [sum(step.counts) for step in rig.model.steps[steps_before:]]
+    asked = rig.chat("What is typed now")
+    assert asked.figures.source is KVSource.MEMORY
+    assert asked.figures.prefilled_tokens < 40
+    assert sum(prefilled) < 60, "the history was read, not computed again"
+    rig.check()
