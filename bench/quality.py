@@ -151,11 +151,8 @@ def _measure_nncf(folder: Path, windows: list[list[int]], exact: list[Logits]) -
     (folder / "nncf").mkdir()
     script = ROOT / "bench" / "compress_nncf.py"
     started = time.monotonic()
-    # -P: else modules beside the script (bench/typing.py) stand in front of the library's own.
     arguments = [str(folder / "float32"), str(folder / "nncf"), str(GROUP)]
-    subprocess.run(
-        [str(python), "-P", str(script), *arguments], check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run([str(python), str(script), *arguments], check=True, stdout=subprocess.DEVNULL)
     return _compare(folder / "nncf", time.monotonic() - started, windows, exact)
 
 

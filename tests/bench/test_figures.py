@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench import crowd, exact, fairness, typing
+from bench import crowd, exact, fairness, typing_ahead
 from engine import SessionId, TurnFigures
 from engine.metrics import KVSource
 
@@ -86,8 +86,14 @@ def test_prefill_speed_leaves_out_the_time_in_the_queue() -> None:
 
 
 def test_drafts_grow_key_by_key_up_to_the_whole_message() -> None:
-    assert typing.drafts("paste", " why") == ["paste", "paste ", "paste w", "paste wh", "paste why"]
+    assert typing_ahead.drafts("paste", " why") == [
+        "paste",
+        "paste ",
+        "paste w",
+        "paste wh",
+        "paste why",
+    ]
 
 
 def test_the_time_to_first_token_is_a_median() -> None:
-    assert typing.ttft_ms([figures(prefilled=1, ttft_s=t) for t in (0.1, 0.2, 9.0)]) == 200
+    assert typing_ahead.ttft_ms([figures(prefilled=1, ttft_s=t) for t in (0.1, 0.2, 9.0)]) == 200
