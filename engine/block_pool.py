@@ -35,6 +35,11 @@ class BlockPool:
         """Blocks that at least one table references."""
         return self.num_blocks - len(self._free)
 
+    @property
+    def num_shared(self) -> int:
+        """Blocks that more than one table references."""
+        return int(np.count_nonzero(self._references > 1))
+
     def blocks_for(self, num_tokens: int) -> int:
         """How many blocks `num_tokens` tokens fill."""
         return -(-num_tokens // self.block_size)

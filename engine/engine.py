@@ -44,7 +44,11 @@ SAVE_AT_END_S = 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStats:
-    """The engine at one moment. forward_s: seconds spent in OpenVINO's calls since the start."""
+    """The engine at one moment. forward_s: seconds spent in OpenVINO's calls since the start.
+
+    disk_bytes: of KV on disk. spilled, restored: snapshots since the start. blocks_by_session counts
+    a shared block for each of its sessions.
+    """
 
     sessions: int
     running: int
@@ -54,6 +58,12 @@ class EngineStats:
     tokens_generated: int
     forward_s: float
     is_warm: bool
+    kv_blocks_shared: int
+    kv_block_bytes: int
+    disk_bytes: int
+    spilled: int
+    restored: int
+    blocks_by_session: dict[SessionId, int]
 
 
 class Engine:
@@ -183,6 +193,10 @@ class Engine:
         session = self._sessions.find(session_id)
         await self._call(lambda core: core.parts.sharing.read(session, raw))
 
+    def is_prefilled(self, session_id: SessionId) -> bool:
+        """Whether all that is certain of the session's next prompt has its KV. Raises SessionNotFound."""
+        return not self._sessions.find(session_id).active.sequence.num_uncached_tokens
+
     async def evict(self, session_id: SessionId) -> None:
         """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""
         session = self._sessions.find(session_id)
@@ -229,6 +243,7 @@ class Engine:
     def stats(self) -> EngineStats:
         """A snapshot; all zero before the engine is ready."""
         core = self._core
+        disk = core.parts.tiers.disk if core else None
         return EngineStats(
             sessions=len(self._sessions),
             running=len(core.parts.scheduler.running) if core else 0,
@@ -238,6 +253,12 @@ class Engine:
             tokens_generated=core.tokens_generated if core else 0,
             forward_s=core.parts.runner.busy_s if core else 0.0,
             is_warm=core.parts.idle.is_warm if core else False,
+            kv_blocks_shared=core.parts.pool.num_shared if core else 0,
+            kv_block_bytes=self._info.kv_block_bytes if self._info else 0,
+            disk_bytes=disk.folder.used_bytes if disk else 0,
+            spilled=core.parts.tiers.counts.spilled if core else 0,
+            restored=core.parts.tiers.counts.restored if core else 0,
+            blocks_by_session={s.id: s.num_blocks for s in self._sessions if s.id is not None},
         )
 
     def close(self, timeout_s: float = 5.0) -> None:

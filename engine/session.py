@@ -100,6 +100,12 @@ class Session:
             return self.branches.pop(leaf)
         return self.nearest(leaf).fork(pool)
 
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the pool that hold KV of any of the branches."""
+        branches = list(self.branches.values())
+        return len({block for branch in branches for block in branch.sequence.block_table})
+
     def publish(self) -> None:
         """The conversation has changed."""
         self.transcript = self.conversation.transcript()

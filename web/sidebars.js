@@ -38,4 +38,18 @@ element.addEventListener('click', (event) => {
   if (button.dataset.act === 'open' && narrow()) toggle('.open:not(.right)');
 });
 
+document.addEventListener('click', (event) => {
+  const arrow = event.target.closest?.('#chat .versions button[class*=go-]');
+  if (arrow) say('version', '', arrow.className.match(/go-(\d+)/)[1]);
+});
+
+document.addEventListener('keydown', (event) => {
+  const typing = event.target.closest?.('input, textarea, [contenteditable]');
+  if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
+  if (event.key === '/' && !typing) {
+    event.preventDefault();
+    document.querySelector('#message textarea')?.focus();
+  }
+});
+
 if (narrow()) setTimeout(() => toggle('.open:not(.right)'));

@@ -12,8 +12,9 @@ import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from engine import Engine, Message, SamplingParams, SessionId
+from engine import Engine, Message, SamplingParams, SessionId, TurnFigures
 from engine.conversation import Entry
 from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFound
 from engine.events import Event
@@ -24,6 +25,7 @@ from web.startup import Startup
 
 log = logging.getLogger(__name__)
 
+DRAFT_INTERVAL_S = 0.4  # the next draft of a page is not taken before
 FRAME_INTERVAL_S = 0.1  # a page update costs the server about a millisecond
 RESTORE_PATIENCE_S = 5.0
 STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
@@ -84,6 +86,11 @@ class Turns:
         """How replies ended, by the id of the message."""
         return self._endings.endings
 
+    def figures(self, session_id: SessionId) -> list[TurnFigures]:
+        """The figures of the turns that the conversation shows, as far as they are remembered."""
+        ids = [entry.node.id for entry in self._transcript(session_id)]
+        return [self.endings[i].figures for i in ids if i in self.endings]
+
     async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
         """Run a turn for `page`; ten frames a second at most, one every half second at least."""
         await self.end(page, silently=True)
@@ -121,6 +128,27 @@ class Turns:
             SessionNotFound, SessionBusy
         ):  # another tab is answering: keep all
             await self._engine().truncate(session_id, keep)
+
+    async def switch(self, page: str, session_id: SessionId, node_id: int) -> None:
+        """Show another version of a message. Raises RequestError or StoreError."""
+        await self.end(page, silently=True)
+        await self._engine().switch(session_id, node_id)
+
+    async def draft(
+        self, session_id: SessionId, text: str, system: str | None, options: dict[str, Any]
+    ) -> bool:
+        """Somebody is typing; whether what is certain of it is prefilled, a moment later."""
+        engine = self._startup.engine
+        if engine is None or self._startup.phase != "ready":
+            return False
+        try:
+            engine.open_session(session_id)
+            engine.draft(session_id, text, system=system, **options)
+            await asyncio.sleep(DRAFT_INTERVAL_S)
+            return engine.is_prefilled(session_id)
+        except EngineError as error:
+            log.info("A draft is not prefilled: %s", error)
+            return False
 
     async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
         while not self._startup.is_settled:

@@ -26,9 +26,10 @@ _SOURCES = {
 def conversation(entries: Sequence[Entry], endings: Endings, language: str) -> list[PageMessage]:
     """The messages of a conversation, each reply with the line of its turn."""
     shown: list[PageMessage] = []
-    for entry in entries:
+    for before, entry in zip((None, *entries), entries, strict=False):
         if entry.node.role == "assistant":
             shown.append(_stored_reply(entry, endings.get(entry.node.id), language))
+            shown[-1]["content"] += _versions(before, entry, language)
         else:
             shown.append(_user(entry.node.content))
     if last := endings.get(entries[-1].node.id) if entries else None:
@@ -64,6 +65,12 @@ def status(startup: Startup, language: str) -> str:
     return shown
 
 
+def draft_sign(is_ready: bool, language: str) -> str:
+    """HTML of the sign that the draft is, or is about to be, prefilled."""
+    key = "draft_ready" if is_ready else "draft_pending"
+    return f'<span class="{key}">{html.escape(say(language, key))}</span>'
+
+
 def ending_line(ending: events.Finished, language: str) -> str:
     """What a reply cost and why it ended, in one line."""
     line = _figures_line(ending.figures, language)
@@ -97,6 +104,25 @@ def _stored_reply(entry: Entry, ending: events.Finished | None, language: str) -
     if ending is None and entry.node.status == "interrupted":
         shown["content"].append(_part(_small("notice", say(language, "interrupted"))))
     return shown
+
+
+def _versions(question: Entry | None, reply: Entry, language: str) -> list[dict[str, str]]:
+    """Arrows to the other versions of a turn: its question's, or else its reply's."""
+    chosen = question if question is not None and len(question.versions) > 1 else reply
+    versions, place = chosen.versions, chosen.versions.index(chosen.node.id)
+    if len(versions) == 1:
+        return []
+    earlier = _arrow(versions[place - 1] if place else None, "‹", say(language, "earlier"))
+    later = versions[place + 1] if place + 1 < len(versions) else None
+    arrows = f"{earlier} {place + 1}/{len(versions)} {_arrow(later, '›', say(language, 'later'))}"
+    return [_part(f'<span class="versions">{arrows}</span>')]
+
+
+def _arrow(node_id: int | None, sign: str, label: str) -> str:
+    """A button that sidebars.js listens to; of what could tell it the id, Gradio leaves the class."""
+    label = html.escape(label)
+    target = "disabled" if node_id is None else f'class="go-{node_id}"'
+    return f'<button {target} title="{label}">{sign}</button>'
 
 
 def _mark_hidden(shown: list[PageMessage], first_visible: int, language: str) -> None:

@@ -249,6 +249,42 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -
     expect(titles.first).to_have_text("Capitals")
 
 
+def test_versions_of_an_answer_are_kept_and_switched(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    first = finished(page, 1)
+    page.locator("#chat").get_by_label("Edit").first.click()
+    page.locator("#chat textarea").first.fill("What is the capital of Italy?")
+    page.locator("#chat").get_by_label("Submit").first.click()
+    expect(page.locator("#chat .versions")).to_contain_text("2/2", timeout=SOON_MS)
+    finished(page, 1)
+    page.get_by_title("Earlier version").click()
+    expect(page.locator("#chat .versions")).to_contain_text("1/2", timeout=SOON_MS)
+    assert page.locator(".bot.message").last.inner_text().startswith(first.split("\n")[0])
+    send(page, "Is it a large city?")
+    assert "(memory)" in finished(page, 2)
+
+
+def test_what_is_being_typed_is_prefilled(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    draft = "Please compare it with the capitals of Italy, Spain, Portugal, Greece and Malta"
+    page.locator("#message textarea").press_sequentially(draft)
+    page.wait_for_timeout(2500)  # the sign may still be that of the draft before
+    expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=SOON_MS)
+    send(page, draft + ".")
+    prefilled = re.search(r"prefilled (\d+)", finished(page, 2))
+    assert prefilled is not None
+    assert int(prefilled[1]) < 15
+
+
+def test_the_live_panel_names_the_own_conversation(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    page.locator(".sidebar.right .toggle-button").click()
+    expect(page.locator(".panel .own-row").first).to_contain_text("capital", timeout=SOON_MS)
+    expect(page.locator(".panel svg rect.kept")).to_have_count(1)
+
+
 def test_an_example_is_answered(page: Page) -> None:
     page.get_by_role("button", name="What is the capital of France?").click()
     assert "Paris" in finished(page, 1)
@@ -297,4 +333,4 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
     expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"))
     send(page, "Go on.")
-    expect(lines(page)).to_have_text(re.compile(r"reused \d+ \(disk\)"), timeout=SOON_MS)
+    expect(lines(page)).to_have_text(re.compile(r"reused \d\d+ \((disk|memory)\)"), timeout=SOON_MS)

@@ -260,3 +260,19 @@ def test_a_page_that_opens_while_the_engine_is_being_built_shows_its_conversatio
         assert [e.node.content for e in await opening] == ["one"]
 
     run(scenario())
+
+
+def test_a_switch_to_another_version_ends_the_running_turn(started: Started) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine(seconds_per_word=0.02)
+        turns = Turns(started(engine))
+        await said(turns, "one")
+        await said(turns, "1")  # edit
+        first = engine.transcript(ID)[0].versions[0]
+        running = asyncio.create_task(said(turns, "long " * 50, "1"))
+        await asyncio.sleep(0.2)
+        await turns.switch("tab", ID, first)
+        await running
+        assert questions(engine) == ["one"]
+
+    run(scenario())

@@ -47,9 +47,22 @@ def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, sta
     assert "saved" not in view.ending_line(ending, "en")
 
 
+def test_arrows_lead_to_the_versions_of_a_turn() -> None:
+    question, reply = replace(TALK[0], versions=(7, 1, 9)), TALK[1]
+    arrows = view.conversation([question, reply], {}, "en")[1]["content"][-1]["text"]
+    assert 'class="go-7"' in arrows
+    assert " 2/3 " in arrows
+    assert 'class="go-9"' in arrows
+    first = replace(question, versions=(1, 9))
+    assert (
+        "<button disabled" in view.conversation([first, reply], {}, "en")[1]["content"][-1]["text"]
+    )
+    assert "versions" not in str(view.conversation(TALK, {}, "en"))
+
+
 def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
     talk = [
-        Entry(replace(entry.node, id=entry.node.id + 2 * turn), ())
+        Entry(replace(entry.node, id=entry.node.id + 2 * turn), (entry.node.id + 2 * turn,))
         for turn in range(3)
         for entry in TALK
     ]
