@@ -3,6 +3,7 @@
 Owns: no figures. A turn here is the same call that the page makes.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ def text_of(tokenizer: Tokenizer, num_tokens: int) -> str:
     text = f"Note {next(_numbers)}. " + _WORDS * (num_tokens // 30 + 1)
     ids = tokenizer.encode(text)[:num_tokens]
     return tokenizer.decode(ids).strip()
+
+
+async def rest(engine: Engine) -> None:
+    """What happens while people read: the engine finishes its work ahead."""
+    while not engine.stats().is_warm:
+        await asyncio.sleep(0.01)
 
 
 async def turn(
