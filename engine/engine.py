@@ -39,7 +39,7 @@ Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
 
 _DEFAULT_PARAMS = SamplingParams()
-SAVE_AT_END_S = 3.0
+SAVE_AT_END_S = 3.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
