@@ -20,6 +20,7 @@ import numpy as np
 from bench.conversation import text_of
 from bench.inside import OpenCore
 from engine import SessionId
+from engine.ledger import Ledger, Segment
 from engine.sequence import Sequence
 from engine.session import Session
 from engine.tiers import snapshot_key
@@ -38,6 +39,7 @@ def _conversation(inside: OpenCore) -> Session:
     branch = session.branches[session.conversation.head] = session.active
     tokens = core.parts.tokenizer.encode(text_of(core.parts.tokenizer, HISTORY + 100))
     branch.sequence.tokens = tokens[:HISTORY]
+    branch.ledger = Ledger((Segment("a long text", HISTORY),))
     assert len(branch.sequence.tokens) == HISTORY
     _prefill_s(inside, branch.sequence)
     return session

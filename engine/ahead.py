@@ -33,16 +33,25 @@ class Ahead:
 
     def step(self) -> None:
         """One chunk for the newest wish; a branch that is in use, or has no room, is given up."""
-        branch, num_cached = self._wanted.popitem()
-        if branch.sequence.num_cached_tokens < num_cached:
-            return  # it was spilled: its KV is to be restored, not computed again
+        branch, num_cached = next(reversed(self._wanted.items()))
+        is_left = False
+        try:
+            # One that was spilled meanwhile is to be restored, not computed again.
+            is_left = branch.sequence.num_cached_tokens >= num_cached and self._compute(branch)
+        finally:
+            self._wanted.pop(branch, None)
+        if is_left:
+            self.want(branch)
+
+    def _compute(self, branch: Branch) -> bool:
+        """Prefill a chunk; False if there is no room for one."""
         batch = self._scheduler.idle_batch(branch.sequence, CHUNK_TOKENS)
         if batch is None:
-            return
+            return False
         try:
             self._runner.run(batch)
         except Exception:
             self._scheduler.abort(batch)
             raise
         self._scheduler.commit(batch)
-        self.want(branch)
+        return True
