@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from engine import SamplingParams
-from engine.config import KV_PRECISIONS, PRECISIONS
+from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
 
 _BYTE_UNITS = {
@@ -39,6 +39,7 @@ class Options:
     kv_precision: str
     disk_budget_bytes: int
     precision: str
+    overflow: str
     system_prompt: str | None
     num_threads: int | None
     data_dir: Path
@@ -101,6 +102,14 @@ def _add_model_options(parser: _Parser) -> None:
         help=f"KV cache element type: {', '.join(KV_PRECISIONS)} (default: %(default)s)")  # fmt: skip
     add("--disk-budget", type=parse_size, default="8GiB", metavar="SIZE", dest="disk_budget_bytes",
         help="most that conversations' KV may take on disk (default: %(default)s)")  # fmt: skip
+    add(
+        "--overflow",
+        type=_one_of(OVERFLOWS),
+        default="recompute",
+        metavar="HOW",
+        help="what becomes of the KV when the oldest turns no longer fit: recompute (exact) or "
+        "shift (at once, with traces of what was left out) (default: recompute)",
+    )
     add("--precision", type=_one_of(PRECISIONS), default="f32", metavar="TYPE",
         help="f32, or auto: the CPU's own choice, quicker and less exact (default: %(default)s)")  # fmt: skip
     add("--system-prompt", metavar="TEXT",

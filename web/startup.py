@@ -54,6 +54,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         device=options.device,
         kv_budget_bytes=options.kv_budget_bytes,
         precision=options.precision,
+        overflow=options.overflow,
         kv_precision=options.kv_precision,
         system_prompt=options.system_prompt or advised_prompt(choice.directory),
         data_dir=None if options.ask is not None else options.data_dir,

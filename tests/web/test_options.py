@@ -44,6 +44,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--kv-precision", "u4"], "u8, f16, bf16, f32"),
         (["--disk-budget", "many"], "like 2GB"),
         (["--precision", "f8"], "f32, auto"),
+        (["--overflow", "drop"], "recompute, shift"),
         (["--threads", "0"], "whole number from 1"),
         (["--threads", "1000000"], "whole number from 1"),
         (["--port", "70000"], "65535"),
