@@ -81,7 +81,8 @@ def launch(options: Options, startup: Startup) -> Any:
     from starlette.middleware import Middleware  # noqa: PLC0415
 
     from web.api import Guard, routes  # noqa: PLC0415
-    from web.ui import LOGO, LOOK, build_page, words  # noqa: PLC0415
+    from web.ui import LOGO, LOOK, build_page  # noqa: PLC0415
+    from web.words import words  # noqa: PLC0415
 
     demo = build_page(startup)
     demo.launch(
