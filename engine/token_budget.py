@@ -1,14 +1,15 @@
 """How many prefill tokens go into a step, so that running answers keep flowing.
 
 Owns: the budget, and the measurements that it follows from. Does not know: whose tokens. Alone, a
-prefill takes large chunks. Beside running answers it gets as many blocks of tokens as keep the step
-within RATIO times a step of the answers alone; the costs are learnt from every step that is run,
-the warm-up's included.
+prefill takes large chunks. Beside running answers a step may take MAX_STEP_S, or RATIO steps of
+the answers alone if that is more, since small chunks are computed at half the speed; behind one of
+more than RATIO the answers go on by themselves until the mean is RATIO again.
 """
 
 from engine.sequence import Batch
 
 RATIO = 4.5
+MAX_STEP_S = 0.15  # a pause that a reader hardly sees
 FIRST_GUESS = 64
 _WEIGHT = 0.3  # of the newest measurement
 
@@ -22,29 +23,40 @@ class TokenBudget:
     def __init__(self, alone: int, beside: int | None, block_size: int) -> None:
         # With less than a block, a chunk might never reach the next block boundary.
         self.alone = max(alone, block_size)
-        self.beside = max(FIRST_GUESS if beside is None else beside, block_size)
+        self._chunk = max(FIRST_GUESS if beside is None else beside, block_size)
         self._is_learnt = beside is None
         self._block_size = block_size
         self._decode_s: float | None = None
         self._prefill_s_per_token: float | None = None
+        self._owed_s = 0.0  # what prefills took from running answers beyond their share
+
+    @property
+    def beside(self) -> int:
+        """Tokens beside running answers; 0 while prefills had more than their share."""
+        return 0 if self._owed_s > 0 else self._chunk
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A step over `batch` took so long."""
+        if not self._is_learnt:
+            return
         counts = [sequence.num_scheduled_tokens for sequence in batch.sequences]
         prefill = sum(count for count in counts if count > 1)
         if not prefill:
             self._decode_s = _blend(self._decode_s, seconds)
-        elif len(counts) > 1 and min(counts) == 1 and self._decode_s is not None:
-            per_token = max(seconds - self._decode_s, 0.0) / prefill
-            self._prefill_s_per_token = _blend(self._prefill_s_per_token, per_token)
-            self._learn()
-
-    def _learn(self) -> None:
-        if not self._is_learnt or not self._prefill_s_per_token or not self._decode_s:
+        if min(counts) > 1 or self._decode_s is None:
+            self._owed_s = 0.0
             return
-        room_s = (RATIO - 1) * self._decode_s
-        blocks = int(room_s / self._prefill_s_per_token) // self._block_size
-        self.beside = min(max(blocks, 1) * self._block_size, self.alone)
+        self._owed_s = max(self._owed_s + seconds - RATIO * self._decode_s, 0.0)
+        if prefill:
+            self._learn(max(seconds - self._decode_s, 0.0) / prefill)
+
+    def _learn(self, s_per_token: float) -> None:
+        """What a prefilled token costs beside answers, and how many of them a step has room for."""
+        cost = self._prefill_s_per_token = _blend(self._prefill_s_per_token, s_per_token)
+        assert self._decode_s is not None
+        room_s = max(MAX_STEP_S, RATIO * self._decode_s) - self._decode_s
+        blocks = int(min(room_s / cost, self.alone) if cost else self.alone) // self._block_size
+        self._chunk = max(blocks, 1) * self._block_size
 
 
 def _blend(old: float | None, new: float) -> float:
