@@ -11,12 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from jinja2 import TemplateError, nodes
+from jinja2 import TemplateError, meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from engine.errors import ModelUnsupported, RequestError
+
+THINKING = "enable_thinking"  # Qwen3's name for it, which others took over
 
 
 class Message(NamedTuple):
@@ -31,10 +33,18 @@ class ChatTemplate:
 
     def __init__(self, source: str, variables: dict[str, Any]) -> None:
         self._variables = variables
+        environment = _environment()
         try:
-            self._template = _environment().from_string(source)
+            self._template = environment.from_string(source)
+            asked_for = meta.find_undeclared_variables(environment.parse(source))
         except TemplateError as error:
             raise ModelUnsupported(f"The model's chat template cannot be read: {error}") from None
+        self._can_think = THINKING in asked_for
+
+    @property
+    def can_think(self) -> bool:
+        """Whether the template's option `enable_thinking` says if the model thinks first."""
+        return self._can_think
 
     def render(self, messages: Sequence[Message], **options: Any) -> str:
         """The conversation as text, ending where the assistant's reply begins.

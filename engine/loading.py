@@ -53,7 +53,10 @@ _MEMORY_UNKNOWN = 4 << 30  # what a small machine has, where the system does not
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo:
-    """What a loaded model is. context_length: tokens that one conversation can hold here."""
+    """What a loaded model is. context_length: tokens that one conversation can hold here.
+
+    can_think: the template option `enable_thinking` has a meaning.
+    """
 
     name: str
     context_length: int
@@ -64,6 +67,7 @@ class ModelInfo:
     block_size: int
     num_threads: int
 
+    can_think: bool = False
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -135,6 +139,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         block_size=pool.block_size,
         num_threads=options.num_threads,
     )
+        can_think=template is not None and template.can_think,
     return core, info
 
 

@@ -105,6 +105,17 @@ def test_the_date_is_that_of_today() -> None:
     assert ChatTemplate("{{ strftime_now('%Y') }}", {}).render([]) > "2024"
 
 
+@pytest.mark.parametrize(
+    ("source", "can_think"),
+    [
+        (TEMPLATES["options"], True), (CHATML, False), ("enable_thinking", False),
+        ("{% set enable_thinking = true %}{{ enable_thinking }}", False),
+    ],
+)  # fmt: skip
+def test_a_template_that_asks_for_enable_thinking_can_think(source: str, can_think: bool) -> None:
+    assert ChatTemplate(source, {}).can_think is can_think
+
+
 def write(model_dir: Path, config: dict[str, Any], file: str | None = None) -> ChatTemplate | None:
     (model_dir / "tokenizer_config.json").write_text(json.dumps(config))
     if file is not None:
