@@ -124,8 +124,8 @@ def _blacken(inside: OpenCore) -> None:
     parts = inside.core.parts
     blocks = parts.pool.try_allocate(parts.pool.num_free)
     assert blocks is not None
-    black = [np.full_like(raw, 0x55) for raw in parts.tiers.storage.read_blocks(blocks)]
-    parts.tiers.storage.write_blocks(blocks, black)
+    black = [np.full_like(raw, 0x55) for raw in parts.tiers.transfer.storage.read_blocks(blocks)]
+    parts.tiers.transfer.storage.write_blocks(blocks, black)
     parts.pool.release(blocks)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from engine.pages import fresh_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class KVPort:
@@ -43,7 +45,12 @@ class KVCache:
 
     def read_blocks(self, blocks: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
         """The raw bytes of `blocks`: one [len(blocks), block bytes] array for each tensor."""
-        return [rows[list(blocks)] for rows in self._bytes]
+        sizes = [len(blocks) * rows.shape[1] for rows in self._bytes]
+        pieces = np.split(fresh_bytes(sum(sizes)), np.cumsum(sizes)[:-1])
+        copies = [piece.reshape(len(blocks), -1) for piece in pieces]
+        for rows, copy in zip(self._bytes, copies, strict=True):
+            np.take(rows, list(blocks), axis=0, out=copy, mode="clip")  # else `out` is copied too
+        return copies
 
     def write_blocks(self, blocks: Sequence[int], raw: Sequence[npt.NDArray[np.uint8]]) -> None:
         """Put bytes that `read_blocks` returned into `blocks`."""

@@ -15,6 +15,7 @@ from engine.block_pool import BlockPool
 from engine.chat_template import read_chat_template
 from engine.config import EngineConfig
 from engine.core import CoreParts, EngineCore
+from engine.disk import Disk
 from engine.errors import ConfigError
 from engine.idle import Idle
 from engine.journal import Journal
@@ -40,9 +41,11 @@ from engine.shift import Move, Shift
 from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
 from engine.threads import available_memory_bytes, usable_cpus
-from engine.tiers import Disk, Tiers
+from engine.tiers import Tiers
+from engine.titles import Titles
 from engine.token_budget import TokenBudget
 from engine.tokenizer import Tokenizer
+from engine.transfer import Transfer
 from engine.warm_up import WarmUp, likely_shapes
 
 log = logging.getLogger(__name__)
@@ -66,8 +69,8 @@ class ModelInfo:
     num_blocks: int
     block_size: int
     num_threads: int
-
     can_think: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Home:
@@ -106,13 +109,11 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
     runner, pace = Runner(model, kv_cache.copy_block), Pace()
     tiers = Tiers(
         pool=pool,
-        storage=kv_cache,
+        transfer=Transfer(pool, kv_cache, runner.run),
         sessions=home.sessions,
-        forward=runner.run,
         pace=pace,
         block_bytes=model.block_bytes,
-        disk=open_disk(config, fingerprint),
-        wake=home.wake,
+        disk=open_disk(config, fingerprint, home.wake),
     )
     shapes = likely_shapes(config.max_num_sequences) if config.warm_up else []
     core = assemble(
@@ -138,8 +139,8 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         num_blocks=pool.num_blocks,
         block_size=pool.block_size,
         num_threads=options.num_threads,
-    )
         can_think=template is not None and template.can_think,
+    )
     return core, info
 
 
@@ -169,6 +170,7 @@ def assemble(
         budget=budget,
         max_num_sequences=config.max_num_sequences,
         reclaim=tiers.reclaim,
+        max_queue=config.max_queue,
     )
     opening = Opening(
         pool=pool,
@@ -187,6 +189,16 @@ def assemble(
         prompts=prompts,
         prefixes=opening.prefixes,
         shift=shift,
+        titles=Titles(
+            scheduler=scheduler,
+            runner=runner,
+            prompts=prompts,
+            tokenizer=tokenizer,
+            eos_token_ids=eos_token_ids,
+            journal=home.journal,
+            pool=pool,
+            is_on=config.titles and prompts.has_template,
+        ),
     )
     return EngineCore(
         CoreParts(
@@ -221,7 +233,9 @@ def read_fingerprint(config: EngineConfig, model: Model) -> Fingerprint:
     return fingerprint_of(config.model_dir, precision, layout, ov.get_version())
 
 
-def open_disk(config: EngineConfig, fingerprint: Fingerprint) -> Disk | None:
+def open_disk(
+    config: EngineConfig, fingerprint: Fingerprint, wake: Callable[[], object]
+) -> Disk | None:
     """The folder for KV, if there is one to be had; without it evicted KV is re-prefilled."""
     if config.data_dir is None:
         return None
@@ -233,7 +247,7 @@ def open_disk(config: EngineConfig, fingerprint: Fingerprint) -> Disk | None:
     except SnapshotRefused as refusal:
         log.warning("KV is not kept on disk: %s", refusal)
         return None
-    return Disk(folder, fingerprint)
+    return Disk(folder, fingerprint, wake)
 
 
 def blocks_that_fit(config: EngineConfig, block_bytes: int) -> int:

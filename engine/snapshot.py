@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from engine import snapshot_format
 from engine.errors import ModelNotFound
+from engine.pages import fresh_bytes
 from engine.snapshot_format import Reason, SnapshotRefused
 
 __all__ = ["Fingerprint", "Reason", "Snapshot", "SnapshotRefused", "dump", "fingerprint_of"]
@@ -131,7 +132,7 @@ def read(path: Path, fingerprint: Fingerprint) -> Snapshot:
 def _contents(path: Path) -> memoryview:
     """The file's bytes, read rather than mapped: what was verified cannot change any more."""
     with path.open("rb", buffering=0) as file:
-        raw = np.empty(os.fstat(file.fileno()).st_size, np.uint8).data
+        raw = fresh_bytes(os.fstat(file.fileno()).st_size).data
         filled = 0
         while count := file.readinto(raw[filled:]):
             filled += count

@@ -9,6 +9,7 @@ from engine.block_pool import BlockPool
 from engine.chat_template import ChatTemplate, Message
 from engine.config import EngineConfig
 from engine.core import EngineCore
+from engine.disk import Disk
 from engine.engine import Loader
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
@@ -26,8 +27,9 @@ from engine.session import Branch, Session, SessionId, SessionTable
 from engine.snapshot import Fingerprint
 from engine.snapshot_folder import SnapshotFolder
 from engine.store import Store
-from engine.tiers import Disk, Tiers
+from engine.tiers import Tiers
 from engine.tokenizer import Tokenizer
+from engine.transfer import Transfer
 from engine.turn import TurnRequest
 from engine.warm_up import WarmUp
 from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
@@ -138,6 +140,25 @@ class Rig:
         setting = Setting(system, template_options)
         return self.submit(TurnRequest(_id(name), message, params, _nobody, keep, setting))
 
+    def begin_more(
+        self, name: str = "one", params: SamplingParams = GREEDY, *, system: str | None = None
+    ) -> Asked:
+        """Go on with the last reply."""
+        self.session(name)
+        setting = Setting(system)
+        return self.submit(
+            TurnRequest(_id(name), "", params, _nobody, None, setting, continues=True)
+        )
+
+    def more(self, name: str = "one", params: SamplingParams = GREEDY, **options: Any) -> Asked:
+        """Go on with the last reply until it is over."""
+        asked = self.begin_more(name, params, **options)
+        for _ in range(3000):
+            if asked.over:
+                return asked
+            self.step()
+        raise AssertionError("the turn does not end")
+
     def submit(self, request: TurnRequest) -> Asked:
         asked = Asked(request)
         request.emit = asked.events.append
@@ -183,7 +204,8 @@ class Rig:
         self.wait_for_disk()
 
     def wait_for_disk(self) -> None:
-        self.tiers._writer.submit(int).result(10)
+        if self.tiers.disk is not None:
+            self.tiers.disk.flush(10)
 
     def stop(self) -> None:
         """A clean end of the program."""
@@ -236,6 +258,8 @@ def make_rig(
     home: Home | None = None,
     disk: Disk | None = None,
     shifts: bool = False,
+    titles: bool = True,
+    max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
@@ -251,13 +275,11 @@ def make_rig(
     runner = Runner(model, model.copy_block)
     tiers = Tiers(
         pool=pool,
-        storage=model,
+        transfer=Transfer(pool, model, runner.run),
         sessions=home.sessions,
-        forward=runner.run,
         pace=AlwaysRestore(),
         block_bytes=16 * block_size,
         disk=disk,
-        wake=home.wake,
     )
     renderer = Renderer(compiled, chat_template, system_prompt)
     core = assemble(
@@ -266,6 +288,8 @@ def make_rig(
             max_num_sequences=max_num_sequences,
             max_num_batched_tokens=max_num_batched_tokens,
             max_prefill_beside_decode=max_prefill_beside_decode,
+            max_queue=max_queue,
+            titles=titles,
         ),
         home,
         runner=runner,

@@ -217,7 +217,7 @@ KILLED = """
         if asked.text != shown:
             shown = asked.text
             print(len(shown), flush=True)
-        rig.tiers._saved.clear()
+        rig.tiers.disk._written.clear()
         rig.tiers.save_one()
 """
 

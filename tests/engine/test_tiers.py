@@ -12,6 +12,7 @@ import pytest
 
 from engine import snapshot as snapshots
 from engine.batch import Inputs
+from engine.disk import Disk
 from engine.events import FinishReason
 from engine.metrics import KVSource
 from engine.rendering import Setting
@@ -19,7 +20,7 @@ from engine.sampling import SamplingParams
 from engine.session import Session
 from engine.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 from engine.snapshot_folder import SnapshotFolder
-from engine.tiers import Disk, snapshot_key
+from engine.tiers import snapshot_key
 from tests.engine.fakes import endless
 from tests.engine.rig import FINGERPRINT, GREEDY, Asked, Rig, make_disk, make_rig, session_id
 
@@ -206,7 +207,8 @@ def test_a_full_disk_stops_neither_the_chat_nor_makes_idle_time_busy(
     assert asked.text == never_spilled("Hello there", "And then?")[1]
     assert asked.figures.source is KVSource.RECOMPUTED
     assert caplog.records
-    assert not rig.tiers._unwritten
+    assert rig.tiers.disk is not None
+    assert not rig.tiers.disk._unwritten
 
 
 def test_once_there_is_room_again_kv_is_written_again(rigs: Rigs, folder: Folder) -> None:
@@ -365,7 +367,8 @@ def test_a_model_that_fails_while_spilling_loses_only_the_kv(rigs: Rigs, folder:
 
 
 def test_a_slow_disk_does_not_grow_memory(rigs: Rigs, folder: Folder) -> None:
-    rig = rigs(disk=disk(folder), num_blocks=512)
+    slow = Disk(folder, FINGERPRINT, max_unwritten_bytes=1500)
+    rig = rigs(disk=slow, num_blocks=512)
     for number in range(12):
         rig.chat("Hello", f"{number}")
     folder.may_write.clear()
@@ -374,7 +377,7 @@ def test_a_slow_disk_does_not_grow_memory(rigs: Rigs, folder: Folder) -> None:
     def watch() -> None:
         nonlocal most
         for _ in range(40):
-            most = max(most, len(rig.tiers._unwritten))
+            most = max(most, len(slow._unwritten))
             time.sleep(0.005)
         folder.may_write.set()
 
@@ -530,7 +533,8 @@ def test_the_end_of_the_program_keeps_the_most_recent_where_not_all_fit(
     for name in "abc":
         rig.chat("Hello there", name)
     rig.tiers.save_all(time.monotonic() + 5)
-    rig.tiers._writer.shutdown()
+    assert rig.tiers.disk is not None
+    rig.tiers.disk._writer.shutdown()
     assert [path_of(rig, name).is_file() for name in "abc"] == [False, True, True]
 
 

@@ -162,7 +162,8 @@ class Life(RuleBasedStateMachine):
         self.settle()
         shown = {name: session.messages for name, session in sessions.items()}
         self.rig.stop()
-        self.rig.tiers._writer.shutdown()
+        assert self.rig.tiers.disk is not None
+        self.rig.tiers.disk._writer.shutdown()
         self.rig = make_stored_rig(self.folder, num_blocks=self.num_blocks, **OPTIONS)
         assert {name: self.rig.session(name).messages for name in NAMES} == shown
 
