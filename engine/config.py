@@ -35,6 +35,7 @@ class EngineConfig:
     num_threads: inference threads; None: what CPU quota and affinity allow.
     overflow: what becomes of the KV when the oldest turns are left out: `recompute` it while nobody
     waits, or `shift` it to its new positions at once, with traces of what was left out.
+    titles: let the model name stored conversations while nobody waits.
     warm_up: run likely step shapes while idle. debug: check the blocks' integrity when idle.
     max_num_sequences: answers generated at once; more of them wait.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
@@ -55,6 +56,7 @@ class EngineConfig:
     max_prefill_beside_decode: int | None = None
     warm_up: bool = True
     overflow: str = "recompute"
+    titles: bool = True
     debug: bool = False
 
     def __post_init__(self) -> None:

@@ -91,6 +91,7 @@ class EngineCore:
         session = sessions.find(request.session_id) if request.session_id else Session()
         self._end_cancelled()
         self._refuse_if_busy(session)
+        self.parts.idle.titles.interrupt()
         prompt = self.parts.opening.plan(session, request)
         branch = self.parts.opening.source(session, request)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
@@ -138,12 +139,14 @@ class EngineCore:
 
     def evict(self, session: Session) -> None:
         """Drop an idle session's KV from memory; what is on disk stays."""
+        self.parts.idle.titles.forget(session)
         for branch in session.branches.values():
             if branch.is_idle:
                 branch.drop_kv(self.parts.pool)
 
     def release(self, session: Session) -> None:
         """The session leaves memory: end its turn, if any, and give back its blocks."""
+        self.parts.idle.titles.forget(session)
         if session in self._parked:
             self._end_parked(session)
         for turn in [turn for turn in self._turns.values() if turn.session is session]:
@@ -171,7 +174,8 @@ class EngineCore:
         sequences = {branch.sequence for _, _, branch in parts.sessions.branches()}
         sequences |= {*self._turns, parts.opening.prefixes.operator}
         tables = [sequence.block_table for sequence in sequences]
-        parts.pool.check_integrity([*tables, *parts.tiers.own_tables])
+        own = [*parts.tiers.own_tables, *parts.idle.titles.own_tables]
+        parts.pool.check_integrity([*tables, *own])
         for sequence in sequences:
             covered = len(sequence.block_table) * parts.pool.block_size
             assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
@@ -300,6 +304,8 @@ class EngineCore:
                 self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
             self.parts.idle.changed()
             self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
+            if reason in (FinishReason.STOP, FinishReason.LENGTH):
+                self.parts.idle.titles.want(turn.session, turn.request.setting)
         turn.request.emit(Finished(reason, turn.clock.figures(), error))
 
     def _keep_reply(self, turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""What the engine does while nobody waits: warm shapes up, prefill ahead, write KV to disk.
+"""What the engine does while nobody waits: prefill ahead, make titles, warm shapes up, write KV to disk.
 
 Owns: the order of these, and the patience before writing. Does not know: turns. Each `step` is
 short, so that real work waits for one of them at most.
@@ -20,6 +20,7 @@ from engine.session import Branch, Session
 from engine.shift import Shift
 from engine.snapshot import Snapshot, SnapshotRefused
 from engine.tiers import Tiers
+from engine.titles import Titles
 from engine.warm_up import WarmUp
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Idle:
         prompts: PromptBuilder,
         prefixes: Prefixes,
         shift: Shift,
+        titles: Titles,
     ) -> None:
         self._warm_up = warm_up
         self._ahead = ahead
@@ -55,13 +57,14 @@ class Idle:
         self._prompts = prompts
         self._prefixes = prefixes
         self._shift = shift
+        self.titles = titles
         self._unsaved_since: float | None = None
         self._arriving: dict[Session, _Arrival] = {}
 
     @property
     def is_warm(self) -> bool:
-        """Whether all likely shapes were run and nothing is left to prefill ahead."""
-        return not (self._warm_up.has_work or self._ahead.has_work)
+        """Whether all likely shapes were run, and nothing is left to prefill ahead or to name."""
+        return not (self._warm_up.has_work or self._ahead.has_work or self.titles.has_work)
 
     def wait_s(self) -> float | None:
         """How long to wait for requests before the next `step`; None: there is nothing to do."""
@@ -83,6 +86,8 @@ class Idle:
             self._arrive(session)
         elif self._ahead.has_work:
             self._ahead.step()
+        elif self.titles.has_work:
+            self.titles.step()
         elif self._warm_up.has_work:
             self._warm_up.step()
             if not self._warm_up.has_work:
@@ -140,6 +145,7 @@ class Idle:
     def _arrive(self, session: Session) -> None:
         """Place KV that came from disk, unless a turn was quicker or the session is gone."""
         arrival = self._arriving.pop(session)
+        self.titles.interrupt()
         if not session.branches or not session.active.is_idle:
             return
         try:

@@ -75,6 +75,17 @@ class Journal:
             self.store.set_head(*session.id, head)
         session.conversation.head = head
 
+    def is_untitled(self, session: Session) -> bool:
+        """Whether the session is stored, and nobody named it. Raises StoreError."""
+        if self.store is None or session.id is None:
+            return False
+        return self.store.is_untitled(*session.id)
+
+    def suggest_title(self, session: Session, title: str) -> None:
+        """A title for the session, unless somebody names it first."""
+        if self.store is not None and session.id is not None:
+            self._later(self.store.suggest_title, *session.id, title)
+
     def stream(self, session: Session, node_id: int, text: str) -> None:
         """The reply has come so far; written about once a second."""
         now = time.monotonic()

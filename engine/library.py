@@ -1,6 +1,6 @@
 """The conversations of an owner as a list: their titles, which are pinned, which are deleted.
 
-Owns: the title of a conversation that nobody named (its first words). Does not know: sessions, KV;
+Owns: how long a title may be; that of a conversation which nobody named is its first words. Does not know: sessions, KV;
 `close` is called with the id of a conversation that is to be deleted. Where nothing is stored the list is
 empty. Any thread may call.
 """
@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from engine.journal import Journal
 from engine.session import SessionId
-from engine.store import ConversationRow, Store
+from engine.store import ConversationRow
 
-_TITLE_LENGTH = 60
+MAX_TITLE_LENGTH = 60
 
 
 class Library:
@@ -28,13 +28,13 @@ class Library:
         """
         if (store := self._journal.store) is None:
             return []
-        rows = [self._titled(store, owner, row) for row in store.search(owner, search)]
+        rows = [_titled(row) for row in store.search(owner, search)]
         return sorted(rows, key=lambda row: not row.pinned)
 
     def rename(self, session_id: SessionId, title: str) -> None:
         """Set the title; white space at its ends and beyond single spaces goes."""
         if store := self._journal.store:
-            store.rename(*session_id, " ".join(title.split())[:_TITLE_LENGTH])
+            store.rename(*session_id, " ".join(title.split())[:MAX_TITLE_LENGTH])
 
     def pin(self, session_id: SessionId, pinned: bool) -> None:
         """Pin or unpin."""
@@ -52,11 +52,9 @@ class Library:
         if store := self._journal.store:
             store.restore_deleted(*session_id)
 
-    def _titled(self, store: Store, owner: str, row: ConversationRow) -> ConversationRow:
-        """The row with its first words for a title, which are kept as one, if it has none."""
-        if row.title or not (stored := store.load(owner, row.id)) or not stored.nodes:
-            return row
-        first = " ".join(stored.nodes[min(stored.nodes)].content[: 4 * _TITLE_LENGTH].split())
-        title = first if len(first) <= _TITLE_LENGTH else first[: _TITLE_LENGTH - 1].rstrip() + "…"
-        store.rename(owner, row.id, title)
-        return row._replace(title=title)
+
+def _titled(row: ConversationRow) -> ConversationRow:
+    """The row with a title of one short line."""
+    title = " ".join(row.title.split())
+    is_short = len(title) <= MAX_TITLE_LENGTH
+    return row._replace(title=title if is_short else title[: MAX_TITLE_LENGTH - 1].rstrip() + "…")

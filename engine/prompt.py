@@ -38,6 +38,11 @@ class PromptBuilder:
         self._renderer = renderer
         self._context_length = context_length
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the model was trained to chat."""
+        return self._renderer.has_template
+
     def chat(
         self,
         branch: Branch,

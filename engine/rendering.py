@@ -38,6 +38,11 @@ class Renderer:
         self._completion_prefix = completion_prefix
         self._special_ids = frozenset(tokenizer.special_tokens.values())
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the model was trained to chat."""
+        return self._template is not None
+
     def chat(self, messages: Sequence[Message], setting: Setting) -> str:
         """The text up to where the reply begins. Raises RequestError if the template refuses it."""
         if self._template is None:

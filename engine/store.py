@@ -39,7 +39,9 @@ _LOAD = """
     WHERE owner = ? AND name = ? AND deleted_at IS NULL
 """
 _LIST = """
-    SELECT name, title, pinned, created_at, updated_at,
+    SELECT name, iif(title = '', ifnull((SELECT substr(content, 1, 240) FROM message
+                                         WHERE conversation = c.id ORDER BY id LIMIT 1), ''), title),
+           pinned, created_at, updated_at,
            (SELECT count(*) FROM message WHERE conversation = c.id)
     FROM conversation AS c
     WHERE owner = ?1 AND deleted_at IS NULL AND (
@@ -50,6 +52,10 @@ _LIST = """
 _CREATE = """
     INSERT INTO conversation (owner, name, created_at, updated_at) VALUES (?, ?, ?, ?)
     ON CONFLICT DO NOTHING
+"""
+_SUGGEST_TITLE = """
+    UPDATE conversation SET title = ?
+    WHERE owner = ? AND name = ? AND deleted_at IS NULL AND title = ''
 """
 _DROP_DELETED = """
     DELETE FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
@@ -199,6 +205,17 @@ class Store:
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
             db.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, key))
+
+    def is_untitled(self, owner: str, conversation: str) -> bool:
+        """Whether the conversation is there without a title."""
+        with self._database.reading() as db:
+            row = db.execute(_LOAD, (owner, conversation)).fetchone()
+        return row is not None and row[1] == ""
+
+    def suggest_title(self, owner: str, conversation: str, title: str) -> None:
+        """Set the title if there is none: whatever people chose stays."""
+        with self._database.transaction() as db:
+            db.execute(_SUGGEST_TITLE, (title, owner, conversation))
 
     def pin(self, owner: str, conversation: str, pinned: bool) -> None:
         """Pin or unpin. Raises ConversationNotFound."""

@@ -43,7 +43,10 @@ class StoredConversation:
 
 
 class ConversationRow(NamedTuple):
-    """A conversation as a list shows it. num_messages counts all versions of each message."""
+    """A conversation as a list shows it. title: the first words of one that has none.
+
+    num_messages counts all versions of each message.
+    """
 
     id: str
     title: str
