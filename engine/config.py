@@ -38,6 +38,7 @@ class EngineConfig:
     titles: let the model name stored conversations while nobody waits.
     warm_up: run likely step shapes while idle. debug: check the blocks' integrity when idle.
     max_num_sequences: answers generated at once; more of them wait.
+    max_queue: turns that may wait for that; the next one is refused (QueueFull). None: no limit.
     max_num_batched_tokens: prefill tokens in one step when nobody else is answering.
     max_prefill_beside_decode: the same while other answers are flowing; None: learnt by measurement.
     """
@@ -52,6 +53,7 @@ class EngineConfig:
     disk_budget_bytes: int | None = 8 << 30
     num_threads: int | None = None
     max_num_sequences: int = 16
+    max_queue: int | None = None
     max_num_batched_tokens: int = 512
     max_prefill_beside_decode: int | None = None
     warm_up: bool = True
@@ -85,6 +87,7 @@ class EngineConfig:
             "The number of threads must be 1 or more.",
         )
         require(self.max_num_sequences > 0, "At least one sequence must be able to run.")
+        require((self.max_queue or 0) >= 0, "The queue's limit must be 0 or more.")
         require(
             0 < (self.max_prefill_beside_decode or 1) <= self.max_num_batched_tokens,
             "The token budget beside running answers must be at least 1 and no larger than the full one.",

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engine.block_pool import BlockPool
-from engine.errors import EngineError, SessionBusy
+from engine.errors import EngineError, QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued, Text
 from engine.idle import Idle
 from engine.journal import Journal
@@ -37,6 +37,7 @@ from engine.turn import Turn, TurnRequest
 log = logging.getLogger(__name__)
 
 CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
+QUEUE_FULL = "Too many others are waiting for an answer; try again in a moment."
 BUSY = "An answer is still being written here; stop it or wait for its end."
 NOT_RESTORED = "What was kept on disk could not be read; the conversation was computed again."
 STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
@@ -92,6 +93,8 @@ class EngineCore:
         self._end_cancelled()
         self._refuse_if_busy(session)
         self.parts.idle.titles.interrupt()
+        if not self.parts.scheduler.has_room(len(self._parked)):
+            raise QueueFull(QUEUE_FULL)
         prompt = self.parts.opening.plan(session, request)
         branch = self.parts.opening.source(session, request)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)

@@ -9,7 +9,8 @@
     │   ├── EmptyMessage
     │   ├── MessageTooLong
     │   ├── SessionNotFound
-    │   └── SessionBusy        a turn is already under way in this session
+    │   ├── SessionBusy        a turn is already under way in this session
+    │   └── QueueFull          as many turns wait as may
     └── EngineClosed           the engine is stopping or failed to start
 
 Each message says what is wrong and what to do next; it is shown to people as it is.
@@ -54,6 +55,10 @@ class SessionNotFound(RequestError):
 
 class SessionBusy(RequestError):
     """A turn is already under way in this session."""
+
+
+class QueueFull(RequestError):
+    """As many turns wait as may."""
 
 
 class EngineClosed(EngineError):

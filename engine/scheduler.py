@@ -25,10 +25,12 @@ class Scheduler:
         budget: TokenBudget,
         max_num_sequences: int,
         reclaim: Callable[[int], object],
+        max_queue: int | None = None,
     ) -> None:
         self._pool = pool
         self._block_size = pool.block_size
         self._max_num_sequences = max_num_sequences
+        self._max_queue = max_queue
         self._budget = budget
         self._reclaim = reclaim
         self.waiting: deque[Sequence] = deque()
@@ -45,6 +47,14 @@ class Scheduler:
         assert sequence.num_uncached_tokens > 0
         sequence.status = Status.WAITING
         self.waiting.append(sequence)
+
+    def has_room(self, num_coming: int) -> bool:
+        """Whether one more may be added, beside `num_coming`: it starts at once, or may wait."""
+        if self._max_queue is None:
+            return True
+        self._admit()  # so that those who can start are not counted as waiting
+        places = self._max_num_sequences - len(self.running) if not self.waiting else 0
+        return len(self.waiting) + num_coming - places < self._max_queue
 
     def remove(self, sequence: Sequence) -> None:
         """Take a sequence out; its blocks stay with it."""

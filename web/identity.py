@@ -1,8 +1,9 @@
 """Who is asking: the owner and conversation ids that the browser keeps.
 
-Owns: how ids are minted and which ones are accepted. The owner id is a bearer token: whoever has it
-sees the conversations, so it is 192 random bits and never written to a log. Does not know Gradio;
-session_hash, new at every page load, is no identity.
+Owns: how ids are minted and which ones are accepted. Who has signed in owns what is theirs by name, on
+every device. Otherwise the owner id is a bearer token: whoever has it sees the conversations, so it is
+192 random bits and never written to a log. Neither can pass for the other: a token has no colon, an
+owner by name begins with `user:`. Does not know Gradio; session_hash is no identity.
 """
 
 import re
@@ -19,6 +20,11 @@ _ID_BYTES = 24
 _ID = re.compile(r"[A-Za-z0-9_-]{22,64}")  # 22 characters of base64 carry 128 bits
 
 
+def user_owner(username: str | None) -> str | None:
+    """The owner that somebody who signed in is; None for a visitor without a name."""
+    return f"user:{username}" if username else None
+
+
 def mint(owner: str | None = None) -> dict[str, str]:
     """A new conversation of `owner`, or of a new owner, as the browser stores it."""
     return {
@@ -27,11 +33,22 @@ def mint(owner: str | None = None) -> dict[str, str]:
     }
 
 
-def session_id(stored: Any) -> SessionId | None:
-    """The session that `stored` names, or None if it is not what `mint` makes."""
+def session_id(stored: Any, username: str | None) -> SessionId | None:
+    """The session that `stored` names; None if `mint` did not make that for this visitor."""
     if not isinstance(stored, dict):
         return None
-    ids = stored.get("owner"), stored.get("conversation")
-    if not all(isinstance(part, str) and _ID.fullmatch(part) for part in ids):
+    owner, user = stored.get("owner"), user_owner(username)
+    if user is None and not _is_token(owner):
         return None
-    return SessionId(str(ids[0]), str(ids[1]))
+    if user is not None and owner != user:
+        return None
+    return conversation_of(str(owner), stored.get("conversation"))
+
+
+def conversation_of(owner: str, name: Any) -> SessionId | None:
+    """The conversation `name` of an owner who is known to be that; None if it is no id."""
+    return SessionId(owner, name) if _is_token(name) else None
+
+
+def _is_token(part: Any) -> bool:
+    return isinstance(part, str) and _ID.fullmatch(part) is not None

@@ -9,13 +9,14 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
 from engine import SamplingParams
 from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
+from web.users import Hash, Users, UsersError, read_file, read_pair
 
 _BYTE_UNITS = {
     unit: base**power
@@ -44,8 +45,17 @@ class Options:
     num_threads: int | None
     data_dir: Path
     max_tokens: int
+    max_queue: int
+    auth: Mapping[str, Hash] | None = field(default=None, repr=False)
+    auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
     ask: str | None = None
     raw: bool = False
+
+    @property
+    def users(self) -> Users | None:
+        """Who may sign in; None: everybody may use the page without."""
+        known = {**(self.auth_file or {}), **(self.auth or {})}
+        return Users(known) if known else None
 
     @property
     def sampling(self) -> SamplingParams:
@@ -83,6 +93,7 @@ def _parser(environ: Mapping[str, str]) -> _Parser:
     )
     _add_model_options(parser)
     _add_server_options(parser, environ)
+    _add_visitor_options(parser)
     parser.add_argument("--ask", metavar="TEXT", help="answer TEXT in the terminal and exit")
     parser.add_argument(
         "--raw", action="store_true", help="with --ask: complete TEXT without a chat template"
@@ -131,6 +142,16 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
         help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
     add("--data-dir", type=Path, default=default_data_dir(on_space), metavar="DIR",
         help="folder for models, conversations and their KV (default: %(default)s)")  # fmt: skip
+
+
+def _add_visitor_options(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--auth", type=_user, metavar="USER:PASSWORD",
+        help="who may sign in; better in WARMCHAT_AUTH, where other programs cannot read it")  # fmt: skip
+    add("--auth-file", type=_user_file, metavar="FILE",
+        help="more of them, one USER:HASH a line; `python -m web.users NAME` makes one")  # fmt: skip
+    add("--max-queue", type=_whole(0, 1_000_000), default=64, metavar="N",
+        help="most turns that wait; whoever comes then is told to try later (default: %(default)s)")  # fmt: skip
 
 
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:
@@ -214,6 +235,20 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
         return text
 
     return convert
+
+
+def _user(text: str) -> Mapping[str, Hash]:
+    try:
+        return read_pair(text)
+    except UsersError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def _user_file(text: str) -> Mapping[str, Hash]:
+    try:
+        return read_file(Path(text).expanduser())
+    except UsersError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
 
 
 def _device(text: str) -> str:

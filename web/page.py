@@ -55,7 +55,7 @@ class Page:
         request: gr.Request,
     ) -> AsyncGenerator[tuple[str, list[PageMessage]], None]:
         """Answer `message` in the conversation that `ids` names; yields reply and conversation."""
-        language, session_id = _language(request), identity.session_id(ids)
+        language, session_id = _language(request), identity.session_id(ids, request.username)
         if session_id is None:
             yield self._refusal(message, history, say(language, "no_identity"), language)
             return
@@ -93,9 +93,9 @@ class Page:
 
     async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, bool]:
         """What a page shows when it opens: ids, chat, its server-side twin, and that it is known."""
-        language, session_id = _language(request), identity.session_id(ids)
+        language, session_id = _language(request), identity.session_id(ids, request.username)
         if session_id is None:
-            ids, messages = identity.mint(), []
+            ids, messages = identity.mint(identity.user_owner(request.username)), []
         else:
             messages = await self._restored(session_id, language)
         chatbot = gr.Chatbot(
@@ -113,15 +113,15 @@ class Page:
         self, ids: Any, history: list[PageMessage], event: gr.UndoData, request: gr.Request
     ) -> None:
         """Take the last message back, in the engine too."""
-        if session_id := identity.session_id(ids):
+        if session_id := identity.session_id(ids, request.username):
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             await self._turns.undo(str(request.session_hash), session_id, history[:index])
 
     async def start_anew(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, Any]:
         """Leave this conversation; its successor's ids and an empty chat (three times)."""
-        session_id = identity.session_id(ids)
+        session_id = identity.session_id(ids, request.username)
         if session_id is None:
-            return identity.mint(), [], [], []
+            return identity.mint(identity.user_owner(request.username)), [], [], []
         await self._turns.end(str(request.session_hash), silently=True)
         return identity.mint(session_id.owner), [], [], []
 
@@ -129,7 +129,7 @@ class Page:
         self, ids: Any, search: str, request: gr.Request, event: gr.EventData
     ) -> tuple[Any, ...]:
         """A button of the list of conversations; returns ids, the chat (three times), the list."""
-        session_id, engine = identity.session_id(ids), self._startup.engine
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         data = event._data if isinstance(event._data, dict) else {}
         if session_id is None or engine is None:
             return _UNCHANGED
@@ -172,7 +172,7 @@ class Page:
         self, text: str, ids: Any, is_on: bool, system_prompt: str, request: gr.Request
     ) -> str:
         """Prefill what is being typed; returns the sign that says so."""
-        session_id = identity.session_id(ids)
+        session_id = identity.session_id(ids, request.username)
         if session_id is None or not is_on or not text.strip():
             return ""
         is_ready = await self._turns.draft(session_id, text, system_prompt.strip() or None, {})
@@ -192,7 +192,7 @@ class Page:
 
     def shelf(self, ids: Any, search: str, request: gr.Request, deleted: str | None = None) -> str:
         """The list of conversations, those that hold `search`."""
-        session_id, engine = identity.session_id(ids), self._startup.engine
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         if session_id is None or engine is None:
             return shelf.render([], "", _language(request))
         try:
@@ -205,7 +205,7 @@ class Page:
     def panel(self, ids: Any, request: gr.Request) -> str:
         """The live panel for this visitor."""
         session_id, engine, language = (
-            identity.session_id(ids), self._startup.engine, _language(request),
+            identity.session_id(ids, request.username), self._startup.engine, _language(request),
         )  # fmt: skip
         if session_id is None or engine is None:
             return view.status(self._startup, language)

@@ -81,11 +81,13 @@ def launch(options: Options, startup: Startup) -> Any:
     from starlette.middleware import Middleware  # noqa: PLC0415
 
     from web.api import Guard, routes  # noqa: PLC0415
+    from web.languages import Tongue  # noqa: PLC0415
     from web.ui import LOGO, LOOK, build_page  # noqa: PLC0415
     from web.words import words  # noqa: PLC0415
 
-    demo = build_page(startup)
+    demo, users = build_page(startup), options.users
     demo.launch(
+        auth=users.check if users is not None else None,
         server_name=options.host,
         server_port=options.port,
         share=options.share,
@@ -94,7 +96,10 @@ def launch(options: Options, startup: Startup) -> Any:
         enable_monitoring=False,
         ssr_mode=False,
         state_session_capacity=_PAGES_REMEMBERED,
-        app_kwargs={"routes": routes(startup), "middleware": [Middleware(Guard)]},
+        app_kwargs={
+            "routes": routes(startup),
+            "middleware": [Middleware(Guard), Middleware(Tongue)],
+        },
         footer_links=[],
         favicon_path=LOGO,
         theme=_theme(gr),

@@ -28,7 +28,7 @@ class Click:
 
 def read_click(owner: str, act: Any, name: Any, text: Any = "") -> Click | None:
     """The click that the browser says there was; None if it makes no sense."""
-    session_id = identity.session_id({"owner": owner, "conversation": name})
+    session_id = identity.conversation_of(owner, name)
     if session_id is None or not isinstance(act, str) or not isinstance(text, str):
         return None
     return Click(act, session_id, text)

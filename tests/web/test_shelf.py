@@ -14,7 +14,7 @@ from engine.store import Store
 from web import identity, shelf
 
 IDS = identity.mint()
-ME = identity.session_id(IDS)
+ME = identity.session_id(IDS, None)
 
 
 @pytest.fixture
