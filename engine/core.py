@@ -92,7 +92,7 @@ class EngineCore:
         session = sessions.find(request.session_id) if request.session_id else Session()
         self._end_cancelled()
         self._refuse_if_busy(session)
-        self.parts.idle.titles.interrupt()
+        self.parts.idle.give_way(session)
         if not self.parts.scheduler.has_room(len(self._parked)):
             raise QueueFull(QUEUE_FULL)
         prompt = self.parts.opening.plan(session, request)

@@ -99,6 +99,11 @@ class Idle:
         """Some branch has KV that is not on disk."""
         self._unsaved_since = time.monotonic()
 
+    def give_way(self, session: Session) -> None:
+        """A turn of the session begins: it fetches what it needs itself, and finds all blocks."""
+        self._arriving.pop(session, None)
+        self.titles.interrupt()
+
     def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
         """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
         self._prefill_ahead(session, setting, draft, may_restore=True)

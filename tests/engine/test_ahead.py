@@ -1,6 +1,8 @@
 """Prefill while nobody waits: scaffolding and drafts are there when Enter is pressed."""
 
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -179,6 +181,27 @@ def test_a_template_that_changes_what_it_is_given_is_not_prefilled_ahead(rigs: R
     draft(rig, PASTE)
     assert asked.over
     assert rig.chat("Ho").over
+
+
+def test_a_draft_does_not_overtake_a_turn_whose_kv_is_read_from_disk(
+    rigs: Rigs, tmp_path: Path
+) -> None:
+    rig, read = rigs(num_blocks=256, disk=make_disk(tmp_path)), threading.Event()
+    rig.chat("Hi")
+    draft(rig, "Compare them")
+    rig.spill()
+    assert rig.tiers.disk is not None
+    reader = rig.tiers.disk._reader
+    reader.submit(read.wait)  # the disk is slow
+    rig.core.draft(rig.session(), "Else", SETTING)
+    asked = rig.begin("Compare them")
+    read.set()
+    reader.submit(int).result(10)
+    rig.core.parts.idle.step()
+    rig.run()
+    fresh = make_rig(num_blocks=256)
+    fresh.chat("Hi")
+    assert asked.text == fresh.chat("Compare them").text
 
 
 def test_what_was_prefilled_ahead_survives_a_spill(rigs: Rigs, tmp_path: object) -> None:
