@@ -7,10 +7,12 @@ Invariant: the segments' token counts add up to the length of the sequence's tok
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from engine.sequence import common_length
+
+_CONTEXT = 8  # characters around a reply that tell it from others that say the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,20 @@ class Segment:
         begin = start + len(text[start:]) - len(text[start:].lstrip())
         return begin + len(stripped) if text.startswith(stripped, begin) else None
 
+    def find(self, text: str, start: int, before: str, after: str) -> tuple[int, int] | None:
+        """Where in `text` this reply begins and ends, from `start` on; None if it is not there.
+
+        before, after: what it stood between.
+        """
+        if self.ends is None:
+            return None
+        for said in dict.fromkeys((self.text, self.text.strip())):
+            sought = before[-_CONTEXT:] + said + after[:_CONTEXT]
+            if said and (place := text.find(sought, start)) >= 0:
+                begin = place + len(before[-_CONTEXT:])
+                return begin, begin + len(said)
+        return None
+
     def head(self, text: str) -> "Segment":
         """The tokens of this reply that `text` begins with; none if no text of it is left."""
         assert self.ends is not None
@@ -50,7 +66,7 @@ class Segment:
 class Plan:
     """What a turn does: keep the first `num_kept` tokens, append `new_tokens`.
 
-    segments: of the whole text then; kept: those of them that stood there before.
+    segments: of the whole text then; kept: of the text up to where only new text follows.
     """
 
     num_kept: int
@@ -71,19 +87,29 @@ class Ledger:
         return sum(segment.num_tokens for segment in self.segments)
 
     def plan(
-        self, text: str, tokens: Sequence[int], encode: Callable[[str, int], list[int]]
+        self, text: str, tokens: Sequence[int], encode: Callable[[str, int | None], list[int]]
     ) -> Plan:
         """How to get from `tokens` to the tokens of `text`, keeping as many as possible.
 
-        tokens: the session's ids. encode(text, n): the ids of a text that goes on after the first
-        n of them.
+        tokens: the session's ids. encode(text, token): the ids of a text that goes on behind a
+        token; None: at the beginning. Replies behind what is new or gone keep their ids.
         """
         kept, num_kept, offset = self._matching(text)
-        rest = text[offset:]
-        ids = encode(rest, num_kept) if rest else []
-        same = common_length(ids, tokens[num_kept:])
-        segments = (*kept, Segment(rest, len(ids))) if ids else kept
-        return Plan(num_kept + same, ids[same:], segments, kept)
+        segments, ids = list(kept), list(tokens[:num_kept])
+
+        def add(delta: str) -> None:
+            if new := encode(delta, ids[-1] if ids else None) if delta else []:
+                segments.append(Segment(delta, len(new)))
+                ids.extend(new)
+
+        for reply, first, begin, end in self._found_again(text, offset, num_kept):
+            add(text[offset:begin])
+            segments.append(reply)
+            ids += tokens[first : first + reply.num_tokens]
+            offset, kept = end, tuple(segments)
+        add(text[offset:])
+        same = common_length(ids[num_kept:], tokens[num_kept:])
+        return Plan(num_kept + same, ids[num_kept + same :], tuple(segments), kept)
 
     def with_reply(self, text: str, ends: Sequence[int]) -> "Ledger":
         """The ledger after a reply whose tokens end at the offsets `ends` in `text`."""
@@ -91,6 +117,33 @@ class Ledger:
             return self
         reply = Segment(text[: ends[-1]], len(ends), tuple(ends))
         return replace(self, segments=(*self.segments, reply))
+
+    def open_reply(self) -> tuple["Ledger", Segment | None]:
+        """The ledger without the reply that it ends with, and that reply; None if it ends with none.
+
+        A reply that goes on becomes one segment, so that it is still matched as one.
+        """
+        if not self.segments or self.segments[-1].ends is None:
+            return self, None
+        return replace(self, segments=self.segments[:-1]), self.segments[-1]
+
+    def _found_again(
+        self, text: str, offset: int, num_kept: int
+    ) -> Iterator[tuple[Segment, int, int, int]]:
+        """Replies behind the kept tokens that stand in `text`, between the same texts as before.
+
+        Each with its first token's index, and where it begins and ends in `text`, from `offset` on.
+        """
+        first = 0
+        for before, segment, after in zip(
+            (None, *self.segments), self.segments, (*self.segments[1:], None), strict=False
+        ):
+            if first >= num_kept and before is not None and before.ends is None:
+                place = segment.find(text, offset, before.text, after.text if after else "")
+                if place is not None:
+                    yield segment, first, *place
+                    offset = place[1]
+            first += segment.num_tokens
 
     def _matching(self, text: str) -> tuple[tuple[Segment, ...], int, int]:
         """The segments that `text` begins with: they, their token count, and where they end in it."""

@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 
 from engine.chat_template import Message
 from engine.errors import EmptyMessage, MessageTooLong
-from engine.ledger import Plan
+from engine.ledger import Ledger, Plan
 from engine.rendering import MARK, Renderer, Setting
 from engine.session import Branch
+
+REPLY_TOO_LONG = (
+    "The answer fills the model's context ({limit:,} tokens) and cannot go on; "
+    "ask for the rest in a new conversation."
+)
 
 _UNSETTLED_TOKENS = 4  # the last tokens of a draft, which the next key may change
 
@@ -58,13 +63,21 @@ class PromptBuilder:
         """
         self._refuse_empty(message)
         messages = [*before, Message("user", message)]
-        room = self._context_length - min(max_tokens, self._context_length // 4)
-        prompt = self._prompt(branch, messages, setting, _still_hidden(branch, before))
-        if prompt.num_tokens <= room:
-            return prompt
-        prompt = self._shortened(branch, messages, setting)
+        prompt = self._fitting(branch, messages, setting, max_tokens)
         if prompt.num_tokens >= self._context_length:
             raise self._too_long(prompt.num_tokens)
+        return prompt
+
+    def more(
+        self, branch: Branch, messages: Sequence[Message], setting: Setting, max_tokens: int
+    ) -> Prompt:
+        """The prompt for more of the last of the messages, a reply.
+
+        Raises MessageTooLong or RequestError.
+        """
+        prompt = self._fitting(branch, messages, setting, max_tokens)
+        if prompt.num_tokens >= self._context_length:
+            raise MessageTooLong(REPLY_TOO_LONG.format(limit=self._context_length))
         return prompt
 
     def completion(self, branch: Branch, text: str) -> Prompt:
@@ -91,9 +104,19 @@ class PromptBuilder:
             prompt = self._cut_prompt(branch, messages, setting, hidden)
         if prompt is None or prompt.num_tokens > room:
             return None
-        settled = max(len(prompt.plan.new_tokens) - (_UNSETTLED_TOKENS if draft else 0), 0)
-        plan = replace(prompt.plan, new_tokens=prompt.plan.new_tokens[:settled])
+        plan = prompt.plan
+        said = max(Ledger(plan.kept).num_tokens - plan.num_kept, 0)  # replies behind a gap
+        settled = max(len(plan.new_tokens) - (_UNSETTLED_TOKENS if draft else 0), said)
+        plan = replace(plan, new_tokens=plan.new_tokens[:settled])
         return Prompt(plan, prompt.num_hidden)
+
+    def _fitting(
+        self, branch: Branch, messages: Sequence[Message], setting: Setting, max_tokens: int
+    ) -> Prompt:
+        """The prompt with room for the reply, if hiding the oldest turns makes any."""
+        room = self._context_length - min(max_tokens, self._context_length // 4)
+        prompt = self._prompt(branch, messages, setting, _still_hidden(branch, messages[:-1]))
+        return prompt if prompt.num_tokens <= room else self._shortened(branch, messages, setting)
 
     def _shortened(self, branch: Branch, messages: Sequence[Message], setting: Setting) -> Prompt:
         """The prompt without as many oldest turns as it takes to fill half the context at most."""
@@ -122,12 +145,7 @@ class PromptBuilder:
         return Prompt(self._plan(branch, text), num_hidden)
 
     def _plan(self, branch: Branch, text: str) -> Plan:
-        tokens = branch.sequence.tokens
-
-        def encode(rest: str, num_before: int) -> list[int]:
-            return self._renderer.encode(rest, tokens[num_before - 1] if num_before else None)
-
-        return branch.ledger.plan(text, tokens, encode)
+        return branch.ledger.plan(text, branch.sequence.tokens, self._renderer.encode)
 
     def _refuse_empty(self, message: str) -> None:
         if self._renderer.is_empty(message):

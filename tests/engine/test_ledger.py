@@ -19,7 +19,7 @@ THINKING = CHATML.replace(
 )
 
 
-def encode(text: str, num_before: int) -> list[int]:
+def encode(text: str, token_before: int | None) -> list[int]:
     return list(text.encode())
 
 
@@ -35,10 +35,57 @@ def test_a_longer_text_encodes_only_its_end() -> None:
     assert Ledger(plan.segments).num_tokens == 6
 
 
-def test_encode_hears_how_many_tokens_are_in_front() -> None:
+def test_encode_hears_which_token_is_in_front() -> None:
     ledger = Ledger((Segment("ab", 2),))
-    plan = ledger.plan("abc", [97, 98], lambda text, num_before: [num_before, *text.encode()])
-    assert plan.new_tokens == [2, *b"c"]
+
+    def telling(text: str, token_before: int | None) -> list[int]:
+        return [token_before or 0, *text.encode()]
+
+    assert ledger.plan("abc", [97, 98], telling).new_tokens == [98, *b"c"]
+    assert ledger.plan("xabc", [97, 98], telling).new_tokens == [0, *b"xabc"]
+
+
+def talk(*turns: tuple[str, str]) -> tuple[Ledger, list[int]]:
+    """A ledger of "[question]reply." turns whose replies have ids above 1,000."""
+    ledger, tokens = Ledger(), list[int]()
+    for number, (question, reply) in enumerate(turns):
+        delta = ("." if number else "S") + f"[{question}]"
+        ledger = Ledger((*ledger.segments, Segment(delta, len(delta))))
+        ledger = ledger.with_reply(reply, range(1, len(reply) + 1))
+        first = 1000 * (number + 1)
+        tokens += [*delta.encode(), *range(first, first + len(reply))]
+    return ledger, tokens
+
+
+def test_replies_behind_turns_that_are_left_out_keep_their_ids() -> None:
+    ledger, tokens = talk(("first", "aa"), ("second", "bbb"), ("third", "c"))
+    plan = ledger.plan("S[second]bbb.[third]c.[new]", tokens, encode)
+    assert tokens[: plan.num_kept] + plan.new_tokens == [
+        *b"S[second]", 2000, 2001, 2002, *b".[third]", 3000, *b".[new]",
+    ]  # fmt: skip
+    assert Ledger(plan.segments).num_tokens == plan.num_kept + len(plan.new_tokens)
+    assert [segment.text for segment in plan.segments if segment.ends] == ["bbb", "c"]
+
+
+def test_replies_behind_one_that_the_template_changed_keep_their_ids() -> None:
+    ledger, tokens = talk(("first", "think:aa"), ("second", "bbb"))
+    plan = ledger.plan("S[first]aa.[second]bbb.[new]", tokens, encode)
+    assert plan.new_tokens == [*b"aa.[second]", 2000, 2001, 2002, *b".[new]"]
+
+
+def test_a_reply_is_not_taken_for_another_one_that_begins_like_it() -> None:
+    ledger, tokens = talk(("Hi", "Ho"), ("x", "y"), ("Hi", "Ho!"))
+    plan = ledger.plan("S[x]y.[Hi]Ho!.[new]", tokens, encode)
+    assert plan.new_tokens[-9:] == [3000, 3001, 3002, *b".[new]"]
+    assert 1000 not in plan.new_tokens
+
+
+def test_a_reply_that_the_template_strips_keeps_its_ids() -> None:
+    ledger, tokens = talk(("first", "aa"), ("second", " b "), ("third", "c"))
+    plan = ledger.plan("S[second]b.[third]c.[new]", tokens, encode)
+    assert tokens[: plan.num_kept] + plan.new_tokens == [
+        *b"S[second]", 2000, 2001, 2002, *b".[third]", 3000, *b".[new]",
+    ]  # fmt: skip
 
 
 def test_a_changed_reply_keeps_the_tokens_before_the_change() -> None:

@@ -127,6 +127,16 @@ def first_turn(rig: Rig) -> str:
     return f"system\n{SYSTEM}\nuser\nmessage 0\nassistant\n{rig.asked[0].text}\n"
 
 
+def test_replies_that_stay_visible_are_not_encoded_again(rigs: Rigs) -> None:
+    rig = small(rigs)
+    asked = until_hidden(rig)
+    first = asked.figures.first_visible // 2
+    texts = [a.text for a in rig.asked[first:]]
+    assert len(texts) > 1
+    replies = [s.text for s in rig.session().active.ledger.segments if s.ends is not None]
+    assert replies == texts
+
+
 def test_starting_anew_after_an_overflow_hides_nothing(rigs: Rigs) -> None:
     rig = small(rigs)
     until_hidden(rig)
