@@ -5,13 +5,19 @@ values and look-ups; knows neither tokens nor files.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from engine.events import Finished, FinishReason
+
+Feedback = Literal["like", "dislike"]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One message. parent: the one before it, None at the beginning.
 
-    status: complete, interrupted or streaming.
+    status: complete, interrupted or streaming. ending: of a reply, how it ended and what it cost;
+    None while it streams, or when its end was not seen. feedback: what the person thinks of it.
     """
 
     id: int
@@ -19,6 +25,17 @@ class Node:
     role: str
     content: str
     status: str = "complete"
+    ending: Finished | None = None
+    feedback: Feedback | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether this is a reply that was cut off, stopped or interrupted."""
+        if self.role != "assistant" or self.status == "streaming":
+            return False
+        if self.status == "interrupted":
+            return True
+        return self.ending is not None and self.ending.reason is not FinishReason.STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +82,18 @@ class Conversation:
         self.nodes[node.id] = node
         self.head = node.id
 
-    def update(self, node_id: int, content: str, status: str) -> None:
-        """A message has more text, or another status."""
-        self.nodes[node_id] = replace(self.nodes[node_id], content=content, status=status)
+    def end(self, node_id: int, content: str, status: str, ending: Finished) -> None:
+        """A reply is over: its text, and how it ended."""
+        node = self.nodes[node_id]
+        self.nodes[node_id] = replace(node, content=content, status=status, ending=ending)
+
+    def rate(self, node_id: int, feedback: Feedback | None) -> None:
+        """The person likes a reply, dislikes it, or neither."""
+        self.nodes[node_id] = replace(self.nodes[node_id], feedback=feedback)
+
+    def has_answers(self, node_id: int) -> bool:
+        """Whether anything was said behind a message."""
+        return any(node.parent == node_id for node in self.nodes.values())
 
     def _children(self) -> dict[int | None, tuple[int, ...]]:
         """What follows each message, oldest first."""

@@ -194,6 +194,8 @@ class EngineCore:
         turn = self.parts.opening.open(session, request, prompt)
         self._turns[turn.sequence] = turn
         self.parts.scheduler.add(turn.sequence)
+        if request.continues:
+            self.parts.tiers.rewritten(session, turn.node_id)
 
     def _unpark(self) -> None:
         """Start the requests whose KV has come from disk, or could not."""
@@ -265,7 +267,7 @@ class EngineCore:
     def _show(self, turn: Turn, *, final: bool = False) -> None:
         if piece := turn.reply.take(final=final):
             turn.request.emit(Text(piece))
-            self.parts.journal.stream(turn.session, turn.node_id, turn.reply.text)
+            self.parts.journal.stream(turn.session, turn.node_id, turn.text)
 
     def _end_if_over(self, turn: Turn) -> None:
         if turn.reply.stopped:
@@ -299,7 +301,8 @@ class EngineCore:
         self.parts.scheduler.remove(turn.sequence)
         self._show(turn, final=True)
         self._keep_reply(turn)
-        self._keep_message(turn, reason)
+        finished = Finished(reason, turn.clock.figures(), error)
+        self._keep_message(turn, finished)
         if turn.session.id is None:
             turn.sequence.truncate(0, self.parts.pool)
         else:
@@ -309,22 +312,23 @@ class EngineCore:
             self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
             if reason in (FinishReason.STOP, FinishReason.LENGTH):
                 self.parts.idle.titles.want(turn.session, turn.request.setting)
-        turn.request.emit(Finished(reason, turn.clock.figures(), error))
+        turn.request.emit(finished)
 
     def _keep_reply(self, turn: Turn) -> None:
         """The tokens of the reply stay, as far as they stand for its text."""
         reply, branch, tokenizer = turn.reply, turn.branch, self.parts.tokenizer
         ends = reply.kept()
         turn.sequence.truncate(turn.num_prompt + len(ends), self.parts.pool)
-        escaped = tokenizer.escape_reply(reply.text)
+        text, ends = turn.earlier.with_more(reply.text, ends)
+        escaped = tokenizer.escape_reply(text)
         branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
         branch.last_used_at = time.monotonic()
 
-    def _keep_message(self, turn: Turn, reason: FinishReason) -> None:
+    def _keep_message(self, turn: Turn, finished: Finished) -> None:
         """The reply is said, as far as it came."""
         session = turn.session
-        is_whole = reason in (FinishReason.STOP, FinishReason.LENGTH)
+        is_whole = finished.reason in (FinishReason.STOP, FinishReason.LENGTH)
         status = "complete" if is_whole else "interrupted"
-        session.conversation.update(turn.node_id, turn.reply.text, status)
+        session.conversation.end(turn.node_id, turn.text, status, finished)
         session.publish()
         self.parts.journal.finish(session, turn.node_id, turn.branch)

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from engine import portable
 from engine.chat_template import Message
 from engine.config import EngineConfig
-from engine.conversation import Entry
+from engine.conversation import Entry, Feedback
 from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
@@ -193,6 +193,23 @@ class Engine:
         session = self._sessions.find(session_id)
         await self._call(lambda core: core.parts.sharing.read(session, raw))
 
+    async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback | None) -> None:
+        """Keep that the person likes or dislikes a reply, or neither.
+
+        Raises SessionNotFound, StoreError, or RequestError if there is no such reply.
+        """
+        session = self._sessions.find(session_id)
+
+        def command(core: EngineCore) -> None:
+            node = session.conversation.nodes.get(node_id)
+            if node is None or node.role != "assistant":
+                raise RequestError("There is no such answer in this conversation.")
+            core.parts.journal.rate(session, node_id, feedback)
+            session.conversation.rate(node_id, feedback)
+            session.refresh()
+
+        await self._call(command)
+
     def is_prefilled(self, session_id: SessionId) -> bool:
         """Whether all that is certain of the session's next prompt has its KV. Raises SessionNotFound."""
         return not self._sessions.find(session_id).active.sequence.num_uncached_tokens
@@ -215,7 +232,8 @@ class Engine:
         """Say `message` in the session and stream what comes of it; the last event is Finished.
 
         keep: how many of `messages()` stay in front of it (None: all), which is how a message is
-        edited or a reply made anew. Closing the generator cancels the turn and keeps what was said.
+        edited; one that says what the next of them says gets that one another reply. Closing the
+        generator cancels the turn and keeps what was said.
         Raises a RequestError, with nothing changed, or EngineClosed.
         """
         setting = Setting(system, dict(template_options))
@@ -242,6 +260,24 @@ class Engine:
 
     def stats(self) -> EngineStats:
         """A snapshot; all zero before the engine is ready."""
+    async def continue_reply(
+        self,
+        session_id: SessionId,
+        *,
+        system: str | None = None,
+        params: SamplingParams = _DEFAULT_PARAMS,
+        **template_options: Any,
+    ) -> AsyncGenerator[Event, None]:
+        """Go on with the last reply, which was cut off, stopped or interrupted; as `chat`.
+
+        The pieces of text are those that are new. Raises RequestError if that reply is whole.
+        """
+        setting = Setting(system, dict(template_options))
+        request = TurnRequest(session_id, "", params, _ignore, None, setting, continues=True)
+        async with contextlib.aclosing(self._stream(request)) as events:
+            async for event in events:
+                yield event
+
         core = self._core
         disk = core.parts.tiers.disk if core else None
         return EngineStats(

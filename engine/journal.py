@@ -9,9 +9,10 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 
-from engine.conversation import Node
+from engine.conversation import Feedback, Node
 from engine.errors import EngineError
 from engine.ledger import Ledger
 from engine.sequence import Sequence
@@ -54,6 +55,30 @@ class Journal:
         user = Node(user_id, parent, "user", message)
         return user, Node(reply_id, user_id, "assistant", "", "streaming")
 
+    def add_reply(self, session: Session, question: int | None, text: str = "") -> Node:
+        """Another reply to a message, beginning with `text`; not yet in the session.
+
+        Committed when this returns. Raises StoreError, with nothing stored.
+        """
+        if self.store is None or session.id is None:
+            node_id = next(self._local_ids)
+        else:
+            node_id = self.store.add_message(
+                *session.id, question, "assistant", text, status="streaming"
+            )
+        return Node(node_id, question, "assistant", text, "streaming")
+
+    def reopen(self, session: Session, reply: Node) -> Node:
+        """The reply as it streams again; not yet in the session."""
+        streaming = replace(reply, status="streaming", ending=None)
+        self._write(session, streaming)
+        return streaming
+
+    def rate(self, session: Session, node_id: int, feedback: Feedback | None) -> None:
+        """What the person thinks of a reply; committed when this returns. Raises StoreError."""
+        if self.store is not None and session.id is not None:
+            self.store.rate(*session.id, node_id, feedback)
+
     def add(self, session: Session, role: str, content: str, status: str = "complete") -> Node:
         """A message behind the session's head; committed when this returns. Raises StoreError."""
         parent = session.conversation.head
@@ -91,13 +116,13 @@ class Journal:
         now = time.monotonic()
         if now - self._streamed_at.setdefault(node_id, now) >= _STREAM_PERIOD_S:
             self._streamed_at[node_id] = now
-            self._update(session, node_id, text, "streaming")
+            reply = session.conversation.nodes[node_id]
+            self._write(session, replace(reply, content=text, status="streaming", ending=None))
 
     def finish(self, session: Session, node_id: int, branch: Branch) -> None:
         """The reply is over: its text, and the tokens that the conversation is now."""
         self._streamed_at.pop(node_id, None)
-        node = session.conversation.nodes[node_id]
-        self._update(session, node_id, node.content, node.status)
+        self._write(session, session.conversation.nodes[node_id])
         if self.store is not None and session.id is not None:
             num_tokens = branch.ledger.num_tokens
             stored = StoredBranch(
@@ -114,9 +139,10 @@ class Journal:
         if self.store is not None:
             self.store.close()
 
-    def _update(self, session: Session, node_id: int, text: str, status: str) -> None:
-        if self.store is not None and session.id is not None:
-            self._later(self.store.update_message, session.id.owner, node_id, text, status)
+    def _write(self, session: Session, node: Node) -> None:
+        if (store := self.store) is not None and session.id is not None:
+            new = (node.id, node.content, node.status, node.ending)
+            self._later(store.update_message, session.id.owner, *new)
 
     def _later(self, write: Callable[..., object], *arguments: object) -> None:
         self._writer.submit(_logged, write, *arguments)

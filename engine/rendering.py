@@ -44,7 +44,12 @@ class Renderer:
         return self._template is not None
 
     def chat(self, messages: Sequence[Message], setting: Setting) -> str:
-        """The text up to where the reply begins. Raises RequestError if the template refuses it."""
+        """The text up to where the reply begins, or goes on if one is the last of the messages.
+
+        Raises RequestError if the template refuses it.
+        """
+        if messages and messages[-1].role == "assistant":
+            return self.chat(messages[:-1], setting) + self._escaped(messages[-1]).content
         if self._template is None:
             return self.completion("".join(message.content for message in messages))
         prompt = setting.system or self._operator_prompt

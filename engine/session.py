@@ -6,7 +6,7 @@ branch without KV is whole: its next turn restores or re-prefills it.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from engine.block_pool import BlockPool
@@ -109,6 +109,11 @@ class Session:
     def publish(self) -> None:
         """The conversation has changed."""
         self.transcript = self.conversation.transcript()
+
+    def refresh(self) -> None:
+        """Something about shown messages has changed, but not which are shown."""
+        nodes = self.conversation.nodes
+        self.transcript = tuple(replace(e, node=nodes[e.node.id]) for e in self.transcript)
 
     def kept(self, keep: int | None) -> list[Node]:
         """The first `keep` messages, None for all. Raises RequestError if there are not as many."""

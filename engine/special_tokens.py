@@ -73,3 +73,9 @@ def escaped_offsets(escaped: str, offsets: Sequence[int]) -> list[int]:
     """Offsets into a text as offsets into its escaped form."""
     splits = [i - n for n, i in enumerate(i for i, c in enumerate(escaped) if c == SPLIT)]
     return [offset + bisect_left(splits, offset) for offset in offsets]
+
+
+def plain_offsets(escaped: str, offsets: Sequence[int]) -> list[int]:
+    """Offsets into the escaped form of a text as offsets into the text."""
+    splits = [i for i, c in enumerate(escaped) if c == SPLIT]
+    return [offset - bisect_left(splits, offset) for offset in offsets]

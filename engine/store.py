@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.conversation import Node
+from engine.conversation import Feedback, Node
+from engine.events import Finished
 from engine.store_database import ConversationNotFound, Database, StoreError
 from engine.store_records import (
     STATUSES,
@@ -19,6 +20,7 @@ from engine.store_records import (
     StoredBranch,
     StoredConversation,
     branch_values,
+    ending_value,
     read_branches,
     read_nodes,
     read_rows,
@@ -69,7 +71,7 @@ _ADD_MESSAGE = """
 """
 # Deleted conversations too: a reply may still be streaming into one, and deleting can be undone.
 _UPDATE_MESSAGE = """
-    UPDATE message SET content = ?, status = ?
+    UPDATE message SET content = ?, status = ?, ending = ?
     WHERE id = ? AND conversation IN (SELECT id FROM conversation WHERE owner = ?)
     RETURNING conversation
 """
@@ -171,16 +173,34 @@ class Store:
             self._mark_changed(db, key)
             return user, reply
 
-    def update_message(self, owner: str, node_id: int, content: str, status: str) -> None:
-        """Replace a message's text and status, as while it streams. Raises ConversationNotFound."""
+    def update_message(
+        self,
+        owner: str,
+        node_id: int,
+        content: str,
+        status: str,
+        ending: Finished | None = None,
+    ) -> None:
+        """Replace a message's text, status and ending, as while it streams and at its end.
+
+        Raises ConversationNotFound.
+        """
         assert status in STATUSES
+        values = (content, status, ending_value(ending), node_id, owner)
         with self._database.transaction() as db:
-            row = db.execute(_UPDATE_MESSAGE, (content, status, node_id, owner)).fetchone()
+            row = db.execute(_UPDATE_MESSAGE, values).fetchone()
             if row is None:
                 raise ConversationNotFound(
                     "This message is not stored here any more; write it anew."
                 )
             self._mark_changed(db, row[0])
+
+    def rate(self, owner: str, conversation: str, node_id: int, feedback: Feedback | None) -> None:
+        """Keep what the owner thinks of a message. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            _check_message(db, key, node_id)
+            db.execute("UPDATE message SET feedback = ? WHERE id = ?", (feedback, node_id))
 
     def set_head(self, owner: str, conversation: str, node_id: int | None) -> None:
         """Show the branch that ends with the message `node_id`. Raises ConversationNotFound."""

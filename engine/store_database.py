@@ -61,6 +61,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        # ending: of a reply, how it ended and what it cost, as JSON.
+        "ALTER TABLE message ADD COLUMN ending TEXT",
+        "ALTER TABLE message ADD COLUMN feedback TEXT CHECK (feedback IN ('like', 'dislike'))",
+    ),
 )
 
 _PRAGMAS = (

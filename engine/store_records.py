@@ -5,13 +5,15 @@ Owns: the records, and their form in the columns. Does not know: owners, transac
 
 import json
 import sqlite3
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from engine.conversation import Node
+from engine.events import Finished, FinishReason
 from engine.ledger import Segment
+from engine.metrics import KVSource, TurnFigures
 
 STATUSES = ("complete", "interrupted", "streaming")
 
@@ -66,10 +68,14 @@ def read_rows(cursor: sqlite3.Cursor) -> list[ConversationRow]:
 
 def read_nodes(db: sqlite3.Connection, key: int) -> dict[int, Node]:
     """All messages of the conversation `key`, oldest first."""
-    query = (
-        "SELECT id, parent, role, content, status FROM message WHERE conversation = ? ORDER BY id"
-    )
-    return {row[0]: Node(*row) for row in db.execute(query, (key,))}
+    query = """
+        SELECT id, parent, role, content, status, ending, feedback FROM message
+        WHERE conversation = ? ORDER BY id
+    """
+    return {
+        node_id: Node(node_id, parent, role, content, status, read_ending(ending), feedback)
+        for node_id, parent, role, content, status, ending, feedback in db.execute(query, (key,))
+    }
 
 
 def read_branches(db: sqlite3.Connection, key: int) -> list[StoredBranch]:
@@ -87,6 +93,24 @@ def branch_values(branch: StoredBranch) -> tuple[bytes, str, int]:
     """What the columns `tokens`, `segments` and `num_hidden` hold of a branch."""
     segments = [(segment.text, segment.num_tokens, segment.ends) for segment in branch.segments]
     return np.asarray(branch.tokens, "<i4").tobytes(), json.dumps(segments), branch.num_hidden
+
+
+def ending_value(ending: Finished | None) -> str | None:
+    """What the column `ending` holds."""
+    return None if ending is None else json.dumps(asdict(ending))
+
+
+def read_ending(text: str | None) -> Finished | None:
+    """The ending in a column; None too for one of a version whose figures were others."""
+    if text is None:
+        return None
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        figures = fields["figures"]
+        figures["source"] = KVSource(figures["source"])
+        return Finished(FinishReason(fields["reason"]), TurnFigures(**figures), fields.get("error"))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _segments(text: str) -> tuple[Segment, ...]:

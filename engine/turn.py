@@ -23,6 +23,7 @@ class TurnRequest:
 
     session_id: None completes `message` as raw text, without a template or a session.
     keep: messages of the session that stay in front of the new one; None: all.
+    continues: there is no message; the session's last reply, which is unfinished, goes on.
     emit: is called in the engine's thread with each event, or with what refused the request late.
     """
 
@@ -32,13 +33,34 @@ class TurnRequest:
     emit: Callable[[Event | EngineError], None]
     keep: int | None = None
     setting: Setting = field(default_factory=Setting)
+    continues: bool = False
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 
 
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What there was of a reply before its turn.
+
+    ends: where in the text its tokens end, as far as the ledger is to keep them with the new ones.
+    """
+
+    text: str = ""
+    ends: tuple[int, ...] = ()
+
+    def with_more(self, text: str, ends: list[int]) -> tuple[str, list[int]]:
+        """The text that the ledger keeps as one reply, and where each of its tokens ends."""
+        if not self.ends:
+            return text, ends
+        return self.text + text, [*self.ends, *(len(self.text) + end for end in ends)]
+
+
 @dataclass(slots=True, eq=False)
 class Turn:
-    """A turn whose sequence the scheduler has. `num_prompt` tokens come before the reply."""
+    """A turn whose sequence the scheduler has.
+
+    `num_prompt` tokens come before those of this turn's reply, which goes on from `earlier`.
+    """
 
     request: TurnRequest
     session: Session
@@ -48,12 +70,18 @@ class Turn:
     reply: ReplyText
     num_prompt: int
     prefill_total: int
+    earlier: Earlier = field(default_factory=Earlier)
     queue_position: int | None = None
 
     @property
     def sequence(self) -> Sequence:
         """The branch's sequence."""
         return self.branch.sequence
+
+    @property
+    def text(self) -> str:
+        """The whole reply so far."""
+        return self.earlier.text + self.reply.text
 
     @property
     def clock(self) -> TurnClock:

@@ -33,10 +33,32 @@ def test_regenerate_prefills_one_token_and_keeps_the_old_reply(rigs: Rigs) -> No
     new = rig.chat("Two", keep=2)
     assert new.figures.prefilled_tokens <= 1
     assert new.text == old.text, "the fake is deterministic"
-    users = rig.versions(2)
-    assert len(users) == 2
-    contents = [rig.session().conversation.nodes[i + 1].content for i in users]
+    assert len(rig.versions(2)) == 1, "the message is the same one"
+    replies = rig.versions(3)
+    assert len(replies) == 2
+    contents = [rig.session().conversation.nodes[i].content for i in replies]
     assert contents == [old.text, new.text]
+
+
+def test_only_the_message_that_stands_there_gets_another_reply(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=256)
+    rig.chat("One")
+    rig.chat("Two")
+    rig.chat("Two")
+    assert [len(rig.versions(i)) for i in range(6)] == [1] * 6, "said again behind it: a new turn"
+    rig.chat("One ", keep=0)
+    assert len(rig.versions(0)) == 2, "another text: an edit"
+    rig.chat("One ", keep=0)
+    assert (len(rig.versions(0)), len(rig.versions(1))) == (2, 2)
+
+
+def test_while_a_reply_is_made_anew_the_old_one_is_not_shown(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=256, choose=endless)
+    rig.chat("One")
+    rig.begin("One", keep=0)
+    rig.core.step()
+    assert rig.session().messages == (user("One"),)
+    rig.run()
 
 
 def test_the_first_reply_can_be_regenerated_too(rigs: Rigs) -> None:
@@ -46,7 +68,7 @@ def test_the_first_reply_can_be_regenerated_too(rigs: Rigs) -> None:
         new = rig.chat("One", keep=0)
         assert new.figures.prefilled_tokens <= 1
         assert new.text == old.text
-    assert len(rig.versions(0)) == 4
+    assert len(rig.versions(1)) == 4
 
 
 def test_an_edit_prefills_from_the_first_changed_token_on(rigs: Rigs) -> None:
@@ -124,9 +146,9 @@ def test_a_fork_shares_every_full_block_with_its_origin(rigs: Rigs) -> None:
 def test_writing_into_one_version_leaves_the_other_as_it_was(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    for message in ("Two", "Twx", "Ty", "Two"):
+    for message in ("Two", "Twx", "Ty", "Twos"):
         rig.chat(message, keep=2)
-    for version, message in zip(rig.versions(2), ("Two", "Twx", "Ty", "Two"), strict=True):
+    for version, message in zip(rig.versions(2), ("Two", "Twx", "Ty", "Twos"), strict=True):
         rig.show(version)
         fresh = make_rig(num_blocks=256)
         fresh.chat("One")
@@ -144,9 +166,9 @@ def test_a_cancelled_version_stays_beside_the_whole_one(rigs: Rigs) -> None:
     rig.core.step()
     assert asked.reason is FinishReason.CANCELLED
     assert whole.text.startswith(asked.text)
-    statuses = [rig.session().conversation.nodes[i + 1].status for i in rig.versions(0)]
+    statuses = [rig.session().conversation.nodes[i].status for i in rig.versions(1)]
     assert statuses == ["complete", "interrupted"]
-    rig.show(rig.versions(0)[0])
+    rig.show(rig.versions(1)[0])
     assert rig.chat("More").figures.prefilled_tokens == delta(rig, "More") + 1
 
 

@@ -6,6 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.conversation import Conversation, Node
+from engine.events import Finished, FinishReason
+from engine.metrics import TurnClock
+
+CANCELLED = Finished(FinishReason.CANCELLED, TurnClock().figures())
 
 
 def tree(*parents: int | None) -> Conversation:
@@ -55,9 +59,31 @@ def test_the_newest_leaf_follows_the_newest_child_at_each_fork() -> None:
 def test_an_update_changes_one_message_only() -> None:
     conversation = tree(None, 1)
     before = conversation.nodes[1]
-    conversation.update(2, "more", "interrupted")
-    assert conversation.nodes[2] == Node(2, 1, "assistant", "more", "interrupted")
+    conversation.end(2, "more", "interrupted", CANCELLED)
+    conversation.rate(2, "like")
+    assert conversation.nodes[2] == Node(
+        2, 1, "assistant", "more", "interrupted", CANCELLED, "like"
+    )
     assert conversation.nodes[1] is before
+
+
+def test_a_reply_is_unfinished_unless_it_ended_by_itself() -> None:
+    def reply(status: str, reason: FinishReason | None, role: str = "assistant") -> bool:
+        ending = None if reason is None else Finished(reason, TurnClock().figures())
+        return Node(1, None, role, "text", status, ending).is_unfinished
+
+    assert reply("interrupted", FinishReason.CANCELLED)
+    assert reply("interrupted", None)
+    assert reply("complete", FinishReason.LENGTH)
+    assert not reply("complete", FinishReason.STOP)
+    assert not reply("complete", None)
+    assert not reply("streaming", None)
+    assert not reply("complete", None, "user")
+
+
+def test_what_was_answered_is_told_from_what_was_not() -> None:
+    conversation = tree(None, 1, 2)
+    assert [conversation.has_answers(i) for i in (1, 2, 3)] == [True, True, False]
 
 
 @given(st.lists(st.integers(0, 30), max_size=30))

@@ -175,6 +175,41 @@ def test_cancel_from_another_thread_ends_the_stream(engines: Engines) -> None:
     assert rest[-1].reason is FinishReason.CANCELLED
 
 
+def test_only_an_answer_of_this_conversation_can_be_liked(engines: Engines) -> None:
+    engine = engines()
+    for name in ("one", "two"):
+        run(say(engine, "One", name))
+    question, answer = [e.node.id for e in engine.transcript(session_id("one"))]
+
+    def rate(name: str, node_id: int) -> None:
+        run(engine.rate(session_id(name), node_id, "dislike"))
+
+    for name, node_id in (("one", question), ("one", 999)):
+        with pytest.raises(RequestError, match="no such answer"):
+            rate(name, node_id)
+    with pytest.raises(SessionNotFound):
+        rate("stranger/one", answer)
+    rate("one", answer)
+    assert [e.node.feedback for e in engine.transcript(session_id("one"))] == [None, "dislike"]
+    assert engine.transcript(session_id("two"))[1].node.feedback is None
+
+
+def test_a_cut_answer_goes_on_and_a_whole_one_does_not(engines: Engines) -> None:
+    engine = engines(choose=saying("one two three"))
+
+    async def scenario() -> None:
+        cut, _ = await say(engine, "Count", params=SamplingParams(temperature=0, max_tokens=4))
+        events = [event async for event in engine.continue_reply(session_id(), params=LONG)]
+        assert isinstance(events[-1], Finished)
+        assert events[-1].reason is FinishReason.STOP
+        text = "".join(event.text for event in events if isinstance(event, Text))
+        assert (cut, text) == ("one ", "two three")
+        with pytest.raises(RequestError, match="nothing to continue"):
+            await anext(engine.continue_reply(session_id()))
+
+    run(scenario())
+
+
 def test_cancel_leaves_the_other_conversations_alone(engines: Engines) -> None:
     engine = engines(choose=endless, num_blocks=5000)
     engines.rigs[0].model.before = slow

@@ -1,5 +1,6 @@
 """Conversations over the end of the program, be it clean, a kill, or a disk that does not work."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -14,14 +15,16 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
-from engine.engine import open_journal
-from engine.events import FinishReason
+from engine.conversation import Feedback
+from engine.engine import Engine, open_journal
+from engine.events import Finished, FinishReason
 from engine.metrics import KVSource
 from engine.rendering import Setting
 from engine.sampling import SamplingParams
+from engine.session import SessionId
 from engine.store import StoreError
 from tests.engine.fakes import endless
-from tests.engine.rig import Rig, make_rig, make_stored_rig, user
+from tests.engine.rig import Rig, make_loader, make_rig, make_stored_rig, user
 
 SHORT = SamplingParams(temperature=0, max_tokens=12)
 LONG = SamplingParams(temperature=0, max_tokens=400)
@@ -131,6 +134,38 @@ def test_regenerating_after_a_restart_prefills_one_token(tmp_path: Path, starts:
     asked = rig.chat("Two", keep=2)
     assert asked.text == old.text
     assert asked.figures.prefilled_tokens <= 1
+
+
+def test_lines_and_likes_survive_a_restart(tmp_path: Path) -> None:
+    session = SessionId("owner", "one")
+
+    def started() -> Engine:
+        config = EngineConfig(model_dir=Path("nowhere"), data_dir=tmp_path, debug=True)
+        engine = Engine(config, make_loader([])).start()
+        engine.open_session(session)
+        return engine
+
+    async def said(engine: Engine) -> Finished:
+        events = [event async for event in engine.chat(session, "One", params=SHORT)]
+        assert isinstance(events[-1], Finished)
+        return events[-1]
+
+    async def rate(engine: Engine, feedback: Feedback | None) -> None:
+        await engine.rate(session, engine.transcript(session)[1].node.id, feedback)
+
+    first = started()
+    ending = asyncio.run(said(first))
+    asyncio.run(rate(first, "like"))
+    assert first.transcript(session)[1].node.feedback == "like"
+    first.close()
+    second = started()
+    node = second.transcript(session)[1].node
+    assert (node.ending, node.feedback) == (ending, "like")
+    asyncio.run(rate(second, None))
+    second.close()
+    third = started()
+    assert third.transcript(session)[1].node.feedback is None
+    third.close()
 
 
 def test_what_was_shown_last_is_shown_again(tmp_path: Path, starts: Starts) -> None:

@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine import store_database
+from engine.conversation import Feedback
+from engine.events import Finished, FinishReason
 from engine.ledger import Segment
+from engine.metrics import KVSource, TurnClock, TurnFigures
 from engine.store import (
     UNDO_S,
     ConversationNotFound,
@@ -39,6 +42,21 @@ SEGMENTS = st.lists(
     ),
     max_size=4,
 ).map(tuple)
+SECONDS = st.floats(0, 1e6)
+ENDINGS = st.none() | st.builds(
+    Finished,
+    st.sampled_from(FinishReason),
+    st.builds(
+        TurnFigures,
+        wait_s=SECONDS,
+        ttft_s=st.none() | SECONDS,
+        itl_s=st.none() | SECONDS,
+        saved_s=st.none() | SECONDS,
+        source=st.sampled_from(KVSource),
+        note=st.none() | TEXT,
+    ),
+    st.none() | TEXT,
+)
 TOKENS = st.lists(st.integers(0, 2**31 - 1), max_size=50)
 
 
@@ -74,6 +92,11 @@ class Oracle:
     head: int | None = None
     nodes: dict[int, Node] = field(default_factory=dict)
     branches: dict[int, StoredBranch] = field(default_factory=dict)
+
+    @property
+    def shown_title(self) -> str:
+        """Its own, or else the first words."""
+        return self.title or (self.nodes[min(self.nodes)].content if self.nodes else "")
 
     def ancestors(self, node_id: int) -> set[int]:
         found: set[int] = set()
@@ -129,19 +152,36 @@ class StoreMachine(RuleBasedStateMachine):
         self.changed(key)
 
     @precondition(lambda self: any(o.nodes for o in self.live.values()))
-    @rule(random=randoms, content=TEXT, status=STATUS, tokens=TOKENS, segments=SEGMENTS)
+    @rule(
+        random=randoms,
+        content=TEXT,
+        status=STATUS,
+        ending=ENDINGS,
+        feedback=st.sampled_from(["like", "dislike", None]),
+        tokens=TOKENS,
+        segments=SEGMENTS,
+    )
     def change_a_message(
         self,
         random: Random,
         content: str,
         status: str,
+        ending: Finished | None,
+        feedback: Feedback | None,
         tokens: list[int],
         segments: tuple[Segment, ...],
     ) -> None:
         key, oracle = random.choice([item for item in self.live.items() if item[1].nodes])
         node_id = random.choice(list(oracle.nodes))
-        self.store.update_message(key[0], node_id, content, status)
-        oracle.nodes[node_id] = replace(oracle.nodes[node_id], content=content, status=status)
+        self.store.update_message(key[0], node_id, content, status, ending)
+        self.store.rate(*key, node_id, feedback)
+        oracle.nodes[node_id] = replace(
+            oracle.nodes[node_id],
+            content=content,
+            status=status,
+            ending=ending,
+            feedback=feedback,
+        )
         self.changed(key)
         leaf = random.choice(list(oracle.nodes))
         branch = StoredBranch(leaf, tokens, segments)
@@ -217,7 +257,9 @@ class StoreMachine(RuleBasedStateMachine):
         for owner in ("ann", "bob"):
             expected = [(key, self.live[key]) for key in self.order if key in self.live]
             assert [row[:3] + row[5:] for row in self.store.list(owner)] == [
-                (key[1], o.title, o.pinned, len(o.nodes)) for key, o in expected if key[0] == owner
+                (key[1], o.shown_title, o.pinned, len(o.nodes))
+                for key, o in expected
+                if key[0] == owner
             ]
 
 
@@ -242,6 +284,7 @@ def test_nobody_reaches_what_another_owner_said(store: Store) -> None:
         lambda: store.add_message("bob", "x", question, "user", "mine"),
         lambda: store.add_message("bob", "gone", None, "user", "mine"),
         lambda: store.update_message("bob", answer, "mine", "complete"),
+        lambda: store.rate("bob", "x", answer, "like"),
         lambda: store.set_head("bob", "x", answer),
         lambda: store.save_branch("bob", "x", StoredBranch(answer, [3], ())),
         lambda: store.rename("carl", "x", "mine"),
@@ -454,6 +497,41 @@ def test_older_schema_is_migrated_and_a_newer_one_refused(
     monkeypatch.undo()
     with pytest.raises(StoreError, match="newer version; update"):
         Store(tmp_path / "chat.db")
+
+
+def test_a_file_without_endings_and_feedback_gets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_database, "MIGRATIONS", store_database.MIGRATIONS[:1])
+    database = store_database.Database(tmp_path / "chat.db")
+    with database.transaction() as db:
+        db.execute(
+            "INSERT INTO conversation (id, owner, name, created_at, updated_at) "
+            "VALUES (1, 'ann', 'x', 0, 0)"
+        )
+        db.execute("INSERT INTO message VALUES (1, 1, NULL, 'user', 'Hi', 'complete')")
+        db.execute("INSERT INTO message VALUES (2, 1, 1, 'assistant', 'Yes?', 'complete')")
+    database.close()
+    monkeypatch.undo()
+    store = Store(tmp_path / "chat.db")
+    ending = Finished(FinishReason.LENGTH, TurnClock(source=KVSource.DISK).figures(), "A sentence")
+    store.update_message("ann", 2, "Yes, indeed", "complete", ending)
+    store.rate("ann", "x", 2, "dislike")
+    stored = store.load("ann", "x")
+    assert stored is not None
+    assert stored.nodes[1] == Node(1, None, "user", "Hi")
+    assert stored.nodes[2] == Node(2, 1, "assistant", "Yes, indeed", "complete", ending, "dislike")
+    store.close()
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"reason": "x"}', '{"figures": {"source": "disk"}}'])
+def test_figures_of_another_version_are_left_out(store: Store, text: str) -> None:
+    _, answer = talk(store)
+    with store._database.transaction() as db:
+        db.execute("UPDATE message SET ending = ? WHERE id = ?", (text, answer))
+    stored = store.load("ann", "x")
+    assert stored is not None
+    assert stored.nodes[answer].ending is None
 
 
 def test_failing_migration_leaves_the_old_version(

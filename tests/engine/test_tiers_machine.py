@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,29 +25,42 @@ TERSE = (
     "<|im_start|>"
 )
 OPTIONS: dict[str, Any] = {"template": TERSE, "choose": endless, "system_prompt": "be kind"}
+MAX_REPLY = 9
 MAX_DEPTH = 3  # whose prompt, with a draft behind it, never fills three quarters of the context
 
-# One turn as the oracle runs it: the message, the most tokens of the reply, and after how many
-# tokens it was stopped, if it was.
-Turn = tuple[str, int, int | None]
+# One turn as the oracle runs it: the message, and for each part of the reply (the first, and each
+# time it was continued) the most tokens, and after how many of them it was stopped, if it was.
+Part = tuple[int, int | None]
+Turn = tuple[str, tuple[Part, ...]]
 
 
 @cache
 def from_scratch(turns: tuple[Turn, ...]) -> str:
     """The last reply of a conversation of these turns, alone in a rig of its own."""
     rig = make_rig(num_blocks=256, **OPTIONS)
-    text = ""
-    for message, max_tokens, stopped_at in turns:
-        asked = rig.begin(message, params=SamplingParams(temperature=0, max_tokens=max_tokens))
-        while stopped_at is None or rig.core.tokens_generated < stopped_at:
-            if asked.over:
-                break
+    for message, parts in turns:
+        for number, (max_tokens, stopped_at) in enumerate(parts):
+            params = SamplingParams(temperature=0, max_tokens=max_tokens)
+            asked = rig.begin_more(params=params) if number else rig.begin(message, params=params)
+            while stopped_at is None or rig.core.tokens_generated < stopped_at:
+                if asked.over:
+                    break
+                rig.core.step()
+            asked.request.cancelled = True
             rig.core.step()
-        asked.request.cancelled = True
-        rig.core.step()
-        rig.core.tokens_generated = 0
-        text = asked.text
-    return text
+            rig.core.tokens_generated = 0
+    return rig.session().messages[-1].content
+
+
+@dataclass
+class Running:
+    """A turn under way. before: the parts of the reply that it continues; said: their text."""
+
+    asked: Asked
+    message: str
+    max_tokens: int
+    before: tuple[Part, ...] = ()
+    said: str = ""
 
 
 class Life(RuleBasedStateMachine):
@@ -59,7 +73,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.said: dict[tuple[str, int], Turn] = {}  # by conversation and id of the reply
-        self.running: dict[str, tuple[Asked, str, int]] = {}
+        self.running: dict[str, Running] = {}
 
     @initialize(num_blocks=st.sampled_from([38, 44, 80]))
     def start(self, num_blocks: int) -> None:
@@ -91,7 +105,27 @@ class Life(RuleBasedStateMachine):
             return
         params = SamplingParams(temperature=0, max_tokens=max_tokens)
         request = TurnRequest(_id(name), text, params, lambda _: None, keep)
-        self.running[name] = self.rig.submit(request), text, max_tokens
+        self.running[name] = Running(self.rig.submit(request), text, max_tokens)
+        self.settle()
+
+    @rule(name=names)
+    def regenerate(self, name: str) -> None:
+        """The last question once more."""
+        messages = self.rig.session(name).messages
+        if len(messages) > 1:
+            self.begin(name, messages[-2].content, 5, len(messages) - 2)
+
+    @rule(name=names, max_tokens=st.sampled_from([1, 4]))
+    def more(self, name: str, max_tokens: int) -> None:
+        """The last reply goes on, up to the longest that a reply is."""
+        path = self.rig.session(name).kept(None)
+        if name in self.running or not path:
+            return
+        message, parts = self.said[name, path[-1].id]
+        if sum(most for most, _ in parts) + max_tokens > MAX_REPLY:
+            return
+        asked = self.rig.begin_more(name, SamplingParams(temperature=0, max_tokens=max_tokens))
+        self.running[name] = Running(asked, message, max_tokens, parts, path[-1].content)
         self.settle()
 
     @rule(count=st.integers(1, 12))
@@ -103,7 +137,7 @@ class Life(RuleBasedStateMachine):
     @rule(name=names)
     def cancel(self, name: str) -> None:
         if name in self.running:
-            self.running[name][0].request.cancelled = True
+            self.running[name].asked.request.cancelled = True
             self.rig.step()
             self.settle()
             assert name not in self.running
@@ -176,25 +210,27 @@ class Life(RuleBasedStateMachine):
 
     def settle(self, released: Any = None) -> None:
         """Compare the replies that have ended, and check everything."""
-        for name, (asked, text, max_tokens) in list(self.running.items()):
-            if asked.over:
+        for name, running in list(self.running.items()):
+            if running.asked.over:
                 del self.running[name]
                 session = self.rig.session(name) if released is None else released
-                self.compare(name, session, asked, text, max_tokens)
+                self.compare(name, session, running)
         self.check()
 
-    def compare(self, name: str, session: Any, asked: Asked, text: str, max_tokens: int) -> None:
+    def compare(self, name: str, session: Any, running: Running) -> None:
+        asked = running.asked
         cut = asked.figures.generated_tokens if asked.reason is FinishReason.CANCELLED else None
         path = [node.id for node in session.conversation.path(session.conversation.head)]
         if not asked.text and (name, path[-1] if path else 0) in self.said:
             return  # cancelled while its KV was read: nothing was said
-        if not path or session.conversation.nodes[path[-2]].content != text:
+        if not path or session.conversation.nodes[path[-2]].content != running.message:
             assert cut == 0
             return
-        self.said[name, path[-1]] = (text, max_tokens, cut)
+        parts = (*running.before, (running.max_tokens, cut))
+        self.said[name, path[-1]] = (running.message, parts)
         turns = tuple(self.said[name, node_id] for node_id in path[1::2])
-        assert asked.text == from_scratch(turns)
-        assert session.messages[-1].content == asked.text
+        assert running.said + asked.text == from_scratch(turns)
+        assert session.messages[-1].content == running.said + asked.text
 
     def check(self) -> None:
         self.rig.check()
