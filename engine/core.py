@@ -230,7 +230,7 @@ class EngineCore:
             turn = self._turns[sequence]
             turn.clock.start()
             if sequence.num_cached_tokens < turn.num_prompt or sequence.num_scheduled_tokens > 1:
-                turn.clock.prefilled_tokens += sequence.num_scheduled_tokens
+                turn.clock.prefill(sequence.num_cached_tokens, sequence.num_scheduled_tokens)
         for position, sequence in enumerate(self.parts.scheduler.waiting):
             turn = self._turns[sequence]
             if turn.queue_position != position:

@@ -167,7 +167,8 @@ class Engine:
         """Somebody is typing `text`; it is prefilled while nobody waits. From any thread."""
         session = self._sessions.find(session_id)
         setting = Setting(system, dict(template_options))
-        self._post(lambda core: core.draft(session, text, setting))
+        session.unread_drafts.append(text)
+        self._post(lambda core: core.draft(session, session.unread_drafts.popleft(), setting))
 
     def export_markdown(self, session_id: SessionId) -> str:
         """The conversation as Markdown. Raises SessionNotFound."""
@@ -212,7 +213,26 @@ class Engine:
 
     def is_prefilled(self, session_id: SessionId) -> bool:
         """Whether all that is certain of the session's next prompt has its KV. Raises SessionNotFound."""
-        return not self._sessions.find(session_id).active.sequence.num_uncached_tokens
+        is_read = not self._sessions.find(session_id).unread_drafts
+        return is_read and not self.num_uncached_tokens(session_id)
+
+    def num_uncached_tokens(self, session_id: SessionId) -> int:
+        """Tokens of the session's next prompt, as far as it is certain, that have no KV yet.
+
+        Raises SessionNotFound.
+        """
+        return self._sessions.find(session_id).active.sequence.num_uncached_tokens
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens `text` has by itself. Raises EngineClosed."""
+        counts: list[int] = []
+
+        def command(core: EngineCore) -> None:
+            tokenizer = core.parts.tokenizer
+            counts.append(len(tokenizer.encode(tokenizer.escape(text))))
+
+        await self._call(command)
+        return counts[0]
 
     async def evict(self, session_id: SessionId) -> None:
         """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""
@@ -242,24 +262,6 @@ class Engine:
             async for event in events:
                 yield event
 
-    async def complete(
-        self, text: str, params: SamplingParams = _DEFAULT_PARAMS
-    ) -> AsyncGenerator[Event, None]:
-        """Continue `text` as it is, without a chat template and without a session."""
-        request = TurnRequest(None, text, params, _ignore)
-        async with contextlib.aclosing(self._stream(request)) as events:
-            async for event in events:
-                yield event
-
-    def cancel(self, session_id: SessionId) -> None:
-        """Stop the turn of that session, if one is under way."""
-        for request in list(self._requests):
-            if request.session_id == session_id:
-                request.cancelled = True
-        self._wake()
-
-    def stats(self) -> EngineStats:
-        """A snapshot; all zero before the engine is ready."""
     async def continue_reply(
         self,
         session_id: SessionId,
@@ -278,6 +280,24 @@ class Engine:
             async for event in events:
                 yield event
 
+    async def complete(
+        self, text: str, params: SamplingParams = _DEFAULT_PARAMS
+    ) -> AsyncGenerator[Event, None]:
+        """Continue `text` as it is, without a chat template and without a session."""
+        request = TurnRequest(None, text, params, _ignore)
+        async with contextlib.aclosing(self._stream(request)) as events:
+            async for event in events:
+                yield event
+
+    def cancel(self, session_id: SessionId) -> None:
+        """Stop the turn of that session, if one is under way."""
+        for request in list(self._requests):
+            if request.session_id == session_id:
+                request.cancelled = True
+        self._wake()
+
+    def stats(self) -> EngineStats:
+        """A snapshot; all zero before the engine is ready."""
         core = self._core
         disk = core.parts.tiers.disk if core else None
         return EngineStats(

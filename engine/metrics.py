@@ -67,6 +67,11 @@ class TurnClock:
         if self.started_at is None:
             self.started_at = time.perf_counter()
 
+    def prefill(self, num_cached: int, num_tokens: int) -> None:
+        """A chunk of `num_tokens` follows `num_cached`, less than at the begin if KV was lost."""
+        self.reused_tokens = min(self.reused_tokens, num_cached)
+        self.prefilled_tokens += num_tokens
+
     def token(self) -> None:
         """A token was sampled."""
         self.token_times.append(time.perf_counter())

@@ -5,6 +5,7 @@ branch without KV is whole: its next turn restores or re-prefills it.
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -65,12 +66,14 @@ class Session:
     """A conversation and its branches, by the message that each ends with.
 
     transcript: the conversation up to its head, made anew at every change, for any thread to read.
+    unread_drafts: on their way to the engine's thread.
     """
 
     id: SessionId | None = None
     conversation: Conversation = field(default_factory=Conversation)
     branches: dict[int | None, Branch] = field(default_factory=dict)
     transcript: tuple[Entry, ...] = ()
+    unread_drafts: deque[str] = field(default_factory=deque)
 
     @property
     def messages(self) -> tuple[Message, ...]:

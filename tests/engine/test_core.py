@@ -408,3 +408,16 @@ def test_warming_up_leaves_no_trace(rigs: Rigs) -> None:
     assert [step.counts for step in rig.model.steps] == [[1], [7], [2, 2, 1, 5]]
     assert rig.pool.num_used == 0
     assert rig.chat("Hi").text == make_rig().chat("Hi").text
+
+
+def test_what_a_preempted_turn_lost_does_not_count_as_reused(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=24, choose=endless)
+    short = SamplingParams(temperature=0, max_tokens=4)
+    rig.chat("Hi", "a", short)
+    rig.chat("Hi", "b", short)
+    long = SamplingParams(temperature=0, max_tokens=28)
+    first, second = rig.begin("More", "a", long), rig.begin("More", "b", long)
+    rig.run()
+    assert first.figures.reused_tokens > 0
+    assert second.figures.reused_tokens == 0, "its KV made room for the other one"
+    assert second.figures.prefilled_tokens > 2 * first.figures.prefilled_tokens

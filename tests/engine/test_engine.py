@@ -467,3 +467,17 @@ def test_a_loop_that_is_gone_takes_its_turn_with_it(engines: Engines) -> None:
         time.sleep(0.01)
     assert engine.stats().running == 0
     assert run(say(engine, "Hi", "two"))[0]
+
+
+def test_a_draft_that_is_on_its_way_is_not_prefilled_yet(engines: Engines) -> None:
+    engine, one, gate = engines(choose=endless), session_id("one"), threading.Event()
+    engine.open_session(one)
+    engine._post(lambda _core: gate.wait(5))
+    engine.draft(one, "What is there to")
+    assert not engine.is_prefilled(one)
+    gate.set()
+    deadline = time.monotonic() + 5
+    while not engine.is_prefilled(one) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert engine.is_prefilled(one)
+    assert engine._sessions.find(one).active.sequence.num_cached_tokens > 0
