@@ -5,33 +5,19 @@ is exported in a process of its own, watched from outside. Time is extrapolated 
 sizes: a cost for each layer and the rest (embedding, lm_head). Memory is the peak that was seen.
 """
 
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from bench.synthetic import LLAMA_2_7B, write_checkpoint
 
-HIDDEN, WIDE, VOCAB, ALL_LAYERS = 4096, 11008, 32000, 32
+ALL_LAYERS = LLAMA_2_7B.layers
 SIZES = (1, int(os.environ.get("BENCH_EXPORT_LAYERS", "3")))
-CONFIG = {
-    "model_type": "llama",
-    "hidden_size": HIDDEN,
-    "intermediate_size": WIDE,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 32,
-    "vocab_size": VOCAB,
-    "rms_norm_eps": 1e-5,
-    "max_position_embeddings": 4096,
-    "hidden_act": "silu",
-    "tie_word_embeddings": False,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
 SCRIPT = """\
 import sys
 from pathlib import Path
@@ -72,7 +58,7 @@ def _measure(layers: int) -> tuple[float, int, int, int]:
         source, out = Path(name) / "source", Path(name) / "out"
         source.mkdir()
         out.mkdir()
-        _write_checkpoint(source, layers)
+        write_checkpoint(source, replace(LLAMA_2_7B, layers=layers))
         started = time.monotonic()
         command = [sys.executable, "-c", SCRIPT, str(source), str(out)]
         export = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
@@ -97,44 +83,3 @@ def _anonymous_bytes(pid: int) -> int:
 
 def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
-
-
-def _write_checkpoint(folder: Path, layers: int) -> None:
-    """config.json and model.safetensors, written matrix by matrix."""
-    config = {**CONFIG, "num_hidden_layers": layers}
-    (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    shapes = _shapes(layers)
-    header, offset = {}, 0
-    for name, shape in shapes.items():
-        end = offset + 2 * int(np.prod(shape))
-        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(header).encode()
-    rng = np.random.default_rng(0)
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for shape in shapes.values():
-            file.write(_bfloat16(rng, shape))
-
-
-def _bfloat16(rng: np.random.Generator, shape: tuple[int, ...]) -> bytes:
-    values = rng.standard_normal(shape, np.float32) * np.float32(0.02)
-    return (values.view(np.uint32) >> 16).astype("<u2").tobytes()
-
-
-def _shapes(layers: int) -> dict[str, tuple[int, ...]]:
-    square, up = (HIDDEN, HIDDEN), (WIDE, HIDDEN)
-    layer: dict[str, tuple[int, ...]] = {
-        **{f"self_attn.{name}_proj.weight": square for name in "qkvo"},
-        "mlp.gate_proj.weight": up,
-        "mlp.up_proj.weight": up,
-        "mlp.down_proj.weight": (HIDDEN, WIDE),
-        "input_layernorm.weight": (HIDDEN,),
-        "post_attention_layernorm.weight": (HIDDEN,),
-    }
-    return {
-        "model.embed_tokens.weight": (VOCAB, HIDDEN),
-        "lm_head.weight": (VOCAB, HIDDEN),
-        "model.norm.weight": (HIDDEN,),
-        **{f"model.layers.{i}.{name}": s for i in range(layers) for name, s in layer.items()},
-    }
