@@ -13,11 +13,13 @@ import gradio as gr
 
 from engine import SamplingParams, SessionId
 from engine.errors import ConfigError, EngineError
-from web import identity, panel, shelf, view
+from web import identity, languages, panel, shelf, view
+from web.attachments import readable_title
+from web.composing import Composing
 from web.frames import Frame
 from web.history import PageMessage
 from web.startup import Startup
-from web.texts import EXAMPLES, language_of, say
+from web.texts import EXAMPLES, say
 from web.turns import Request, Turns
 
 PANEL_S = 2.0
@@ -53,6 +55,7 @@ class Page:
         stop: str,
         _draft: bool,
         request: gr.Request,
+        thinking: bool,
     ) -> AsyncGenerator[tuple[str, list[PageMessage]], None]:
         """Answer `message` in the conversation that `ids` names; yields reply and conversation."""
         language, session_id = _language(request), identity.session_id(ids, request.username)
@@ -91,6 +94,7 @@ class Page:
                     [*before, *view.turn(frame, self._startup, language)],
                 )
 
+            thinking,
     async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, bool]:
         """What a page shows when it opens: ids, chat, its server-side twin, and that it is known."""
         language, session_id = _language(request), identity.session_id(ids, request.username)
@@ -225,8 +229,14 @@ class Page:
             self._counted = (time.monotonic(), tokens, rate)
         return rate
 
-    def status(self, request: gr.Request) -> tuple[str, Any]:
-        """The header's status, and how soon to ask again."""
+    def language_choice(self, request: gr.Request) -> str:
+        """HTML of the control that changes the language."""
+        return languages.choice(request.headers)
+
+    def status(self, request: gr.Request) -> tuple[str, Any, Any]:
+        """The header's status, how soon to ask again, and whether to offer thinking."""
+        engine = self._startup.engine
+        can_think = engine is not None and self._startup.phase == "ready" and engine.info.can_think
         pace = _SETTLED_S if self._startup.is_settled else SETTLING_S
         return view.status(self._startup, _language(request)), gr.Timer(pace)
 
@@ -253,4 +263,4 @@ def welcome(language: str) -> str:
 
 
 def _language(request: gr.Request) -> str:
-    return language_of(request.headers.get("accept-language"))
+    return languages.spoken(request.headers)

@@ -16,6 +16,7 @@ from export import ExportError
 from export.progress import Bars
 from web.options import Options
 from web.startup import build_engine
+from web.turns import template_options
 from web.view import ending_line
 
 _SESSION = SessionId("terminal", "terminal")
@@ -51,7 +52,10 @@ async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
         stream = engine.complete(options.ask, params)
     else:
         engine.open_session(_SESSION)
-        stream = engine.chat(_SESSION, options.ask, params=params)
+        # Thinking is off, as on the page.
+        stream = engine.chat(
+            _SESSION, options.ask, params=params, **template_options(engine, thinking=False)
+        )
     async with aclosing(stream) as turn:
         async for event in turn:
             match event:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import Engine, Message, SamplingParams, SessionId, TurnFigures
-from engine.conversation import Entry
+from engine.chat_template import THINKING
+from engine.conversation import Entry, Feedback
 from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFound
 from engine.events import Event
 from web.frames import EndingLog, Endings, Frame, Preparing
@@ -43,6 +44,8 @@ class Request:
 
 
 @dataclass(slots=True, eq=False)
+    thinking: bool = False
+    continues: bool = False
 class Job:
     """A turn under way. silenced: its page has moved on and shows nothing more of it.
 
@@ -135,7 +138,7 @@ class Turns:
         await self._engine().switch(session_id, node_id)
 
     async def draft(
-        self, session_id: SessionId, text: str, system: str | None, options: dict[str, Any]
+        self, session_id: SessionId, text: str, system: str | None, thinking: bool
     ) -> bool:
         """Somebody is typing; whether what is certain of it is prefilled, a moment later."""
         engine = self._startup.engine
@@ -148,6 +151,7 @@ class Turns:
             return engine.is_prefilled(session_id)
         except EngineError as error:
             log.info("A draft is not prefilled: %s", error)
+            options = template_options(engine, thinking)
             return False
 
     async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
@@ -234,6 +238,14 @@ class Turns:
         return replace(frame, kept=whole, is_whole=True)
 
     def _transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
+    def _stream(self, request: Request, message: str, keep: int) -> AsyncGenerator[Event, None]:
+        engine = self._engine()
+        options = template_options(engine, request.thinking)
+        options |= {"system": request.system, "params": request.params}
+        if request.continues:
+            return engine.continue_reply(request.session_id, **options)
+        return engine.chat(request.session_id, message, keep=keep, **options)
+
         if self._startup.engine is None:
             return ()
         try:
@@ -270,5 +282,10 @@ def _sentence(error: Exception) -> str | None:
         if not isinstance(error, RequestError):
             log.warning("A turn failed: %s", error)
         return str(error)
+def template_options(engine: Engine, thinking: bool) -> dict[str, Any]:
+    """Whether to think, said to a model that has the choice: most think unless told not to."""
+    return {THINKING: thinking} if engine.info.can_think else {}
+
+
     log.error("A turn failed", exc_info=error)
     return ""

@@ -42,7 +42,7 @@ class FakeEngine:
     note: str | None = None
     status: str = "ready"
     error: EngineError | None = None
-    info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model"))
+    info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model", can_think=False))
     asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
     refusal: EngineError | None = None
     _sessions: dict[SessionId, Conversation] = field(default_factory=dict)
