@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.resident import resident_bytes
 from bench.synthetic import LLAMA_2_7B, write_checkpoint
 
 ALL_LAYERS = LLAMA_2_7B.layers
@@ -64,21 +65,12 @@ def _measure(layers: int) -> tuple[float, int, int, int]:
         export = subprocess.Popen(command, cwd=Path(__file__).parent.parent)
         peak = 0
         while export.poll() is None:
-            peak = max(peak, _anonymous_bytes(export.pid))
+            peak = max(peak, resident_bytes("RssAnon", export.pid))
             time.sleep(0.02)
         seconds = time.monotonic() - started
         if export.returncode != 0:
             raise RuntimeError("The export failed; its own message is above.")
         return seconds, peak, _size(source), _size(out)
-
-
-def _anonymous_bytes(pid: int) -> int:
-    """Resident anonymous memory (proc(5), RssAnon); 0 once the program has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
 
 
 def _size(folder: Path) -> int:

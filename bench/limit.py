@@ -49,6 +49,7 @@ def _memcmp(chunk: Chunk) -> object:
 
 _LIBC = ctypes.CDLL(None)
 _LIBC.memchr.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+_LIBC.memchr.restype = ctypes.c_void_p  # None: not found
 _LIBC.memcmp.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 METHODS: dict[str, Reader] = {
     "memchr": _memchr,
