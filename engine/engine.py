@@ -281,10 +281,13 @@ class Engine:
                 yield event
 
     async def complete(
-        self, text: str, params: SamplingParams = _DEFAULT_PARAMS
+        self, text: str, params: SamplingParams = _DEFAULT_PARAMS, *, name: str | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Continue `text` as it is, without a chat template and without a session."""
-        request = TurnRequest(None, text, params, _ignore)
+        """Continue `text` as it is, without a chat template and without a session.
+
+        name: what `cancel_completion` stops it by.
+        """
+        request = TurnRequest(None, text, params, _ignore, name=name)
         async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:
                 yield event
@@ -293,6 +296,13 @@ class Engine:
         """Stop the turn of that session, if one is under way."""
         for request in list(self._requests):
             if request.session_id == session_id:
+                request.cancelled = True
+        self._wake()
+
+    def cancel_completion(self, name: str) -> None:
+        """Stop the completion of that name, if one is under way; it ends with its figures."""
+        for request in list(self._requests):
+            if request.session_id is None and request.name == name:
                 request.cancelled = True
         self._wake()
 

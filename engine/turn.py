@@ -24,6 +24,7 @@ class TurnRequest:
     session_id: None completes `message` as raw text, without a template or a session.
     keep: messages of the session that stay in front of the new one; None: all.
     continues: there is no message; the session's last reply, which is unfinished, goes on.
+    name: of a completion, to cancel it by.
     emit: is called in the engine's thread with each event, or with what refused the request late.
     """
 
@@ -34,6 +35,7 @@ class TurnRequest:
     keep: int | None = None
     setting: Setting = field(default_factory=Setting)
     continues: bool = False
+    name: str | None = None
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 

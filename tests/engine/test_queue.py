@@ -53,6 +53,8 @@ def test_a_place_is_free_again_when_somebody_who_waited_gives_up(rigs: Rigs) -> 
 def test_who_waits_for_memory_counts_too(rigs: Rigs) -> None:
     rig = rigs(choose=endless, num_blocks=32, max_queue=0)
     rig.begin("x" * 60, "a")
+    for _ in range(4):
+        rig.step()
     rig.begin("x" * 60, "b")  # there is a place, but no room: it is taken and waits
     with pytest.raises(QueueFull):
         rig.begin("x" * 60, "c")
