@@ -53,6 +53,7 @@ class FakeEngine:
         return cast(Engine, self)
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
+    template_options: list[dict[str, Any]] = field(default_factory=list)
         if self.error is not None:
             raise self.error
 
@@ -106,8 +107,10 @@ class FakeEngine:
         reply = self._add(session_id, "assistant", "")
         stop = self._running[session_id] = asyncio.Event()
         said = ""
+        **template_options: Any,
         try:
             for event in self.prelude:
+        self.template_options.append(template_options)
                 yield event
             await self._pause(stop, self.prefill_s)
             for word in self.reply.format(message=message).split(" "):

@@ -5,7 +5,15 @@ from string import Formatter
 import pytest
 
 import web
+from engine import SamplingParams
+from web.presets import PROMPT_CHOICES, PROMPTS, sampling_presets
 from web.texts import ENGLISH, EXAMPLES, LANGUAGES, TEXTS, for_browser, language_of, say
+
+PRESET_TEXTS = {
+    *(f"prompt_{name}" for name in PROMPT_CHOICES),
+    *(f"prompt_{name}_text" for name in PROMPTS),
+    *(f"sampling_{name}" for name in sampling_presets(SamplingParams())),
+}
 
 
 def places(text: str) -> set[str]:
@@ -23,7 +31,7 @@ def test_every_text_is_there_in_every_language(language: str) -> None:
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     sources = "".join(p.read_text("utf-8") for p in Path(web.__file__).parent.glob("*.py"))
     calls = r"(?:say\(\s*\w+,|words\(|named\()\s*[\"'](\w+)[\"']"
-    named = set(re.findall(calls, sources)) | set(EXAMPLES)
+    named = set(re.findall(calls, sources)) | set(EXAMPLES) | PRESET_TEXTS
     assert named <= TEXTS[ENGLISH].keys()
     for key in TEXTS[ENGLISH].keys() - named:
         quoted = f'"{key.removesuffix("_info")}"'
