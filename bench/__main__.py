@@ -1,6 +1,7 @@
 """`python -m bench NAME [--model DIR]`: a table for people, then one JSON line.
 
-Owns: the command line; a missing default model is exported first. Each benchmark is a module with `run(model_dir) -> dict`.
+Owns: the command line; a missing default model is exported first. Each benchmark is a module with
+`run(model_dir) -> dict`; those that take options of their own are given the rest of the command line.
 """
 
 import argparse
@@ -13,10 +14,12 @@ from export import export_model
 BENCHMARKS = (
     *("turns", "sessions", "overflow"),
     *("restore", "crowd", "exact", "typing", "fairness"),
-    *("quality", "export_speed"),
+    *("quality", "export_speed", "peers"),
+    *("limit", "scale"),
 )
 # A module of that name would stand in front of the library's own.
-MODULES = {"typing": "typing_ahead"}
+MODULES = {"typing": "typing_ahead", "peers": "peers.compare"}
+TAKES_OPTIONS = ("peers",)
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 
 
@@ -25,11 +28,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="model directory")
-    options = parser.parse_args()
+    options, more = parser.parse_known_args()
+    if more and options.name not in TAKES_OPTIONS:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     if options.model == DEFAULT_MODEL:
         export_model(DEFAULT_MODEL.name, DEFAULT_MODEL)
     module = importlib.import_module(f"bench.{MODULES.get(options.name, options.name)}")
-    result = module.run(options.model)
+    arguments = (more,) if options.name in TAKES_OPTIONS else ()
+    result = module.run(options.model, *arguments)
     print(json.dumps(result))
 
 
