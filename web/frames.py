@@ -1,16 +1,12 @@
-"""What there is to show of a turn at one moment, and the figures of the replies already given.
+"""What there is to show of a turn at one moment.
 
-Values, and one bounded store. Does not know Gradio, languages, or how a turn is run.
+Values only. Does not know Gradio, languages, or how a turn is run.
 """
 
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from engine import events
 from engine.conversation import Entry
-
-_ENDINGS_REMEMBERED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +21,10 @@ Progress = Preparing | events.Queued | events.Prefilling
 class Frame:
     """One moment of a turn.
 
-    kept: the conversation before it, and at the end all of it (then `is_whole`). progress: why there
-    is no text yet. finished: the last event. refused: a sentence, when the turn was not taken.
+    kept: the conversation before it, and at the end all of it (then `is_whole`). text: the reply, with
+    what there was of it before, if it goes on. progress: why there is no more text yet. finished:
+    the last event. refused: a sentence, when the turn was not taken. is_busy: it was not, because
+    too many wait.
     """
 
     kept: tuple[Entry, ...]
@@ -36,6 +34,7 @@ class Frame:
     finished: events.Finished | None = None
     refused: str | None = None
     is_whole: bool = False
+    is_busy: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -51,19 +50,3 @@ class Frame:
                 return replace(self, finished=event, progress=None)
             case _:
                 return replace(self, progress=event)
-
-
-Endings = Mapping[int, events.Finished]
-
-
-@dataclass(slots=True)
-class EndingLog:
-    """How replies ended, by the id of the message, for pages that are loaded anew."""
-
-    endings: OrderedDict[int, events.Finished] = field(default_factory=OrderedDict)
-
-    def add(self, node_id: int, ending: events.Finished) -> None:
-        """Remember how the reply `node_id` ended; the oldest of very many is forgotten."""
-        self.endings[node_id] = ending
-        if len(self.endings) > _ENDINGS_REMEMBERED:
-            self.endings.popitem(last=False)

@@ -1,9 +1,11 @@
-"""gr.ChatInterface, with the three parts replaced that lose something.
+"""gr.ChatInterface, with the parts replaced that lose something.
 
 The streamed history (the function yields the whole conversation, so that a page whose state the
 server has lost is made whole again), Stop (it ends the turn instead of cutting the stream, so that
-the last words and the figures are shown), and Edit (which has no Stop otherwise). These are methods
-of Gradio 6.31.0 without a promise, so the version is pinned and the browser test covers each.
+the last words and the figures are shown), Edit (which has no Stop otherwise), and what a person says:
+words with the texts of files, a `Said`, from the box to the function, and out of the page's history
+again for Retry, Undo and Edit. These are methods of Gradio 6.31.0 without a promise, so the version
+is pinned and the browser tests cover each.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -11,28 +13,42 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from gradio.components import Component
 
-from web.history import PageMessage
+from web import view
+from web.attachments import Said, read_page
+from web.history import PageMessage, text_of
+from web.turns import Continuation
 
+Event = tuple[Callable[..., Any], list[Any], list[Any]]
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 class KeptChat(gr.ChatInterface):
     """A ChatInterface whose conversation is the engine's.
 
-    fn is an async generator of (reply, conversation); stop is called when Stop is pressed, after
-    (with its inputs and outputs) when a turn is over.
+    fn is an async generator of (reply, conversation); stop is called when Stop is pressed; sent makes
+    of what was typed what is said; is_sent and after, functions with their inputs and outputs, are
+    called once that is done, and when a turn is over. below: what stands below the box.
+    footer: renders what comes under that, the controls of additional inputs.
     """
 
     def __init__(
         self,
         fn: Callable[..., Any],
+        *,
         stop: Callable[..., None],
-        after: tuple[Callable[..., Any], list[Any], list[Any]],
+        sent: Callable[[str, gr.Request], Said],
+        is_sent: Event,
+        after: Event,
+        below: list[Component],
+        footer: Callable[[], None],
         **options: Any,
     ) -> None:
-        self._stop, self._after = stop, after
-        super().__init__(fn, **options)
+        self._stop, self._sent, self._is_sent, self._after = stop, sent, is_sent, after
+        self._below, self._footer = below, footer
+        self._api_name = options.pop("api_name")
+        super().__init__(fn, api_name="unused", api_visibility="private", **options)
 
     async def _stream_fn(
         self, message: Any, history: Any, *inputs: Any
@@ -46,6 +62,7 @@ class KeptChat(gr.ChatInterface):
     ) -> None:
         for trigger in (*event_triggers, after_success.success):
             trigger(self._stop_shown, None, self.textbox, **QUIET)
+        after_success.success(*self._is_sent, **QUIET)
         for event in events_to_cancel:
             event.then(self._stop_hidden, None, self.textbox, **QUIET).then(*self._after, **QUIET)
         self.textbox.stop(self._stop, None, None, **QUIET)
@@ -56,6 +73,7 @@ class KeptChat(gr.ChatInterface):
         both, synchronized = [self.chatbot_state, self.chatbot_value], lambda shown: (shown, shown)
         inputs = [self.saved_input, self.chatbot_state, *self.additional_inputs]
         answer = self._api_wrapper(self.fn, self._stream_fn)  # type: ignore[no-untyped-call]
+        self._setup_api(answer)
         (
             self.chatbot.edit(self._edit_message, self.chatbot, shortened, **QUIET)
             .then(self._append_message_to_history, [self.saved_input, self.chatbot_state],
@@ -67,6 +85,67 @@ class KeptChat(gr.ChatInterface):
             .then(self._unlocked, None, self.textbox, **QUIET)
             .then(*self._after, **QUIET)
         )  # fmt: skip
+        self._setup_continue(answer, (synchronized, self.chatbot, both))
+
+    def _setup_continue(self, answer: Any, synchronize: Any) -> None:
+        """A button that answers.js presses: the last reply goes on."""
+        button, nothing = (
+            gr.Button(elem_id="continue", visible="hidden"), gr.State(Continuation()),
+        )  # fmt: skip
+        (
+            button.click(self._locked, None, self.textbox, **QUIET)
+            .then(answer, [nothing, self.chatbot_state, *self.additional_inputs],
+                  [self.null_component, self.chatbot],
+                  show_progress="hidden", api_visibility="private", concurrency_limit=None)
+            .then(*synchronize, **QUIET)
+            .then(self._unlocked, None, self.textbox, **QUIET)
+            .then(*self._after, **QUIET)
+        )  # fmt: skip
+
+    def _render_footer(self) -> None:
+        with gr.Row(elem_id="below-box"):
+            for component in self._below:
+                component.render()  # type: ignore[no-untyped-call]
+        self._footer()
+        super()._render_footer()  # type: ignore[no-untyped-call]
+
+    def _setup_api(self, answer: Any) -> None:
+        """The endpoint for programs, whose message is text or {"text": ..., "files": [...]}."""
+        message, button = gr.JSON(visible=False), gr.Button(visible=False)
+        button.click(
+            answer,
+            [message, self.chatbot_state, *self.additional_inputs],
+            [self.api_response, self.chatbot_state],
+            api_name=self._api_name,
+            concurrency_limit=None,
+            postprocess=False,
+        )
+
+    def _clear_and_save_textbox(self, message: Any, request: gr.Request) -> tuple[Any, Said]:  # type: ignore[override]
+        return gr.Textbox("", interactive=False, placeholder=""), self._sent(message, request)
+
+    def _append_message_to_history(
+        self, message: Any, history: Any, role: Any = "user"
+    ) -> list[Any]:
+        if role != "user" or not isinstance(message, (Said, str)):
+            return super()._append_message_to_history(message, history, role)
+        text = message.message if isinstance(message, Said) else message
+        return [*history, view.user(text)]
+
+    def _pop_last_user_message(self, history: Any) -> tuple[Any, Any]:
+        before, text = super()._pop_last_user_message(history)
+        return before, read_page(str(text))
+
+    def _edit_message(self, history: Any, edit_data: gr.EditData) -> tuple[Any, Any, Any]:
+        """The history before the message, twice, and it with other words; its files stay.
+
+        The page's history holds the new words already.
+        """
+        index = edit_data.index
+        before = history[: index[0] if isinstance(index, (list, tuple)) else index]
+        typed = read_page(text_of(edit_data.value)).typed
+        attachments = read_page(text_of(edit_data.previous_value)).attachments
+        return before, before, Said(typed, attachments)
 
     def _stop_shown(self) -> Any:
         return gr.Textbox(submit_btn=False, stop_btn=True)

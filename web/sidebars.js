@@ -29,18 +29,47 @@ function rename(item) {
 const narrow = () => window.innerWidth <= 768;
 const toggle = (side) => document.querySelector(`.sidebar${side} .toggle-button`)?.click();
 
+let refocus = null; // what to look for in the next list, after a button that was pressed by key
+
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-act]');
   const item = button?.closest('[data-id]');
   if (!item) return;
+  const tools = { pin: 'unpin', unpin: 'pin' };
+  const act = tools[button.dataset.act] ?? 'open';
+  refocus = event.detail ? null : `[data-id="${item.dataset.id}"] [data-act=${act}]`;
+  if (refocus && button.dataset.act === 'delete') refocus = '.undo button';
   if (button.dataset.act === 'rename') return rename(item);
   say(button.dataset.act, item.dataset.id);
   if (button.dataset.act === 'open' && narrow()) toggle('.open:not(.right)');
 });
 
-document.addEventListener('click', (event) => {
-  const arrow = event.target.closest?.('#chat .versions button[class*=go-]');
-  if (arrow) say('version', '', arrow.className.match(/go-(\d+)/)[1]);
+// The address names the open conversation once it is in the list; its owner is never in it.
+function address() {
+  if (document.querySelector('#search input, #search textarea')?.value) return;
+  const open = element.querySelector('[aria-current]')?.dataset.id;
+  const url = new URL(location.href);
+  if (url.searchParams.get('c') === (open ?? null) || !element.querySelector('.shelf')) return;
+  if (open) url.searchParams.set('c', open);
+  else url.searchParams.delete('c');
+  history.replaceState(history.state, '', url);
+}
+
+new MutationObserver(() => {
+  address();
+  const found = refocus && element.querySelector(refocus);
+  if (found) {
+    found.focus();
+    refocus = null;
+  }
+}).observe(element, { childList: true, subtree: true });
+
+// Another tab may have gone on with this conversation.
+let left = false;
+window.addEventListener('blur', () => (left = true));
+window.addEventListener('focus', () => {
+  if (left) trigger('submit', {});
+  left = false;
 });
 
 document.addEventListener('keydown', (event) => {

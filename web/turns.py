@@ -17,9 +17,9 @@ from typing import Any
 from engine import Engine, Message, SamplingParams, SessionId, TurnFigures
 from engine.chat_template import THINKING
 from engine.conversation import Entry, Feedback
-from engine.errors import EngineError, RequestError, SessionBusy, SessionNotFound
+from engine.errors import EngineError, QueueFull, RequestError, SessionBusy, SessionNotFound
 from engine.events import Event
-from web.frames import EndingLog, Endings, Frame, Preparing
+from web.frames import Frame, Preparing
 from web.history import PageMessage, kept_messages, same_text
 from web.news import Failure, News
 from web.startup import Startup
@@ -33,19 +33,27 @@ STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is aba
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """In the place of a message: nothing is said, the last reply goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What the person wants said. history: what the page shows before it, None if that is lost."""
+    """What the person wants said. history: what the page shows before it, None if that is lost.
+
+    continues: nothing is said; the last reply goes on.
+    """
 
     session_id: SessionId
     message: str
     history: Sequence[PageMessage] | None
     system: str | None = None
     params: SamplingParams = field(default_factory=SamplingParams)
+    thinking: bool = False
+    continues: bool = False
 
 
 @dataclass(slots=True, eq=False)
-    thinking: bool = False
-    continues: bool = False
 class Job:
     """A turn under way. silenced: its page has moved on and shows nothing more of it.
 
@@ -65,7 +73,7 @@ class Turns:
     def __init__(self, startup: Startup) -> None:
         self._startup = startup
         self._jobs: dict[str, Job] = {}
-        self._endings = EndingLog()
+        self._unread: dict[SessionId, int] = {}  # tokens without KV when a draft began
 
     async def restore(self, session_id: SessionId) -> tuple[Entry, ...]:
         """The conversation as it stands, once a turn that was left behind by a reload has ended.
@@ -84,15 +92,10 @@ class Turns:
             self._startup.engine.open_session(session_id)
         return self._transcript(session_id)
 
-    @property
-    def endings(self) -> Endings:
-        """How replies ended, by the id of the message."""
-        return self._endings.endings
-
     def figures(self, session_id: SessionId) -> list[TurnFigures]:
-        """The figures of the turns that the conversation shows, as far as they are remembered."""
-        ids = [entry.node.id for entry in self._transcript(session_id)]
-        return [self.endings[i].figures for i in ids if i in self.endings]
+        """The figures of the turns that the conversation shows."""
+        endings = [entry.node.ending for entry in self._transcript(session_id)]
+        return [ending.figures for ending in endings if ending is not None]
 
     async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
         """Run a turn for `page`; ten frames a second at most, one every half second at least."""
@@ -108,6 +111,10 @@ class Turns:
             job.done.set()
             if self._jobs.get(page) is job:
                 del self._jobs[page]
+
+    def is_running(self, page: str) -> bool:
+        """Whether a turn of `page` is under way."""
+        return page in self._jobs
 
     def stop(self, page: str) -> None:
         """Let the turn of `page`, if any, end at the engine's next step."""
@@ -137,6 +144,13 @@ class Turns:
         await self.end(page, silently=True)
         await self._engine().switch(session_id, node_id)
 
+    async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback) -> None:
+        """Like or dislike a reply; the second time, take that back. RequestError or StoreError."""
+        engine = self._engine()
+        nodes = [entry.node for entry in engine.transcript(session_id)]
+        is_chosen = any((n.id, n.feedback) == (node_id, feedback) for n in nodes)
+        await engine.rate(session_id, node_id, None if is_chosen else feedback)
+
     async def draft(
         self, session_id: SessionId, text: str, system: str | None, thinking: bool
     ) -> bool:
@@ -146,13 +160,30 @@ class Turns:
             return False
         try:
             engine.open_session(session_id)
+            options = template_options(engine, thinking)
             engine.draft(session_id, text, system=system, **options)
             await asyncio.sleep(DRAFT_INTERVAL_S)
             return engine.is_prefilled(session_id)
         except EngineError as error:
             log.info("A draft is not prefilled: %s", error)
-            options = template_options(engine, thinking)
             return False
+
+    def is_answering(self, page: str) -> bool:
+        """Whether a turn of `page` is under way."""
+        return page in self._jobs
+
+    def draft_percent(self, session_id: SessionId) -> int:
+        """How much of what the last drafts brought has its KV."""
+        engine = self._startup.engine
+        try:
+            left = engine.num_uncached_tokens(session_id) if engine is not None else 0
+        except SessionNotFound:
+            left = 0
+        if not left:
+            self._unread.pop(session_id, None)
+            return 100
+        most = self._unread[session_id] = max(left, self._unread.get(session_id, 0))
+        return 100 * (most - left) // most
 
     async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
         while not self._startup.is_settled:
@@ -169,8 +200,11 @@ class Turns:
             yield Frame((), request.message, refused=str(error))
             return
         kept = self._transcript(request.session_id)
-        job.previous = _last_id(kept)
         first = Frame(kept[:keep], message)
+        if request.continues:
+            first = replace(first, text=kept[keep].node.content if kept else "")
+        else:
+            job.previous = _last_id(kept)
         yield first
         async with aclosing(self._watch(job, request, first, keep)) as frames:
             async for frame in frames:
@@ -184,6 +218,8 @@ class Turns:
         """
         self._engine().open_session(request.session_id)
         canonical = _messages(self._transcript(request.session_id))
+        if request.continues:
+            return max(len(canonical) - 1, 0), ""
         if request.history is None:
             return len(canonical), request.message
         keep = kept_messages(request.history, canonical)
@@ -193,13 +229,7 @@ class Turns:
     async def _watch(
         self, job: Job, request: Request, frame: Frame, keep: int
     ) -> AsyncGenerator[Frame, None]:
-        stream = self._engine().chat(
-            request.session_id,
-            frame.message,
-            keep=keep,
-            system=request.system,
-            params=request.params,
-        )
+        stream = self._stream(request, frame.message, keep)
         news, deadline = News(stream), None
         try:
             while not frame.is_last:
@@ -217,27 +247,6 @@ class Turns:
                 self._cancel(job)
                 self._told(job, request, frame, await news.close(STOP_PATIENCE_S))
 
-    def _told(
-        self, job: Job, request: Request, frame: Frame, news: Sequence[Event | Failure]
-    ) -> Frame:
-        """The frame after `news`; the end of a turn is remembered, a refusal shows all that stays."""
-        for item in news:
-            if isinstance(item, Failure):
-                kept = self._transcript(request.session_id)
-                return Frame(kept, frame.message, refused=_sentence(item.error))
-            frame = frame.after(item)
-        return self._remembered(job, frame) if frame.finished else frame
-
-    def _remembered(self, job: Job, frame: Frame) -> Frame:
-        """The last frame: all of the conversation, unless the turn ended before it was begun."""
-        assert frame.finished is not None
-        whole = self._transcript(job.session_id)
-        if _last_id(whole) in (None, job.previous):
-            return frame
-        self._endings.add(whole[-1].node.id, frame.finished)
-        return replace(frame, kept=whole, is_whole=True)
-
-    def _transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
     def _stream(self, request: Request, message: str, keep: int) -> AsyncGenerator[Event, None]:
         engine = self._engine()
         options = template_options(engine, request.thinking)
@@ -246,6 +255,25 @@ class Turns:
             return engine.continue_reply(request.session_id, **options)
         return engine.chat(request.session_id, message, keep=keep, **options)
 
+    def _told(
+        self, job: Job, request: Request, frame: Frame, news: Sequence[Event | Failure]
+    ) -> Frame:
+        """The frame after `news`; the end of a turn, and a refusal, show all that stays."""
+        for item in news:
+            if isinstance(item, Failure):
+                kept = self._transcript(request.session_id)
+                return refused(Frame(kept, frame.message), item.error)
+            frame = frame.after(item)
+        return self._whole(job, frame) if frame.finished else frame
+
+    def _whole(self, job: Job, frame: Frame) -> Frame:
+        """The last frame: all of the conversation, unless the turn ended before it was begun."""
+        whole = self._transcript(job.session_id)
+        if _last_id(whole) in (None, job.previous):
+            return frame
+        return replace(frame, kept=whole, is_whole=True)
+
+    def _transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
         if self._startup.engine is None:
             return ()
         try:
@@ -263,6 +291,11 @@ class Turns:
             self._startup.engine.cancel(job.session_id)
 
 
+def template_options(engine: Engine, thinking: bool) -> dict[str, Any]:
+    """Whether to think, said to a model that has the choice: most think unless told not to."""
+    return {THINKING: thinking} if engine.info.can_think else {}
+
+
 def _messages(transcript: Sequence[Entry]) -> list[Message]:
     return [Message(entry.node.role, entry.node.content) for entry in transcript]
 
@@ -276,16 +309,16 @@ async def _all_done(jobs: Sequence[Job]) -> None:
         await job.done.wait()
 
 
+def refused(frame: Frame, error: Exception) -> Frame:
+    """`frame` as the last one, with what to tell the person in place of a reply."""
+    return replace(frame, refused=_sentence(error), is_busy=isinstance(error, QueueFull))
+
+
 def _sentence(error: Exception) -> str | None:
     """What to tell the person; the engine's own errors are written for them."""
     if isinstance(error, EngineError):
         if not isinstance(error, RequestError):
             log.warning("A turn failed: %s", error)
         return str(error)
-def template_options(engine: Engine, thinking: bool) -> dict[str, Any]:
-    """Whether to think, said to a model that has the choice: most think unless told not to."""
-    return {THINKING: thinking} if engine.info.can_think else {}
-
-
     log.error("A turn failed", exc_info=error)
     return ""

@@ -7,24 +7,49 @@ from pathlib import Path
 
 import gradio as gr
 
-from web import identity, settings
+from web import completion, identity
+from web.client import Client
+from web.composing import DRAFT_S
+from web.exchange import Exchange
+from web.exchange_row import ExchangeRow
 from web.kept_chat import QUIET, KeptChat
+from web.languages import SCRIPT as LANGUAGE
 from web.page import PANEL_S, SETTLING_S, Page, welcome
+from web.settings import Settings
 from web.startup import Startup
 from web.texts import EXAMPLES, say
 from web.turns import Turns
 from web.words import words
 
-LOOK = [Path(__file__).with_name(name) for name in ("look.css", "sidebars.css")]
+LOOK = [
+    Path(__file__).with_name(name)
+    for name in ("look.css", "sidebars.css", "attachments.css", "settings.css", "answers.css")
+]
+ATTACHMENTS = Path(__file__).with_name("attachments.js")
+ANSWERS = Path(__file__).with_name("answers.js")
 SIDEBARS = Path(__file__).with_name("sidebars.js")
+UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and kept, so long
 LOGO = Path(__file__).with_name("logo.svg")
+BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
 
 
 def build_page(startup: Startup) -> gr.Blocks:
-    """The page over the engine that `startup` brings up."""
-    page = Page(startup, Turns(startup))
+    """The pages and the endpoints over the engine that `startup` brings up."""
+    turns = Turns(startup)
+    demo = _build_chat(startup, turns)
+    with demo:
+        Client(startup, turns).connect()
+    completion.build_completion(demo, startup, BRAND)
+    demo.queue(default_concurrency_limit=None)
+    return demo
+
+
+def _build_chat(startup: Startup, turns: Turns) -> gr.Blocks:
+    page = Page(startup, turns)
     demo: gr.Blocks
-    with gr.Blocks(title="WarmChat", fill_height=True, analytics_enabled=False) as demo:
+    with gr.Blocks(
+        title="WarmChat", fill_height=True, analytics_enabled=False, delete_cache=UPLOADS_S
+    ) as demo:
         ids = gr.BrowserState(
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
@@ -38,62 +63,97 @@ def build_page(startup: Startup) -> gr.Blocks:
                 elem_id="search",
             )
             conversations = gr.HTML(
-                js_on_load=SIDEBARS.read_text("utf-8"), apply_default_css=False, elem_id="shelf"
+                js_on_load=SIDEBARS.read_text("utf-8") + ANSWERS.read_text("utf-8"),
+                apply_default_css=False,
+                elem_id="shelf",
             )
+            exchange = ExchangeRow(Exchange(startup, page, startup.downloads))
+            _foot(demo, page)
         with gr.Sidebar(position="right", open=False, width=320, elem_id="live") as live:
             live_panel = gr.HTML(padding=False, apply_default_css=False)
             panel_timer = gr.Timer(PANEL_S, active=False)
         with gr.Row(elem_id="header"):
-            gr.HTML(f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>", elem_id="brand", padding=False)
+            gr.HTML(BRAND, elem_id="brand", padding=False)
             status = gr.HTML(elem_id="status", padding=False)
+            language = gr.HTML(
+                js_on_load=LANGUAGE.read_text("utf-8"),
+                apply_default_css=False,
+                padding=False,
+                elem_id="language",
+            )
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
-        controls = settings.controls(startup.options.sampling)
+        settings = Settings(startup.options.sampling)
+        composing, attach, sign = page.composing, _attach(), gr.HTML(elem_id="draft", render=False)
         chat = KeptChat(
             page.chat,
-            page.stop,
-            (page.turn_over, [ids, search], [is_known, conversations]),
+            stop=page.stop,
+            sent=composing.sent,
+            is_sent=(composing.attached, [], [attach]),
+            after=(page.turn_over, [ids, search], [is_known, conversations]),
+            below=[attach, sign],
+            footer=settings.render,
             chatbot=_chatbot(),
             textbox=_textbox(),
-            additional_inputs=[ids, is_known, *controls],
-            additional_inputs_accordion=gr.Accordion(
-                words("settings"), open=False, elem_id="settings", render=False
-            ),
+            additional_inputs=[ids, is_known, *settings.controls],
             examples=[[say("en", key)] for key in EXAMPLES],
             cache_examples=False,
             show_progress="hidden",
             concurrency_limit=None,
-            api_name="chat",
+            api_visibility="private",  # web.client has a /chat for programs
         )
         chat_values = [chat.chatbot, chat.chatbot_state]
         on_shelf, chat_wholly = [ids, search], [ids, *chat_values, chat.chatbot_value]
         demo.load(page.load, ids, [ids, *chat_values, is_known], **QUIET).then(
             page.shelf, on_shelf, conversations, **QUIET
         )
+        exchange.connect(demo, on_shelf, [*chat_wholly, conversations])
+        followed = [*chat_values, chat.chatbot_value, conversations]
+        conversations.submit(page.follow, [*on_shelf, chat.chatbot_state], followed, **QUIET)
         conversations.click(page.click, on_shelf, [*chat_wholly, conversations], **QUIET)
         search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
-        demo.unload(page.stop)
-        chat.chatbot.undo(page.undo, [ids, chat.chatbot], None, **QUIET)
+        demo.unload(composing.closed)
+        undone = chat.chatbot.undo(page.undo, [ids, chat.chatbot], None, **QUIET)
+        for step in (demo.load, undone.then):
+            step(composing.attached, None, attach, **QUIET)
         for trigger in (chat.chatbot.clear, anew.click):
             trigger(page.start_anew, ids, chat_wholly, **QUIET).then(
                 page.shelf, on_shelf, conversations, **QUIET
             )
-        sign = gr.HTML(elem_id="draft", padding=False)
-        chat.textbox.change(
-            page.draft,
-            [chat.textbox, ids, controls[-1], controls[0]],
-            sign,
-            trigger_mode="always_last",
-            **QUIET,
+        draft_timer = gr.Timer(DRAFT_S, active=False)
+        drafted = [sign, draft_timer]
+        draft = (composing.draft, [chat.textbox, ids, *settings.draft_inputs], drafted)
+        chat.textbox.change(*draft, trigger_mode="always_last", **QUIET)
+        attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
+            *draft, **QUIET
         )
+        draft_timer.tick(composing.drafted, ids, drafted, **QUIET)
+        settings.connect(demo)
+        demo.load(page.language_choice, None, language, **QUIET)
         for trigger in (live.expand, panel_timer.tick):
             trigger(page.panel, ids, live_panel, **QUIET)
         live.expand(lambda: gr.Timer(active=True), None, panel_timer, **QUIET)
         live.collapse(lambda: gr.Timer(active=False), None, panel_timer, **QUIET)
         timer = gr.Timer(SETTLING_S)
         for trigger in (demo.load, timer.tick):
-            trigger(page.status, None, [status, timer], **QUIET)
-    demo.queue(default_concurrency_limit=None)
+            trigger(page.status, None, [status, timer, settings.thinking], **QUIET)
+        timer.tick(page.fresh_shelf, on_shelf, conversations, **QUIET)
     return demo
+
+
+def _foot(demo: gr.Blocks, page: Page) -> None:
+    """What stands below the list of conversations: the other page, and who is signed in."""
+    completion.link()
+    account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
+    demo.load(page.account, None, account, **QUIET)
+
+
+def _attach() -> gr.HTML:
+    return gr.HTML(
+        js_on_load=ATTACHMENTS.read_text("utf-8"),
+        apply_default_css=False,
+        elem_id="attach",
+        render=False,
+    )
 
 
 def _chatbot() -> gr.Chatbot:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from engine import events
 from engine.conversation import Entry
 from engine.metrics import KVSource, TurnFigures
-from web.frames import Endings, Frame, Preparing, Progress
+from web import answers, thoughts
+from web.attachments import read_message
+from web.frames import Frame, Preparing, Progress
 from web.history import PageMessage
-from web.startup import Startup
+from web.startup import Startup, Step
 from web.texts import say
 
 _WORTH_TELLING_S = 0.05
@@ -22,38 +24,55 @@ _SOURCES = {
     KVSource.RECOMPUTED: "source_recomputed",
 }
 
+_STEPS = {
+    "Converting weights": "step_converting",
+    "Writing the model": "step_writing",
+    "Downloading": "step_download",
+}
 
-def conversation(entries: Sequence[Entry], endings: Endings, language: str) -> list[PageMessage]:
-    """The messages of a conversation, each reply with the line of its turn."""
-    shown: list[PageMessage] = []
-    for before, entry in zip((None, *entries), entries, strict=False):
-        if entry.node.role == "assistant":
-            shown.append(_stored_reply(entry, endings.get(entry.node.id), language))
-            shown[-1]["content"] += _versions(before, entry, language)
-        else:
-            shown.append(_user(entry.node.content))
-    if last := endings.get(entries[-1].node.id) if entries else None:
-        _mark_hidden(shown, last.figures.first_visible, language)
-    return shown
+
+def conversation(
+    entries: Sequence[Entry], language: str, *, is_over: bool = True
+) -> list[PageMessage]:
+    """The messages of a conversation, each reply with the line of its turn and its tools.
+
+    is_over: no turn is under way, so that the last reply may be continued.
+    """
+    last = entries[-1] if entries else None
+    shown = [_stored(entry, language, is_last=is_over and entry is last) for entry in entries]
+    if last is not None and last.node.ending is not None:
+        _mark_hidden(shown, last.node.ending.figures.first_visible, language)
+    messages = [
+        m for e, message in zip(entries, shown, strict=True) for m in _around(e, message, language)
+    ]
+    return thoughts.fold(messages, language, is_over=True)
 
 
 def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
     """The messages of a turn beyond those that were kept."""
     if frame.is_whole:
         return []
-    shown = [_user(frame.message)] if frame.message.strip() else []
-    if frame.refused is not None:
-        return [*shown, notice(frame.refused or say(language, "surprise"))]
-    if frame.progress is not None or not (frame.text or frame.finished):
-        return [*shown, _waiting(_progress(frame.progress, startup, language))]
-    return [*shown, _reply(frame.text, frame.finished, language)]
+    shown = [user(frame.message)] if frame.message.strip() else []
+    if (sentence := refusal(frame, language)) is not None:
+        return [*shown, notice(sentence)]
+    if not frame.text and (frame.progress is not None or not frame.finished):
+        return [*shown, _waiting(progress(frame.progress, startup, language))]
+    reply = _reply(frame.text, frame.finished, language)
+    return [*shown, *thoughts.fold([reply], language, is_over=frame.is_last)]
+
+
+def refusal(frame: Frame, language: str) -> str | None:
+    """What to tell the person if the turn was not taken."""
+    if frame.is_busy:
+        return say(language, "busy")
+    return say(language, "surprise") if frame.refused == "" else frame.refused
 
 
 def status(startup: Startup, language: str) -> str:
     """HTML of the status in the page's header."""
     match startup.phase:
         case "exporting":
-            step = f" {startup.step.what} {startup.step.percent} %" if startup.step else ""
+            step = f" {_step(startup.step, language)}" if startup.step else ""
             text = say(language, "exporting", model=startup.model_name) + step
         case "failed":
             text = say(language, "failed", reason=startup.failure)
@@ -62,23 +81,56 @@ def status(startup: Startup, language: str) -> str:
     shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
     if startup.choice is not None and startup.choice.note is not None:
         shown += _small("notice", say(language, startup.choice.note))
+    if not can_chat(startup):
+        shown += _small("notice", say(language, "no_chat_template"))
+        shown += f' <a href="completion">{html.escape(say(language, "completion"))}</a>'
     return shown
 
 
-def draft_sign(is_ready: bool, language: str) -> str:
+def can_chat(startup: Startup) -> bool:
+    """Whether the model, as far as it is known, can hold a conversation."""
+    engine = startup.engine
+    return engine is None or startup.phase != "ready" or engine.info.has_chat_template
+
+
+def account(username: str | None, language: str) -> str:
+    """HTML that says who is signed in, if that is asked for here, and signs out."""
+    if username is None:
+        return ""
+    name = html.escape(say(language, "signed_in", name=username))
+    return f'{name} · <a href="logout">{html.escape(say(language, "sign_out"))}</a>'
+
+
+def _step(step: Step, language: str) -> str:
+    """A step of the export; one without words of ours is named as the export does."""
+    what, _, of = (
+        step.what.partition(" ") if step.what.startswith("Downloading ") else (step.what, "", "")
+    )
+    text = say(language, _STEPS[what]) if what in _STEPS else what
+    return f"{text} {of} {step.percent} %".replace("  ", " ")
+
+
+def draft_sign(percent: int, language: str) -> str:
     """HTML of the sign that the draft is, or is about to be, prefilled."""
-    key = "draft_ready" if is_ready else "draft_pending"
-    return f'<span class="{key}">{html.escape(say(language, key))}</span>'
+    key = "draft_ready" if percent == 100 else "draft_pending"
+    text = say(language, key) + (f" {percent} %" if 0 < percent < 100 else "")
+    return f'<span class="{key}">{html.escape(text)}</span>'
 
 
 def ending_line(ending: events.Finished, language: str) -> str:
     """What a reply cost and why it ended, in one line."""
-    line = _figures_line(ending.figures, language)
+    return " · ".join(
+        filter(None, (_figures_line(ending.figures, language), reason(ending, language)))
+    )
+
+
+def reason(ending: events.Finished, language: str) -> str | None:
+    """Why a reply is not as long as it could be."""
     if ending.reason == events.FinishReason.CANCELLED:
-        line += " · " + say(language, "stopped")
-    elif ending.reason == events.FinishReason.LENGTH and not ending.figures.note:
-        line += " · " + say(language, "length")
-    return line
+        return say(language, "stopped")
+    if ending.reason == events.FinishReason.LENGTH and not ending.figures.note:
+        return say(language, "length")
+    return None
 
 
 def _figures_line(figures: TurnFigures, language: str) -> str:
@@ -99,30 +151,25 @@ def _figures_line(figures: TurnFigures, language: str) -> str:
     return line
 
 
-def _stored_reply(entry: Entry, ending: events.Finished | None, language: str) -> PageMessage:
-    shown = _reply(entry.node.content, ending, language)
-    if ending is None and entry.node.status == "interrupted":
+def _stored(entry: Entry, language: str, *, is_last: bool) -> PageMessage:
+    node = entry.node
+    if node.role != "assistant":
+        return user(node.content)
+    shown = _reply(node.content, node.ending, language)
+    if node.ending is None and node.status == "interrupted":
         shown["content"].append(_part(_small("notice", say(language, "interrupted"))))
+    tools = answers.reply_tools(entry, is_last=is_last, language=language)
+    shown["content"].append(_part(tools))
     return shown
 
 
-def _versions(question: Entry | None, reply: Entry, language: str) -> list[dict[str, str]]:
-    """Arrows to the other versions of a turn: its question's, or else its reply's."""
-    chosen = question if question is not None and len(question.versions) > 1 else reply
-    versions, place = chosen.versions, chosen.versions.index(chosen.node.id)
-    if len(versions) == 1:
-        return []
-    earlier = _arrow(versions[place - 1] if place else None, "‹", say(language, "earlier"))
-    later = versions[place + 1] if place + 1 < len(versions) else None
-    arrows = f"{earlier} {place + 1}/{len(versions)} {_arrow(later, '›', say(language, 'later'))}"
-    return [_part(f'<span class="versions">{arrows}</span>')]
+def _around(entry: Entry, shown: PageMessage, language: str) -> list[PageMessage]:
+    """A message, and behind the person's own the arrows to its versions, if it has any.
 
-
-def _arrow(node_id: int | None, sign: str, label: str) -> str:
-    """A button that sidebars.js listens to; of what could tell it the id, Gradio leaves the class."""
-    label = html.escape(label)
-    target = "disabled" if node_id is None else f'class="go-{node_id}"'
-    return f'<button {target} title="{label}">{sign}</button>'
+    They are no part of it: the page says it again as it stands there.
+    """
+    tools = answers.question_tools(entry, language) if entry.node.role == "user" else ""
+    return [shown, {"role": "assistant", "content": [_part(tools)]}] if tools else [shown]
 
 
 def _mark_hidden(shown: list[PageMessage], first_visible: int, language: str) -> None:
@@ -132,8 +179,9 @@ def _mark_hidden(shown: list[PageMessage], first_visible: int, language: str) ->
         shown[first_visible - 1]["content"].append(line)
 
 
-def _user(text: str) -> PageMessage:
-    return {"role": "user", "content": [_part(text)]}
+def user(message: str) -> PageMessage:
+    """What the person said: its files as chips that unfold, then what was typed."""
+    return {"role": "user", "content": [_part(read_message(message).shown)]}
 
 
 def _reply(text: str, ending: events.Finished | None, language: str) -> PageMessage:
@@ -163,8 +211,9 @@ def _small(css_class: str, text: str) -> str:
     return f'<span class="{css_class}">{html.escape(text)}</span>'
 
 
-def _progress(progress: Progress | None, startup: Startup, language: str) -> str:
-    match progress:
+def progress(moment: Progress | None, startup: Startup, language: str) -> str:
+    """Why there is no text yet."""
+    match moment:
         case events.Queued(position=0):
             return say(language, "queued")
         case events.Queued(position=ahead):

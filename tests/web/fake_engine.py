@@ -6,14 +6,21 @@ prefills and writes, and which events come, the test decides.
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
 
 from engine import Engine, Message, SamplingParams, SessionId, events
-from engine.conversation import Conversation, Entry, Node
-from engine.errors import EmptyMessage, EngineError, SessionBusy, SessionNotFound
+from engine.conversation import Conversation, Entry, Feedback, Node
+from engine.errors import (
+    EmptyMessage,
+    EngineError,
+    RequestError,
+    SessionBusy,
+    SessionNotFound,
+)
 from engine.metrics import KVSource, TurnFigures
 
 
@@ -40,11 +47,13 @@ class FakeEngine:
     prefill_s: float = 0.0
     failure: Exception | None = None
     note: str | None = None
+    reason: events.FinishReason = events.FinishReason.STOP
     status: str = "ready"
     error: EngineError | None = None
     info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model", can_think=False))
     asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
     refusal: EngineError | None = None
+    template_options: list[dict[str, Any]] = field(default_factory=list)
     _sessions: dict[SessionId, Conversation] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: count(1))
     _running: dict[SessionId, asyncio.Event] = field(default_factory=dict)
@@ -53,7 +62,6 @@ class FakeEngine:
         return cast(Engine, self)
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
-    template_options: list[dict[str, Any]] = field(default_factory=list)
         if self.error is not None:
             raise self.error
 
@@ -99,18 +107,39 @@ class FakeEngine:
         keep: int | None = None,
         system: str | None = None,
         params: SamplingParams | None = None,
+        **template_options: Any,
     ) -> AsyncGenerator[events.Event, None]:
         self._check(session_id, message)
+        self.template_options.append(template_options)
         self.asked.append((message, keep, system, params or SamplingParams()))
-        self._keep(self._sessions[session_id], keep)
-        self._add(session_id, "user", message)
+        self._ask(session_id, message, keep)
         reply = self._add(session_id, "assistant", "")
+        async with aclosing(self._answer(session_id, reply, message)) as stream:
+            async for event in stream:
+                yield event
+
+    async def continue_reply(
+        self, session_id: SessionId, **_options: Any
+    ) -> AsyncGenerator[events.Event, None]:
+        path = [entry.node for entry in self.transcript(session_id)]
+        if not path or not path[-1].is_unfinished:
+            raise RequestError("There is nothing to continue.")
+        reply = path[-1]
+        async with aclosing(self._answer(session_id, reply.id, "more", reply.content)) as stream:
+            async for event in stream:
+                yield event
+
+    async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback | None) -> None:
+        self._sessions[session_id].rate(node_id, feedback)
+
+    async def _answer(
+        self, session_id: SessionId, reply: int, message: str, before: str = ""
+    ) -> AsyncGenerator[events.Event, None]:
         stop = self._running[session_id] = asyncio.Event()
         said = ""
-        **template_options: Any,
+        end = self._finished(events.FinishReason.CANCELLED)
         try:
             for event in self.prelude:
-        self.template_options.append(template_options)
                 yield event
             await self._pause(stop, self.prefill_s)
             for word in self.reply.format(message=message).split(" "):
@@ -120,12 +149,12 @@ class FakeEngine:
                 said += piece
                 yield events.Text(piece)
                 await self._pause(stop, self.seconds_per_word)
-            reason = events.FinishReason.CANCELLED if stop.is_set() else events.FinishReason.STOP
-            self._finish(session_id, reply, said)
-            yield events.Finished(reason, figures(note=self.note))
+            end = self._finished(events.FinishReason.CANCELLED if stop.is_set() else self.reason)
+            self._finish(session_id, reply, before + said, end)
+            yield end
         finally:
             if session_id in self._running:
-                self._finish(session_id, reply, said)
+                self._finish(session_id, reply, before + said, end)
 
     def _check(self, session_id: SessionId, message: str) -> None:
         if self.failure is not None:
@@ -137,9 +166,25 @@ class FakeEngine:
         if not message.strip():
             raise EmptyMessage("The message is empty; write something.")
 
-    def _finish(self, session_id: SessionId, reply: int, said: str) -> None:
+    def _finished(self, reason: events.FinishReason) -> events.Finished:
+        return events.Finished(reason, figures(note=self.note))
+
+    def _finish(self, session_id: SessionId, reply: int, said: str, end: events.Finished) -> None:
         del self._running[session_id]
-        self._sessions[session_id].update(reply, said, "complete")
+        is_cut = end.reason is events.FinishReason.CANCELLED
+        status = "interrupted" if is_cut else "complete"
+        self._sessions[session_id].end(reply, said, status, end)
+
+    def _ask(self, session_id: SessionId, message: str, keep: int | None) -> None:
+        """The message behind what is kept; the one that is there already, if it is said again."""
+        conversation = self._sessions[session_id]
+        path = conversation.path(conversation.head)
+        self._keep(conversation, keep)
+        again = path[keep] if keep is not None and keep < len(path) else None
+        if again is not None and again.content == message:
+            conversation.head = again.id
+        else:
+            self._add(session_id, "user", message)
 
     def _add(self, session_id: SessionId, role: str, content: str) -> int:
         conversation, node_id = self._sessions[session_id], next(self._ids)

@@ -41,7 +41,7 @@ def test_a_turn_streams_and_ends_with_its_figures(started: Started) -> None:
         assert frames[-1].text == "You said: hello you"
         assert frames[-1].finished is not None
         assert [e.node.content for e in frames[-1].kept] == ["hello you", "You said: hello you"]
-        assert turns.endings[frames[-1].kept[-1].node.id].figures.reused_tokens == 1834
+        assert [figures.reused_tokens for figures in turns.figures(ID)] == [1834]
 
     run(scenario())
 
@@ -67,6 +67,7 @@ def test_retry_edit_and_continue_keep_what_precedes_them(started: Started) -> No
             await said(turns, text, *["one", "two", "three"][:n])
         await said(turns, "three", "one", "two")  # retry
         assert questions(engine) == ["one", "two", "three"]
+        assert [len(entry.versions) for entry in engine.transcript(ID)] == [1, 1, 1, 1, 1, 2]
         await said(turns, "2", "one")  # edit of the second
         assert questions(engine) == ["one", "2"]
         await said(turns, "1")  # edit of the first
@@ -96,6 +97,71 @@ def test_a_page_whose_history_is_lost_destroys_nothing(started: Started) -> None
         assert questions(engine) == ["one", "two"]
         assert [e.node.content for e in frames[0].kept] == ["one", "You said: one"]
         assert len(frames[-1].kept) == 4
+
+    run(scenario())
+
+
+async def continued(turns: Turns) -> list[Frame]:
+    asked = Request(ID, "", page("one"), continues=True)
+    return [frame async for frame in turns.run("tab", asked)]
+
+
+def test_an_answer_that_goes_on_grows_from_what_was_there(started: Started) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine(reason=events.FinishReason.LENGTH, seconds_per_word=0.15)
+        turns = Turns(started(engine))
+        await said(turns, "one")
+        frames = await continued(turns)
+        assert [e.node.content for e in frames[0].kept] == ["one"]
+        assert frames[0].text == "You said: one"
+        assert all(frame.text.startswith("You said: one") for frame in frames)
+        assert frames[-1].text == "You said: oneYou said: more"
+        assert frames[-1].is_whole
+        assert [m.content for m in engine.messages(ID)] == ["one", frames[-1].text]
+
+    run(scenario())
+
+
+def test_a_stopped_answer_can_be_continued_and_stopped_again(started: Started) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine(reply="word " * 100, seconds_per_word=0.05)
+        turns = Turns(started(engine))
+        for ask in (said(turns, "one"), continued(turns)):
+            running = asyncio.create_task(ask)
+            await asyncio.sleep(0.3)
+            turns.stop("tab")
+            last = (await asyncio.wait_for(running, 1))[-1]
+            assert last.finished is not None
+            assert last.is_whole
+            assert engine.transcript(ID)[1].node.is_unfinished
+            assert engine.messages(ID)[1].content == last.text
+
+    run(scenario())
+
+
+def test_a_whole_answer_is_not_continued(started: Started) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine()
+        turns = Turns(started(engine))
+        assert (await continued(turns))[-1].refused
+        await said(turns, "one")
+        frame = (await continued(turns))[-1]
+        assert frame.refused == "There is nothing to continue."
+        assert frame.kept == engine.transcript(ID)
+
+    run(scenario())
+
+
+def test_the_second_like_takes_the_first_one_back(started: Started) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine()
+        turns = Turns(started(engine))
+        await said(turns, "one")
+        reply, seen = engine.transcript(ID)[1].node.id, []
+        for feedback in ("like", "dislike", "dislike"):
+            await turns.rate(ID, reply, feedback)
+            seen.append(engine.transcript(ID)[1].node.feedback)
+        assert seen == ["like", "dislike", None]
 
     run(scenario())
 
@@ -168,8 +234,9 @@ def test_a_page_that_goes_away_takes_its_turn_along(started: Started) -> None:
                 break
         await asyncio.wait_for(stream.aclose(), 1)
         assert engine.messages(ID)[1].content.startswith("word")
-        reply = engine.transcript(ID)[1].node.id
-        assert turns.endings[reply].reason == events.FinishReason.CANCELLED
+        ending = engine.transcript(ID)[1].node.ending
+        assert ending is not None
+        assert ending.reason == events.FinishReason.CANCELLED
 
     run(scenario())
 

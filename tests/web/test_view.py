@@ -1,10 +1,12 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from engine import events
-from engine.conversation import Entry, Node
+from engine.conversation import Entry, Feedback, Node
 from engine.metrics import KVSource
 from tests.web.fake_engine import FakeEngine, figures
 from web import view
@@ -16,21 +18,28 @@ STOP, CANCELLED, LENGTH = (
     events.FinishReason.STOP, events.FinishReason.CANCELLED, events.FinishReason.LENGTH,
 )  # fmt: skip
 TALK = (Entry(Node(1, None, "user", "u"), (1,)), Entry(Node(2, 1, "assistant", "a"), (2,)))
+
+
+def said(reason: events.FinishReason, **numbers: Any) -> list[Entry]:
+    """The talk, whose answer ended so."""
+    node = replace(TALK[1].node, ending=events.Finished(reason, figures(**numbers)))
+    return [TALK[0], replace(TALK[1], node=node)]
+
+
 Started = Callable[[FakeEngine], Startup]
 
 
 def test_the_text_shown_is_the_text_generated() -> None:
     text = "    def f():\n        pass\n\n  \n"
     talk = [Entry(replace(entry.node, content=text), entry.versions) for entry in TALK]
-    shown = view.conversation(talk, {}, "en")
+    shown = view.conversation(talk, "en")
     assert [m["content"][0] for m in shown] == [{"type": "text", "text": text}] * 2
 
 
 def test_each_reply_carries_its_line() -> None:
-    ending = events.Finished(STOP, figures())
-    shown = view.conversation(TALK, {2: ending}, "en")
+    shown = view.conversation(said(STOP), "en")
     line = "reused 1,834 (memory) · prefilled 27 · TTFT 0.09 s · 71 tokens/s · saved about 4.1 s"
-    assert line in shown[1]["content"][-1]["text"]
+    assert line in shown[1]["content"][1]["text"]
 
 
 @pytest.mark.parametrize(
@@ -47,17 +56,52 @@ def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, sta
     assert "saved" not in view.ending_line(ending, "en")
 
 
-def test_arrows_lead_to_the_versions_of_a_turn() -> None:
-    question, reply = replace(TALK[0], versions=(7, 1, 9)), TALK[1]
-    arrows = view.conversation([question, reply], {}, "en")[1]["content"][-1]["text"]
-    assert 'class="go-7"' in arrows
-    assert " 2/3 " in arrows
-    assert 'class="go-9"' in arrows
-    first = replace(question, versions=(1, 9))
-    assert (
-        "<button disabled" in view.conversation([first, reply], {}, "en")[1]["content"][-1]["text"]
-    )
-    assert "versions" not in str(view.conversation(TALK, {}, "en"))
+def test_arrows_lead_to_the_versions_of_an_answer() -> None:
+    reply = replace(TALK[1], versions=(7, 2, 9))
+    shown = view.conversation([TALK[0], reply], "en")
+    assert [m["role"] for m in shown] == ["user", "assistant"]
+    tools = shown[1]["content"][-1]["text"]
+    assert 'class="go-7"' in tools
+    assert " 2/3 " in tools
+    assert 'class="go-9"' in tools
+    first = view.conversation([TALK[0], replace(reply, versions=(2, 9))], "en")
+    assert "<button disabled" in first[1]["content"][-1]["text"]
+    assert "versions" not in str(view.conversation(TALK, "en"))
+
+
+def test_arrows_of_an_edited_message_stand_behind_it_and_are_no_part_of_it() -> None:
+    question = replace(TALK[0], versions=(1, 9))
+    shown = view.conversation([question, TALK[1]], "en")
+    assert [m["role"] for m in shown] == ["user", "assistant", "assistant"]
+    assert shown[0]["content"] == [{"type": "text", "text": "u"}]
+    tools = shown[1]["content"][-1]["text"]
+    assert "Your message" in tools
+    assert 'class="go-9"' in tools
+    assert "go-9" not in str(shown[2])
+
+
+def test_only_the_last_answer_and_only_an_unfinished_one_offers_to_continue() -> None:
+    def offers(reason: events.FinishReason, *, is_over: bool = True) -> list[bool]:
+        talk = [*said(reason), Entry(Node(3, 2, "user", "u"), (3,)), *said(reason)[1:]]
+        shown = view.conversation(talk, "en", is_over=is_over)
+        return ["go-on" in str(message) for message in shown]
+
+    assert offers(LENGTH) == offers(CANCELLED) == [False, False, False, True]
+    assert not any(offers(STOP))
+    assert not any(offers(CANCELLED, is_over=False)), "a turn is under way"
+    answered = [*said(LENGTH), Entry(Node(3, 2, "user", "u"), (3,))]
+    assert "go-on" not in str(view.conversation(answered, "en"))
+
+
+def test_what_was_liked_is_marked() -> None:
+    def buttons(feedback: Feedback | None) -> list[Any]:
+        node = replace(TALK[1].node, feedback=feedback)
+        tools = view.conversation([Entry(node, (2,))], "zh-CN")[0]["content"][-1]["text"]
+        return re.findall(r'class="rate ([^"]*)" title="([^"]*)"', tools)
+
+    assert buttons(None) == [("like-2", "赞"), ("dislike-2", "踩")]
+    assert buttons("like") == [("like-2 chosen", "已赞，点击取消"), ("dislike-2", "踩")]
+    assert buttons("dislike")[1] == ("dislike-2 chosen", "已踩，点击取消")
 
 
 def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
@@ -67,15 +111,18 @@ def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
         for entry in TALK
     ]
     ending = events.Finished(STOP, figures(first_visible=2))
-    shown = view.conversation(talk, {6: ending}, "en")
+    talk[-1] = Entry(replace(talk[-1].node, ending=ending), (6,))
+    shown = view.conversation(talk, "en")
     assert ["no longer sees" in str(m) for m in shown] == [False, True, False, False, False, False]
 
 
 def test_a_reply_that_an_end_of_the_program_cut_off_says_so() -> None:
     cut = Entry(replace(TALK[1].node, status="interrupted"), (2,))
-    assert "interrupted" in view.conversation([cut], {}, "en")[0]["content"][-1]["text"]
+    assert "interrupted" in view.conversation([cut], "en")[0]["content"][1]["text"]
+    assert "go-on" in str(view.conversation([cut], "en"))
     ending = events.Finished(CANCELLED, figures())
-    assert "interrupted" not in str(view.conversation([cut], {2: ending}, "en"))
+    stopped = Entry(replace(cut.node, ending=ending), (2,))
+    assert "interrupted" not in str(view.conversation([stopped], "en"))
 
 
 def test_the_line_says_why_the_reply_ended_early() -> None:
