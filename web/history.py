@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine import Message
+from web.attachments import read_page
 
 PageMessage = dict[str, Any]
 
@@ -25,8 +26,9 @@ def text_of(content: Any) -> str:
 
 
 def user_texts(history: Sequence[PageMessage]) -> list[str]:
-    """What the person said, in order."""
-    return [text_of(entry["content"]) for entry in history if entry["role"] == "user"]
+    """What the person said, in order, with the files that went with it."""
+    said = [text_of(entry["content"]) for entry in history if entry["role"] == "user"]
+    return [read_page(text).message for text in said]
 
 
 def same_text(left: str, right: str) -> bool:

@@ -47,8 +47,7 @@ class KeptChat(gr.ChatInterface):
     ) -> None:
         self._stop, self._sent, self._is_sent, self._after = stop, sent, is_sent, after
         self._below, self._footer = below, footer
-        self._api_name = options.pop("api_name")
-        super().__init__(fn, api_name="unused", api_visibility="private", **options)
+        super().__init__(fn, api_name="page", **options)  # "chat" is the name of web.client's
 
     async def _stream_fn(
         self, message: Any, history: Any, *inputs: Any
@@ -73,7 +72,7 @@ class KeptChat(gr.ChatInterface):
         both, synchronized = [self.chatbot_state, self.chatbot_value], lambda shown: (shown, shown)
         inputs = [self.saved_input, self.chatbot_state, *self.additional_inputs]
         answer = self._api_wrapper(self.fn, self._stream_fn)  # type: ignore[no-untyped-call]
-        self._setup_api(answer)
+        answer.__name__ = "answer"
         (
             self.chatbot.edit(self._edit_message, self.chatbot, shortened, **QUIET)
             .then(self._append_message_to_history, [self.saved_input, self.chatbot_state],
@@ -108,18 +107,6 @@ class KeptChat(gr.ChatInterface):
                 component.render()  # type: ignore[no-untyped-call]
         self._footer()
         super()._render_footer()  # type: ignore[no-untyped-call]
-
-    def _setup_api(self, answer: Any) -> None:
-        """The endpoint for programs, whose message is text or {"text": ..., "files": [...]}."""
-        message, button = gr.JSON(visible=False), gr.Button(visible=False)
-        button.click(
-            answer,
-            [message, self.chatbot_state, *self.additional_inputs],
-            [self.api_response, self.chatbot_state],
-            api_name=self._api_name,
-            concurrency_limit=None,
-            postprocess=False,
-        )
 
     def _clear_and_save_textbox(self, message: Any, request: gr.Request) -> tuple[Any, Said]:  # type: ignore[override]
         return gr.Textbox("", interactive=False, placeholder=""), self._sent(message, request)

@@ -1,0 +1,99 @@
+"""What is being written and not sent yet: the words in the box, and the files beside it.
+
+Owns: the functions behind the events of the text box, of the button for files and of their chips.
+Does not know the layout (web.ui), how files are read, nor what becomes of a message once it is sent.
+"""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from web import identity, view
+from web.attaching import Attaching, uploads_in
+from web.attachments import Said, read_page
+from web.history import text_of
+from web.startup import Startup
+from web.turns import Turns
+
+Sign = tuple[str, Any]  # HTML, and a timer that asks again
+
+DRAFT_S = 0.5  # between two looks at how much of a draft is prefilled
+
+
+class Composing:
+    """Drafts and attached files of all pages. `ids` is what the browser stores."""
+
+    def __init__(
+        self, startup: Startup, turns: Turns, language: Callable[[gr.Request], str]
+    ) -> None:
+        self._turns = turns
+        self._language = language
+        self._attaching = Attaching(startup, Path(get_upload_folder()))
+
+    async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
+        self,
+        text: str,
+        ids: Any,
+        is_on: bool,
+        system_prompt: str,
+        thinking: bool,
+        request: gr.Request,
+    ) -> Sign:
+        """Prefill what is being typed, behind the files that go with it; returns as `drafted`."""
+        page, session_id = _page(request), identity.session_id(ids, request.username)
+        message = self._attaching.said(page, text).message
+        if session_id is None or not is_on or not message.strip():
+            return "", gr.Timer(active=False)
+        if not self._turns.is_answering(page):
+            await self._turns.draft(session_id, message, system_prompt.strip() or None, thinking)
+        return self.drafted(ids, request)
+
+    def drafted(self, ids: Any, request: gr.Request) -> Sign:
+        """The sign of how much of the draft is prefilled, and whether to ask again."""
+        page, session_id = _page(request), identity.session_id(ids, request.username)
+        if session_id is None or self._turns.is_answering(page):
+            return "", gr.Timer(active=False)
+        percent = self._turns.draft_percent(session_id)
+        sign = view.draft_sign(percent, self._language(request))
+        return sign, gr.Timer(active=percent < 100)
+
+    async def attach(self, request: gr.Request, event: gr.EventData) -> str:
+        """Files were chosen, or one is taken away again; returns what waits below the box."""
+        page, language = _page(request), self._language(request)
+        click = event._data if isinstance(event._data, dict) else {}
+        if click.get("act") == "remove":
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self._attaching.remove(page, int(click["index"]))
+        elif click.get("act") == "add":
+            large = [str(name) for name in click.get("large") or []]
+            await self._attaching.add(page, uploads_in(click.get("files")), large, language)
+        return self._attaching.render(page, language)
+
+    def attached(self, request: gr.Request) -> str:
+        """HTML of what waits below the box."""
+        return self._attaching.render(_page(request), self._language(request))
+
+    def sent(self, typed: str, request: gr.Request) -> Said:
+        """What was typed, with the files that waited for it."""
+        return self._attaching.take(_page(request), typed)
+
+    def give_back(self, page: str, undone: Any) -> None:
+        """The files of a message that was undone (its content) wait for the next one."""
+        self._attaching.give_back(page, read_page(text_of(undone)))
+
+    async def read(self, message: Any, language: str) -> str:
+        """What the engine gets of what was sent. Raises ValueError with a sentence."""
+        return await self._attaching.message_of(message, language)
+
+    def closed(self, request: gr.Request) -> None:
+        """The page is gone: its turn stops, its files are forgotten."""
+        self._turns.stop(_page(request))
+        self._attaching.forget(_page(request))
+
+
+def _page(request: gr.Request) -> str:
+    return str(request.session_hash)
