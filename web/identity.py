@@ -50,5 +50,18 @@ def conversation_of(owner: str, name: Any) -> SessionId | None:
     return SessionId(owner, name) if _is_token(name) else None
 
 
+def to_text(session: SessionId, username: str | None) -> str:
+    """The conversation's id for programs; who signed in needs no owner in it."""
+    return session.conversation if username else ".".join(session)
+
+
+def from_text(text: Any, username: str | None) -> SessionId | None:
+    """The session that `to_text` named, or that the browser's ids name; None if there is no such."""
+    if not isinstance(text, str):
+        return session_id(text, username)
+    owner, _, conversation = text.rpartition(".")
+    return session_id({"owner": owner or user_owner(username), "conversation": conversation}, username)
+
+
 def _is_token(part: Any) -> bool:
     return isinstance(part, str) and _ID.fullmatch(part) is not None

@@ -45,6 +45,7 @@ class Options:
     num_threads: int | None
     data_dir: Path
     max_tokens: int
+    titles: bool
     max_queue: int
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
@@ -125,6 +126,8 @@ def _add_model_options(parser: _Parser) -> None:
         help="f32, or auto: the CPU's own choice, quicker and less exact (default: %(default)s)")  # fmt: skip
     add("--system-prompt", metavar="TEXT",
         help="what every conversation begins with, computed once for all (default: none)")  # fmt: skip
+    add("--titles", type=_yes_or_no, default=True, metavar="YES|NO",
+        help="let the model name conversations while nobody waits (default: yes)")  # fmt: skip
     add("--threads", type=_threads, metavar="N", dest="num_threads",
         help="inference threads (default: what CPU quota and affinity allow)")  # fmt: skip
     add("--max-tokens", type=_whole(1, 1_000_000), default=512, metavar="N",

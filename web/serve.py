@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from web.options import Options
 from web.startup import Startup
@@ -80,14 +80,17 @@ def launch(options: Options, startup: Startup) -> Any:
     import gradio as gr  # noqa: PLC0415  (two seconds, in which the engine loads)
     from starlette.middleware import Middleware  # noqa: PLC0415
 
+    from web import images  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
+    from web.completion import LOOK as COMPLETION  # noqa: PLC0415
+    from web.downloads import download_route  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
     from web.ui import LOGO, LOOK, build_page  # noqa: PLC0415
     from web.words import words  # noqa: PLC0415
 
     demo, users = build_page(startup), options.users
     demo.launch(
-        auth=users.check if users is not None else None,
+        auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
         server_name=options.host,
         server_port=options.port,
         share=options.share,
@@ -97,13 +100,14 @@ def launch(options: Options, startup: Startup) -> Any:
         ssr_mode=False,
         state_session_capacity=_PAGES_REMEMBERED,
         app_kwargs={
-            "routes": routes(startup),
+            "routes": [*routes(startup), download_route(startup.downloads)],
             "middleware": [Middleware(Guard), Middleware(Tongue)],
         },
         footer_links=[],
         favicon_path=LOGO,
         theme=_theme(gr),
-        css_paths=LOOK,
+        css_paths=[*LOOK, COMPLETION],
+        head=images.head(),
         i18n=words,
     )
     return demo

@@ -36,16 +36,16 @@ BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
 def build_page(startup: Startup) -> gr.Blocks:
     """The pages and the endpoints over the engine that `startup` brings up."""
     turns = Turns(startup)
-    demo = _build_chat(startup, turns)
+    page = Page(startup, turns)
+    demo = _build_chat(startup, page)
     with demo:
-        Client(startup, turns).connect()
+        Client(startup, turns, page.composing.read).connect()
     completion.build_completion(demo, startup, BRAND)
     demo.queue(default_concurrency_limit=None)
     return demo
 
 
-def _build_chat(startup: Startup, turns: Turns) -> gr.Blocks:
-    page = Page(startup, turns)
+def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
     demo: gr.Blocks
     with gr.Blocks(
         title="WarmChat", fill_height=True, analytics_enabled=False, delete_cache=UPLOADS_S
