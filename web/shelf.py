@@ -5,6 +5,7 @@ sidebars.js as (act, id, text) and are checked here. Does not know Gradio or the
 """
 
 import html
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 from engine import Engine, SessionId
 from engine.store import ConversationRow
 from web import identity
+from web.attachments import readable_title
 from web.texts import say
 
+_PAGES_REMEMBERED = 500
 _TOOLS = (("pin", "☆"), ("rename", "✎"), ("delete", "✕"))
 
 
@@ -24,6 +27,24 @@ class Click:
     act: str
     session_id: SessionId
     text: str = ""
+
+
+class Shelves:
+    """What list each page shows, so that one which has not changed is not sent again."""
+
+    def __init__(self) -> None:
+        self._shown: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
+
+    def remember(self, page: str, rows: Sequence[ConversationRow], current: str) -> None:
+        """The page shows these rows now; the oldest of very many pages is forgotten."""
+        self._shown[page] = current, tuple(row[:3] for row in rows)
+        self._shown.move_to_end(page)
+        if len(self._shown) > _PAGES_REMEMBERED:
+            self._shown.popitem(last=False)
+
+    def shown(self, page: str) -> tuple[Any, ...] | None:
+        """Something that is different whenever the page's list is."""
+        return self._shown.get(page)
 
 
 def read_click(owner: str, act: Any, name: Any, text: Any = "") -> Click | None:
@@ -64,7 +85,7 @@ def render(
 
 
 def _item(row: ConversationRow, is_current: bool, language: str) -> str:
-    title = html.escape(row.title or say(language, "new_chat"))
+    title = html.escape(readable_title(row.title) or say(language, "new_chat"))
     here = ' aria-current="true"' if is_current else ""
     tools = "".join(_tool(act, sign, row.pinned, language) for act, sign in _TOOLS)
     return (

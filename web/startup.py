@@ -17,6 +17,7 @@ from engine.errors import EngineError
 from export import ExportError
 from export.catalog import CATALOG
 from export.progress import Progress
+from web.downloads import Downloads
 from web.model_source import ModelChoice, Tell, ready_model
 from web.options import Options
 from web.texts import ENGLISH, say
@@ -60,6 +61,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         data_dir=None if options.ask is not None else options.data_dir,
         disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,
+        titles=options.titles,
         max_queue=options.max_queue,
     )
     return Engine(config).start()
@@ -80,6 +82,7 @@ class Startup:
         self.engine: Engine | None = None
         self.step: Step | None = None
         self._factory = factory or partial(build_engine, tell=self._choose)
+        self.downloads = Downloads()
         self._failure: str | None = None
         self._ready = threading.Event()
         self._closing = threading.Event()
