@@ -1,139 +1,27 @@
 """The real app with the real model in Chromium, as a person uses it."""
 
-import json
-import os
 import re
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
+
+from tests.web.browsing import (
+    LONG,
+    SOON_MS,
+    App,
+    answer_text,
+    finished,
+    lines,
+    send,
+    set_numbers,
+    start,
+)
 
 pytestmark = pytest.mark.browser
-ROOT = Path(__file__).parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-LONG = "Write a very long story about a fisherman, with every detail you can think of."
-SOON_MS = 20_000
-
-
-@dataclass
-class App:
-    """A running `python app.py`."""
-
-    port: int
-    program: subprocess.Popen[bytes]
-    data_dir: Path
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def health(self) -> tuple[int, dict[str, Any]]:
-        try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
-                return response.status, json.load(response)
-        except HTTPError as error:
-            return error.code, json.load(error)
-        except URLError:
-            return 0, {}
-
-    def wait_ready(self) -> None:
-        deadline = time.monotonic() + 60
-        while self.health()[0] != 200:
-            assert self.program.poll() is None, "the app ended"
-            assert time.monotonic() < deadline, self.health()
-            time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(model_dir: Path, data_dir: Path, port: int) -> App:
-    command = [sys.executable, "app.py", "--model", str(model_dir), "--data-dir", str(data_dir)]
-    command += ["--port", str(port), "--kv-budget", "256MiB"]
-    return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL), data_dir)
-
-
-@pytest.fixture(scope="module")
-def app(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start(smollm2_dir, tmp_path_factory.mktemp("data"), free_port())
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.program.kill()
-        running.program.wait()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        if os.environ.get("WARMCHAT_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"{CHROMIUM} is absent, and WARMCHAT_REQUIRE_BROWSER=1 asks for it")
-        pytest.skip(f"{CHROMIUM} is absent: apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Any, app: App) -> Iterator[Page]:
-    context = browser.new_context(locale="en-US")
-    opened = context.new_page()
-    requests: list[str] = []
-    opened.on("request", lambda request: requests.append(request.url))
-    visit(opened, app)
-    yield opened
-    context.close()
-    away = [url for url in requests if not url.startswith((app.url, "data:", "blob:"))]
-    assert away == [], "a request left the machine"
-
-
-def visit(page: Page, app: App) -> None:
-    page.goto(app.url)
-    expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
-    page.wait_for_function("localStorage.getItem('warmchat') !== null")
-    page.get_by_text("Settings").click()
-    for label, value in (("Temperature", "0"), ("Max tokens", "300")):
-        number = page.get_by_label(f"number input for {label}")
-        number.fill(value)
-        number.press("Tab")
-    page.get_by_text("Settings").click()
-
-
-def send(page: Page, text: str) -> None:
-    box = page.locator("#message textarea")
-    expect(box).to_be_editable(timeout=SOON_MS)
-    box.fill(text)
-    box.press("Enter")
-
-
-def lines(page: Page) -> Locator:
-    return page.locator("#chat .turn-line")
-
-
-def finished(page: Page, count: int) -> str:
-    """Wait for `count` finished replies; the text of the last one, with its line."""
-    expect(lines(page)).to_have_count(count, timeout=SOON_MS)
-    expect(page.get_by_test_id("submit-button").first).to_be_visible(timeout=SOON_MS)
-    return page.locator(".bot.message").last.inner_text()
 
 
 def test_an_answer_streams_and_carries_its_line(page: Page) -> None:
@@ -169,7 +57,7 @@ def test_stop_is_quick_and_the_conversation_goes_on(page: Page) -> None:
     finished(page, 2)
 
 
-def test_retry_replaces_the_last_answer(page: Page) -> None:
+def test_retry_adds_a_version_of_the_answer(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
@@ -178,6 +66,54 @@ def test_retry_replaces_the_last_answer(page: Page) -> None:
     )
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
+    versions = page.locator("#chat .answer-tools .versions")
+    expect(versions).to_have_text(re.compile("2/2"), timeout=SOON_MS)
+    expect(page.locator("#chat .question-tools")).to_have_count(0)
+    versions.get_by_title("Earlier version").click()
+    expect(versions).to_have_text(re.compile("1/2"), timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
+
+
+def test_a_cut_answer_goes_on_and_a_stopped_one_too(page: Page) -> None:
+    set_numbers(page, ("Max tokens", "12"))
+    send(page, LONG)
+    assert "cut at max tokens" in finished(page, 1)
+    go_on = page.locator("#chat .go-on")
+    expect(go_on).to_have_text("Continue")
+    story = answer_text(page)
+    set_numbers(page, ("Max tokens", "300"))
+    go_on.click()
+    page.wait_for_function(
+        "length => document.querySelector('.bot.message').innerText.length > length + 40",
+        arg=len(story),
+        timeout=SOON_MS,
+    )
+    assert answer_text(page).startswith(story), "the old text stays while the new comes"
+    page.get_by_test_id("stop-button").first.click()
+    shown = finished(page, 1)
+    assert re.search(r"reused \d\d \(memory\) · prefilled [01] ", shown)
+    assert "stopped" in shown
+    stopped = answer_text(page)
+    page.reload()
+    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    assert answer_text(page) == stopped, "what was shown is what is kept"
+    expect(go_on).to_be_visible()
+
+
+def test_what_is_liked_is_kept_until_it_is_taken_back(page: Page) -> None:
+    liked = page.get_by_title("Liked; click to take it back")
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    page.get_by_title("Like", exact=True).click()
+    expect(liked).to_have_count(1, timeout=SOON_MS)
+    page.reload()
+    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(liked).to_have_count(1)
+    liked.click()
+    expect(liked).to_have_count(0, timeout=SOON_MS)
+    page.reload()
+    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(liked).to_have_count(0)
 
 
 def test_editing_the_first_message_starts_from_it_and_can_be_stopped(page: Page) -> None:
@@ -255,11 +191,14 @@ def test_versions_of_an_answer_are_kept_and_switched(page: Page) -> None:
     page.locator("#chat").get_by_label("Edit").first.click()
     page.locator("#chat textarea").first.fill("What is the capital of Italy?")
     page.locator("#chat").get_by_label("Submit").first.click()
-    expect(page.locator("#chat .versions")).to_contain_text("2/2", timeout=SOON_MS)
+    versions = page.locator("#chat .question-tools .versions")
+    expect(versions).to_contain_text("2/2", timeout=SOON_MS)
     finished(page, 1)
+    expect(page.locator("#chat .answer-tools .versions")).to_have_count(0)
     page.get_by_title("Earlier version").click()
-    expect(page.locator("#chat .versions")).to_contain_text("1/2", timeout=SOON_MS)
+    expect(versions).to_contain_text("1/2", timeout=SOON_MS)
     assert page.locator(".bot.message").last.inner_text().startswith(first.split("\n")[0])
+    expect(page.locator(".user.message")).to_have_text(["What is the capital of France?"])
     send(page, "Is it a large city?")
     assert "(memory)" in finished(page, 2)
 

@@ -1,0 +1,103 @@
+"""A running app, and what a person does on its page, for the tests in Chromium."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from playwright.sync_api import Locator, Page, expect
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LONG = "Write a very long story about a fisherman, with every detail you can think of."
+SOON_MS = 20_000
+
+
+@dataclass
+class App:
+    """A running `python app.py`."""
+
+    port: int
+    program: subprocess.Popen[bytes]
+    data_dir: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
+                return response.status, json.load(response)
+        except HTTPError as error:
+            return error.code, json.load(error)
+        except URLError:
+            return 0, {}
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while self.health()[0] != 200:
+            assert self.program.poll() is None, "the app ended"
+            assert time.monotonic() < deadline, self.health()
+            time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(model_dir: Path, data_dir: Path, port: int) -> App:
+    command = [sys.executable, "app.py", "--model", str(model_dir), "--data-dir", str(data_dir)]
+    command += ["--port", str(port), "--kv-budget", "256MiB"]
+    return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL), data_dir)
+
+
+def visit(page: Page, app: App) -> None:
+    page.goto(app.url)
+    expect(page.get_by_text("What shall we talk about?")).to_be_visible(timeout=SOON_MS)
+    page.wait_for_function("localStorage.getItem('warmchat') !== null")
+    set_numbers(page, ("Temperature", "0"), ("Max tokens", "300"))
+
+
+def set_numbers(page: Page, *settings: tuple[str, str]) -> None:
+    page.get_by_text("Settings").click()
+    for label, value in settings:
+        number = page.get_by_label(f"number input for {label}")
+        number.fill(value)
+        number.press("Tab")
+    page.get_by_text("Settings").click()
+
+
+def answer_text(page: Page) -> str:
+    """The last answer, without what stands around it."""
+    return page.locator(".bot.message").last.locator("p").first.inner_text()
+
+
+def send(page: Page, text: str) -> None:
+    box = page.locator("#message textarea")
+    expect(box).to_be_editable(timeout=SOON_MS)
+    box.fill(text)
+    box.press("Enter")
+
+
+def lines(page: Page) -> Locator:
+    return page.locator("#chat .turn-line")
+
+
+def finished(page: Page, count: int) -> str:
+    """Wait for `count` finished replies; the text of the last one, with its line."""
+    expect(lines(page)).to_have_count(count, timeout=SOON_MS)
+    expect(page.get_by_test_id("submit-button").first).to_be_visible(timeout=SOON_MS)
+    return page.locator(".bot.message").last.inner_text()
