@@ -21,7 +21,7 @@ def build_inputs(batch: Batch) -> Inputs:
     past_lens: [sequences] int32; subsequence_begins: [sequences + 1] int32.
     block_indices: [blocks] int32, all block tables in a row; block_indices_begins: [sequences + 1].
     max_context_len: [] int32. logit_indices: [rows] int64, the last token of each sequence that
-    this step completes.
+    this step completes, and its guesses.
     """
     sequences = batch.sequences
     past = [s.num_cached_tokens for s in sequences]
@@ -40,6 +40,11 @@ def build_inputs(batch: Batch) -> Inputs:
         ),
         "max_context_len": np.array(max(ends), np.int32),
         "logit_indices": np.array(
-            [begins[i + 1] - 1 for i, s in enumerate(sequences) if s.needs_logits], np.int64
+            [
+                row
+                for end, s in zip(begins[1:], sequences, strict=True)
+                for row in range(end - s.num_rows, end)
+            ],
+            np.int64,
         ),
     }

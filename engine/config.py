@@ -36,6 +36,7 @@ class EngineConfig:
     overflow: what becomes of the KV when the oldest turns are left out: `recompute` it while nobody
     waits, or `shift` it to its new positions at once, with traces of what was left out.
     titles: let the model name stored conversations while nobody waits.
+    speculation: guess ahead in replies where that pays, which changes when tokens come, not which.
     warm_up: run likely step shapes while idle. debug: check the blocks' integrity when idle.
     max_num_sequences: answers generated at once; more of them wait.
     max_queue: turns that may wait for that; the next one is refused (QueueFull). None: no limit.
@@ -59,6 +60,7 @@ class EngineConfig:
     warm_up: bool = True
     overflow: str = "recompute"
     titles: bool = True
+    speculation: bool = True
     debug: bool = False
 
     def __post_init__(self) -> None:

@@ -21,8 +21,7 @@ from engine.metrics import KVSource
 from engine.opening import Opening
 from engine.prompt import Prompt
 from engine.rendering import Setting
-from engine.runner import Runner
-from engine.sampling import sample
+from engine.runner import Logits, Runner
 from engine.scheduler import Scheduler
 from engine.sequence import Batch
 from engine.sequence import Sequence as TokenSequence
@@ -30,6 +29,7 @@ from engine.session import Session, SessionTable
 from engine.sharing import Sharing
 from engine.snapshot import Snapshot, SnapshotRefused
 from engine.special_tokens import escaped_offsets
+from engine.speculation import MAX_REPLIES, StepCosts
 from engine.tiers import Tiers
 from engine.tokenizer import Tokenizer
 from engine.turn import Turn, TurnRequest
@@ -65,6 +65,7 @@ class CoreParts:
     idle: Idle
     journal: Journal
     sharing: Sharing
+    costs: StepCosts
     tokenizer: Tokenizer
     eos_token_ids: frozenset[int]
     context_length: int
@@ -107,6 +108,7 @@ class EngineCore:
         """One forward over whatever the scheduler puts together, and what follows from it."""
         self._end_cancelled()
         self._unpark()
+        self._guess()
         batch = self.parts.scheduler.schedule()
         if batch is None:
             return
@@ -115,7 +117,7 @@ class EngineCore:
         try:
             logits = self.parts.runner.run(batch)
             self.parts.scheduler.commit(batch)
-            self._advance(sampled, sample(logits, [turn.sampler for turn in sampled]))
+            self._advance(sampled, self._sample(sampled, logits))
         except Exception:
             log.exception("A step failed")
             self._fail(batch)
@@ -229,8 +231,8 @@ class EngineCore:
         for sequence in batch.sequences:
             turn = self._turns[sequence]
             turn.clock.start()
-            if sequence.num_cached_tokens < turn.num_prompt or sequence.num_scheduled_tokens > 1:
-                turn.clock.prefill(sequence.num_cached_tokens, sequence.num_scheduled_tokens)
+            if sequence.num_cached_tokens < turn.num_prompt or sequence.num_certain_tokens > 1:
+                turn.clock.prefill(sequence.num_cached_tokens, sequence.num_certain_tokens)
         for position, sequence in enumerate(self.parts.scheduler.waiting):
             turn = self._turns[sequence]
             if turn.queue_position != position:
@@ -245,11 +247,42 @@ class EngineCore:
                 done = max(turn.prefill_total - left, 0)
                 turn.request.emit(Prefilling(done, turn.prefill_total))
 
-    def _advance(self, turns: Sequence[Turn], tokens: Sequence[int]) -> None:
-        """Give each turn its next token, and people the text that it makes."""
-        self.tokens_generated += len(tokens)
+    def _guess(self) -> None:
+        """Let the replies of this step guess ahead, where that pays."""
+        turns = list(self._turns.values())
+        if len(turns) > MAX_REPLIES or any(t.sequence.num_uncached_tokens > 1 for t in turns):
+            return
+        for turn in turns:
+            left = turn.request.params.max_tokens - turn.num_generated
+            room = min(left, self.parts.context_length - len(turn.sequence.tokens)) - 1
+            count = self.parts.costs.guesses_that_pay(len(turns), turn.guesses.trust)
+            turn.sequence.guesses = turn.guesses.next(max(min(count, room), 0))
+
+    def _sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
+        """The next tokens of each turn: one, and more behind guesses that were right."""
+        said, first = [], 0
+        for turn in turns:
+            guesses = turn.sequence.guesses
+            rows = logits[first : first + 1 + len(guesses)]
+            said.append(turn.sampler.follow(rows, guesses))
+            turn.guesses.learn(len(guesses), len(said[-1]) - 1)
+            self.parts.scheduler.accept(turn.sequence, len(said[-1]) - 1)
+            first += len(rows)
+        return said
+
+    def _advance(self, turns: Sequence[Turn], said: Sequence[Sequence[int]]) -> None:
+        """Give each turn its next tokens, one after another."""
+        for i in range(max(map(len, said), default=0)):
+            pairs = zip(turns, said, strict=True)
+            self._advance_by_one(
+                [(t, new[i]) for t, new in pairs if i < len(new) and t.sequence in self._turns]
+            )
+
+    def _advance_by_one(self, pairs: Sequence[tuple[Turn, int]]) -> None:
+        """Give each turn a token, and people the text that it makes."""
+        self.tokens_generated += len(pairs)
         going_on = []
-        for turn, token in zip(turns, tokens, strict=True):
+        for turn, token in pairs:
             turn.clock.token()
             if token in self.parts.eos_token_ids:
                 self._end(turn, FinishReason.STOP)

@@ -40,6 +40,7 @@ from engine.sharing import Sharing
 from engine.shift import Move, Shift
 from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
+from engine.speculation import StepCosts
 from engine.threads import available_memory_bytes, usable_cpus
 from engine.tiers import Tiers
 from engine.titles import Titles
@@ -164,7 +165,10 @@ def assemble(
     budget = TokenBudget(
         config.max_num_batched_tokens, config.max_prefill_beside_decode, pool.block_size
     )
+    costs = StepCosts()
     runner.observers += [budget.observe, tiers.pace.observe]
+    if config.speculation:
+        runner.observers.append(costs.observe)
     scheduler = Scheduler(
         pool,
         budget=budget,
@@ -211,6 +215,7 @@ def assemble(
             idle=idle,
             journal=home.journal,
             sharing=Sharing(tiers, home.journal, fingerprint, runner.model.vocab_size),
+            costs=costs,
             tokenizer=tokenizer,
             eos_token_ids=eos_token_ids,
             context_length=context_length,

@@ -6,8 +6,6 @@ Owns: one turn's time stamps. Does not know: the engine. Times are seconds of a 
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import pairwise
-from statistics import median
 
 
 class KVSource(StrEnum):
@@ -26,7 +24,7 @@ class TurnFigures:
     source: where reused KV came from; `recomputed` if known tokens had lost theirs.
     first_visible: the first message that the model can still see; 0 while all fit.
     wait_s: until the first step. ttft_s: from the request to the first token; None without one.
-    itl_s: median time between tokens; None below two tokens. saved_s: what prefilling the reused
+    itl_s: mean time between tokens; None below two tokens. saved_s: what prefilling the reused
     tokens would have taken, estimated; None before anything was measured.
     note: a sentence for the person.
     """
@@ -79,7 +77,6 @@ class TurnClock:
     def figures(self) -> TurnFigures:
         """The figures up to now."""
         times = self.token_times
-        gaps = [later - earlier for earlier, later in pairwise(times)]
         started_at = self.started_at or time.perf_counter()
         return TurnFigures(
             reused_tokens=self.reused_tokens,
@@ -87,7 +84,7 @@ class TurnClock:
             generated_tokens=len(times),
             wait_s=started_at - self.submitted_at,
             ttft_s=times[0] - self.submitted_at if times else None,
-            itl_s=median(gaps) if gaps else None,
+            itl_s=(times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else None,
             source=self.source,
             first_visible=self.first_visible,
             saved_s=self.saved_s,

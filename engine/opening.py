@@ -20,6 +20,7 @@ from engine.sampling import Sampler
 from engine.session import Branch, Session
 from engine.shift import Shift
 from engine.special_tokens import plain_offsets
+from engine.speculation import Guesses
 from engine.streaming import ReplyText
 from engine.turn import Earlier, Turn, TurnRequest
 
@@ -73,6 +74,7 @@ class Opening:
             reply=ReplyText(branch.sequence.tokens, request.params.stop),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
+            guesses=Guesses(branch.sequence.tokens),
             earlier=earlier,
         )
 

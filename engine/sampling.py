@@ -78,6 +78,18 @@ class Sampler:
             self._penalties.count(token)
         return token
 
+    def follow(self, rows: npt.NDArray[np.float32], guesses: Sequence[int]) -> list[int]:
+        """The next token, and another one behind each guess that was right.
+
+        rows: logits [1 + guesses, vocab] behind the last token and behind each guess.
+        """
+        said: list[int] = []
+        for row, guess in zip(rows, [*guesses, None], strict=True):
+            said.append(self.sample(row))
+            if said[-1] != guess:
+                break
+        return said
+
     def _draw(self, logits: Row) -> int:
         tokens, weights = _candidates(logits, self.params)
         if self.params.min_p:  # the largest weight is 1
@@ -122,11 +134,6 @@ class _Penalties:
             self._seen[token] = True
             self._ids[self._num_ids] = token
             self._num_ids += 1
-
-
-def sample(logits: npt.NDArray[np.float32], samplers: Sequence[Sampler]) -> list[int]:
-    """The next token of each row of logits [rows, vocab], one sampler for each row."""
-    return [sampler.sample(row) for sampler, row in zip(samplers, logits, strict=True)]
 
 
 def _candidates(logits: Row, params: SamplingParams) -> tuple[TokenIds, Row]:

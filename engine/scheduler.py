@@ -69,7 +69,9 @@ class Scheduler:
         self._admit()
         batch = Batch([], [])
         for sequence in [s for s in self.running if s.num_uncached_tokens == 1]:
-            self._schedule(sequence, 1, batch)
+            if self._blocks_missing(sequence, 1 + len(sequence.guesses)) > self._pool.num_free:
+                sequence.guesses = []
+            self._schedule(sequence, 1 + len(sequence.guesses), batch)
         budget = self._budget.beside if batch.sequences else self._budget.alone
         for sequence, count in self._prefill_chunks(budget):
             self._schedule(sequence, count, batch)
@@ -88,15 +90,21 @@ class Scheduler:
         return batch
 
     def commit(self, batch: Batch) -> None:
-        """The batch's forward succeeded: its tokens are cached now."""
+        """The batch's forward succeeded: its tokens are cached now, guesses aside."""
         for sequence in batch.sequences:
-            sequence.num_cached_tokens += sequence.num_scheduled_tokens
-            sequence.num_scheduled_tokens = 0
+            sequence.num_cached_tokens += sequence.num_certain_tokens
+            sequence.num_scheduled_tokens = len(sequence.guesses)
+
+    def accept(self, sequence: Sequence, num_right: int) -> None:
+        """The first `num_right` guesses of the last step were right; the others' KV is forgotten."""
+        sequence.num_cached_tokens += num_right
+        sequence.num_scheduled_tokens, sequence.guesses = 0, []
+        sequence.truncate_kv(sequence.num_cached_tokens, self._pool)
 
     def abort(self, batch: Batch) -> None:
         """The batch's forward failed: drop the blocks that it may have left half-written."""
         for sequence in batch.sequences:
-            sequence.num_scheduled_tokens = 0
+            sequence.num_scheduled_tokens, sequence.guesses = 0, []
             whole = sequence.num_cached_tokens // self._block_size * self._block_size
             sequence.truncate_kv(whole, self._pool)
 
@@ -191,6 +199,7 @@ class Scheduler:
         if sequence in batch.sequences:
             batch.sequences.remove(sequence)
             sequence.num_scheduled_tokens = 0
+        sequence.guesses = []
         self.running.remove(sequence)
         sequence.truncate_kv(0, self._pool)
         sequence.status = Status.WAITING

@@ -2,7 +2,7 @@
 
 Owns: token ids, block table, number of cached tokens. Does not know: text, sampling, tensors.
 Invariants: num_cached_tokens <= len(tokens); the block table covers exactly the cached (and, within
-a step, the scheduled) tokens.
+a step, the scheduled) tokens; guesses are scheduled behind the last token only.
 """
 
 from collections.abc import Sequence as Tokens
@@ -28,6 +28,7 @@ class Sequence:
     block_table: list[int] = field(default_factory=list)
     num_cached_tokens: int = 0
     num_scheduled_tokens: int = 0
+    guesses: list[int] = field(default_factory=list)
     status: Status = Status.IDLE
 
     @property
@@ -38,13 +39,23 @@ class Sequence:
     @property
     def needs_logits(self) -> bool:
         """Whether this step computes the last token, so that the next one can be sampled."""
-        return self.num_cached_tokens + self.num_scheduled_tokens == len(self.tokens)
+        return self.num_cached_tokens + self.num_certain_tokens == len(self.tokens)
+
+    @property
+    def num_certain_tokens(self) -> int:
+        """Tokens of this step that are no guesses."""
+        return self.num_scheduled_tokens - len(self.guesses)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of logits that are wanted of this step: of the last token and of each guess."""
+        return 1 + len(self.guesses) if self.needs_logits else 0
 
     @property
     def scheduled_tokens(self) -> list[int]:
         """The token ids of this step."""
         begin = self.num_cached_tokens
-        return self.tokens[begin : begin + self.num_scheduled_tokens]
+        return self.tokens[begin : begin + self.num_certain_tokens] + self.guesses
 
     def truncate(self, num_tokens: int, pool: BlockPool) -> None:
         """Forget the tokens beyond the first `num_tokens`, and give back their blocks."""

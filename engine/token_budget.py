@@ -39,7 +39,7 @@ class TokenBudget:
         """A step over `batch` took so long."""
         if not self._is_learnt:
             return
-        counts = [sequence.num_scheduled_tokens for sequence in batch.sequences]
+        counts = [sequence.num_certain_tokens for sequence in batch.sequences]
         prefill = sum(count for count in counts if count > 1)
         if not prefill:
             self._decode_s = _blend(self._decode_s, seconds)

@@ -14,6 +14,7 @@ from engine.rendering import Setting
 from engine.sampling import Sampler, SamplingParams
 from engine.sequence import Sequence
 from engine.session import Branch, Session, SessionId
+from engine.speculation import Guesses
 from engine.streaming import ReplyText
 
 
@@ -72,6 +73,7 @@ class Turn:
     reply: ReplyText
     num_prompt: int
     prefill_total: int
+    guesses: Guesses
     earlier: Earlier = field(default_factory=Earlier)
     queue_position: int | None = None
 

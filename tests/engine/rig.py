@@ -259,6 +259,7 @@ def make_rig(
     disk: Disk | None = None,
     shifts: bool = False,
     titles: bool = True,
+    speculation: bool = False,
     max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> Rig:
@@ -290,6 +291,7 @@ def make_rig(
             max_prefill_beside_decode=max_prefill_beside_decode,
             max_queue=max_queue,
             titles=titles,
+            speculation=speculation,
         ),
         home,
         runner=runner,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.errors import ConfigError
-from engine.sampling import Sampler, SamplingParams, _candidates, sample
+from engine.sampling import Sampler, SamplingParams, _candidates
 
 Row = npt.NDArray[np.float32]
 
@@ -163,14 +163,6 @@ def test_penalties_leave_the_logits_of_the_step_alone() -> None:
     logits = np.ones(4, np.float32)
     draw(logits, SamplingParams(repetition_penalty=2, presence_penalty=1), 3)
     assert logits.tolist() == [1] * 4
-
-
-def test_each_row_has_its_own_sampler() -> None:
-    logits = np.eye(3, dtype=np.float32)
-    greedy = [Sampler(SamplingParams(temperature=0), [], 3) for _ in range(3)]
-    assert sample(logits, greedy) == [0, 1, 2]
-    with pytest.raises(ValueError, match="zip"):
-        sample(logits, greedy[:2])
 
 
 @pytest.mark.parametrize(
