@@ -19,7 +19,7 @@ _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-    "base-uri 'self'; form-action 'self'; frame-ancestors 'self' https://huggingface.co",
+    "base-uri 'self'; form-action 'none'; frame-ancestors 'self' https://huggingface.co",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }
@@ -78,6 +78,8 @@ class Guard:
 def _refusal(path: str, headers: Headers) -> str | None:
     if is_remote_file(path):
         return "Files of other servers are not fetched from here."
+    if path.rstrip("/").endswith("/logout") and not is_visit(headers):
+        return "Signing out takes a click."
     if is_foreign(headers):
         return "Scripts of other sites cannot use this server."
     return None
@@ -92,6 +94,11 @@ def is_remote_file(path: str) -> bool:
 def _single_slashes_restored(target: str) -> str:
     scheme, colon, _ = target.strip().lower().partition(":")
     return scheme + "://" if colon and scheme.isalpha() and len(scheme) > 1 else target
+
+
+def is_visit(headers: Headers) -> bool:
+    """Whether a person follows a link; an image of that address, in what a model says, does not."""
+    return headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
 def is_foreign(headers: Headers) -> bool:

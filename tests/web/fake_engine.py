@@ -39,6 +39,10 @@ def figures(
     )  # fmt: skip
 
 
+def _info() -> SimpleNamespace:
+    return SimpleNamespace(name="fake-model", can_think=False, has_chat_template=True)
+
+
 @dataclass
 class FakeEngine:
     reply: str = "You said: {message}"
@@ -50,7 +54,7 @@ class FakeEngine:
     reason: events.FinishReason = events.FinishReason.STOP
     status: str = "ready"
     error: EngineError | None = None
-    info: Any = field(default_factory=lambda: SimpleNamespace(name="fake-model", can_think=False))
+    info: Any = field(default_factory=_info)
     asked: list[tuple[str, int | None, str | None, SamplingParams]] = field(default_factory=list)
     refusal: EngineError | None = None
     template_options: list[dict[str, Any]] = field(default_factory=list)
@@ -94,10 +98,15 @@ class FakeEngine:
     def close(self, timeout_s: float = 5) -> None:
         self.status = "closed"
 
-    def complete(self, text: str, params: SamplingParams) -> AsyncGenerator[events.Event, None]:
-        session_id = SessionId("", text)
+    def complete(
+        self, text: str, params: SamplingParams, *, name: str | None = None
+    ) -> AsyncGenerator[events.Event, None]:
+        session_id = SessionId("", name or text)
         self.open_session(session_id)
         return self.chat(session_id, text, params=params)
+
+    def cancel_completion(self, name: str) -> None:
+        self.cancel(SessionId("", name))
 
     async def chat(
         self,

@@ -127,3 +127,16 @@ def test_every_answer_carries_the_security_headers(started: Started) -> None:
         headers = browser.get(path).headers
         assert "img-src 'self' data: blob:" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_image_in_an_answer_cannot_sign_anybody_out(started: Started) -> None:
+    browser = client(started(FakeEngine()))
+    image = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors"}
+    assert browser.get("/logout", headers=image).status_code == 403
+    link = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate"}
+    assert browser.get("/logout", headers=link).status_code == 200
+
+
+def test_no_form_in_an_answer_can_be_sent(started: Started) -> None:
+    policy = client(started(FakeEngine())).get("/").headers["content-security-policy"]
+    assert "form-action 'none'" in policy

@@ -169,3 +169,39 @@ def test_the_status_tells_exporting_from_ready_and_failed(options: Options) -> N
     assert "fake-model" in view.status(startup, "en")
     startup._failure = "<b>damaged</b>"
     assert "&lt;b&gt;damaged" in view.status(startup, "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "busy"), ("zh-CN", "服务器正忙"), ("zh-TW", "忙碌")]
+)
+def test_a_full_queue_is_told_in_the_language_of_the_page(
+    started: Started, language: str, word: str
+) -> None:
+    frame = Frame((), "Hi", refused="Too many others are waiting.", is_busy=True)
+    shown = view.turn(frame, started(FakeEngine()), language)
+    assert word in shown[1]["content"][0]["text"]
+
+
+def test_a_model_without_a_chat_template_leads_to_the_page_that_completes(started: Started) -> None:
+    engine = FakeEngine()
+    assert "completion" not in view.status(started(engine), "en")
+    engine.info.has_chat_template = False
+    assert "no chat template" in view.status(started(engine), "en")
+    assert '<a href="completion">文本续写</a>' in view.status(started(engine), "zh-CN")
+
+
+def test_the_steps_of_the_export_are_told_in_the_language_of_the_page(options: Options) -> None:
+    startup = Startup(options)
+    for what, said in (
+        ("Converting weights", "转换权重 40 %"),
+        ("Downloading a/b", "下载 a/b 40 %"),
+    ):
+        startup.step = Step(what, 40)
+        assert said in view.status(startup, "zh-CN")
+        assert what in view.status(startup, "en")
+
+
+def test_who_is_signed_in_is_named_and_can_sign_out() -> None:
+    assert view.account(None, "en") == ""
+    assert view.account("<anna>", "zh-CN").startswith("已登录：&lt;anna&gt;")
+    assert 'href="logout"' in view.account("anna", "en")
