@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
+from engine import SessionId
 from web import identity, view
 from web.attaching import Attaching, uploads_in
 from web.attachments import Said, read_page
@@ -32,6 +33,7 @@ class Composing:
     ) -> None:
         self._turns = turns
         self._language = language
+        self._postponed: set[str] = set()  # pages whose draft waits for the end of a turn
         self._attaching = Attaching(startup, Path(get_upload_folder()))
 
     async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
@@ -46,17 +48,36 @@ class Composing:
         """Prefill what is being typed, behind the files that go with it; returns as `drafted`."""
         page, session_id = _page(request), identity.session_id(ids, request.username)
         message = self._attaching.said(page, text).message
+        self._postponed.discard(page)
         if session_id is None or not is_on or not message.strip():
             return "", gr.Timer(active=False)
-        if not self._turns.is_answering(page):
-            await self._turns.draft(session_id, message, system_prompt.strip() or None, thinking)
-        return self.drafted(ids, request)
+        if self._turns.is_running(page):
+            self._postponed.add(page)
+            return "", gr.Timer(active=True)
+        await self._turns.draft(session_id, message, system_prompt.strip() or None, thinking)
+        return self._sign(session_id, request)
 
-    def drafted(self, ids: Any, request: gr.Request) -> Sign:
-        """The sign of how much of the draft is prefilled, and whether to ask again."""
-        page, session_id = _page(request), identity.session_id(ids, request.username)
-        if session_id is None or self._turns.is_answering(page):
+    async def drafted(  # noqa: PLR0917
+        self,
+        text: str,
+        ids: Any,
+        is_on: bool,
+        system_prompt: str,
+        thinking: bool,
+        request: gr.Request,
+    ) -> Sign:
+        """The sign of how much of the draft is prefilled, and whether to ask again.
+
+        Files that were attached during an answer are drafted once that is over.
+        """
+        session_id = identity.session_id(ids, request.username)
+        if _page(request) in self._postponed:
+            return await self.draft(text, ids, is_on, system_prompt, thinking, request)
+        if session_id is None or self._turns.is_running(_page(request)):
             return "", gr.Timer(active=False)
+        return self._sign(session_id, request)
+
+    def _sign(self, session_id: SessionId, request: gr.Request) -> Sign:
         percent = self._turns.draft_percent(session_id)
         sign = view.draft_sign(percent, self._language(request))
         return sign, gr.Timer(active=percent < 100)
@@ -93,6 +114,7 @@ class Composing:
         """The page is gone: its turn stops, its files are forgotten."""
         self._turns.stop(_page(request))
         self._attaching.forget(_page(request))
+        self._postponed.discard(_page(request))
 
 
 def _page(request: gr.Request) -> str:

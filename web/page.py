@@ -200,7 +200,7 @@ class Page:
         except (EngineError, ValueError) as error:
             gr.Warning(str(error))
             return _UNCHANGED
-        if self._turns.is_answering(str(request.session_hash)):
+        if self._turns.is_running(str(request.session_hash)):
             return _UNCHANGED  # its end shows everything
         messages = await self._restored(session_id, _language(request))
         return (gr.skip(), messages, messages, messages, gr.skip())

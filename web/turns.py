@@ -168,22 +168,20 @@ class Turns:
             log.info("A draft is not prefilled: %s", error)
             return False
 
-    def is_answering(self, page: str) -> bool:
-        """Whether a turn of `page` is under way."""
-        return page in self._jobs
-
     def draft_percent(self, session_id: SessionId) -> int:
         """How much of what the last drafts brought has its KV."""
         engine = self._startup.engine
+        if engine is None or self._startup.phase != "ready":
+            return 0
         try:
-            left = engine.num_uncached_tokens(session_id) if engine is not None else 0
+            is_ready, left = engine.is_prefilled(session_id), engine.num_uncached_tokens(session_id)
         except SessionNotFound:
-            left = 0
-        if not left:
+            return 0
+        if is_ready:
             self._unread.pop(session_id, None)
             return 100
         most = self._unread[session_id] = max(left, self._unread.get(session_id, 0))
-        return 100 * (most - left) // most
+        return 100 * (most - left) // most if left else 0
 
     async def _frames(self, job: Job, request: Request) -> AsyncGenerator[Frame, None]:
         while not self._startup.is_settled:

@@ -126,7 +126,8 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
-        draft_timer.tick(composing.drafted, ids, drafted, **QUIET)
+        ids.change(*draft, **QUIET)
+        draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
         settings.connect(demo)
         demo.load(page.language_choice, None, language, **QUIET)
         for trigger in (live.expand, panel_timer.tick):
