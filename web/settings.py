@@ -78,6 +78,8 @@ class Settings:
         for control in self.controls:
             # Not change: it also comes when the page fills a control in.
             control.input(self.remember, self.controls, kept, **latest)  # type: ignore[attr-defined]
+            if isinstance(control, gr.Textbox):  # what is pasted or dropped makes no input event
+                control.blur(self.remember, self.controls, kept, **latest)
         self._prompt_preset.input(
             self.take_prompt, [self._prompt_preset, self._by_name["system_prompt"]],
             self._by_name["system_prompt"], **QUIET,
@@ -121,9 +123,11 @@ class Settings:
         value: Any = self.preferences.defaults[name]
         match name:
             case "system_prompt":
-                return gr.Textbox(value, lines=_PROMPT_LINES, max_lines=8, **_named(name))
+                return gr.Textbox(
+                    value, lines=_PROMPT_LINES, max_lines=8, elem_id="system-prompt", **_named(name)
+                )
             case "stop":
-                return gr.Textbox(value, lines=1, max_lines=4, **_named(name))
+                return gr.Textbox(value, lines=1, max_lines=4, elem_id="stop", **_named(name))
             case "draft":
                 return gr.Checkbox(value, **_named(name))
             case "thinking":

@@ -1,0 +1,169 @@
+"""Settings and languages in Chromium: presets, what the browser remembers, switching by hand."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.web.browsing import SOON_MS, finished, send
+from web.texts import ENGLISH, LANGUAGES, TEXTS, say
+
+pytestmark = pytest.mark.browser
+KEYS = list(TEXTS[ENGLISH])
+OTHERS = [language for language in LANGUAGES if language != "en"]
+
+
+def number(page: Page, label: str) -> Locator:
+    return page.get_by_label(f"number input for {label}")
+
+
+def unfold(page: Page) -> None:
+    button = page.locator("#settings > button")
+    expect(button).to_be_visible(timeout=SOON_MS)
+    if "open" not in (button.get_attribute("class") or ""):
+        button.click()
+    expect(page.locator("#system-prompt textarea")).to_be_visible(timeout=SOON_MS)
+
+
+def reload(page: Page) -> None:
+    page.wait_for_timeout(700)  # what the browser remembers is written by an event of its own
+    page.reload()
+    expect(page.locator("#chat .welcome, #chat .message").first).to_be_visible(timeout=SOON_MS)
+    page.wait_for_timeout(500)
+    unfold(page)
+
+
+def prefilled(answer: str) -> int:
+    found = re.search(r"prefilled (\d+)", answer)
+    assert found is not None
+    return int(found[1])
+
+
+def choose_prompt(page: Page, name: str) -> None:
+    page.locator("#prompt-preset input").click()
+    page.get_by_role("option", name=name).click()
+
+
+def speak(page: Page, language: str) -> None:
+    page.locator("#language select").select_option(language)
+    expected = say(language or "en", "welcome")
+    expect(page.get_by_text(expected)).to_be_visible(timeout=SOON_MS)
+    expect(page.get_by_placeholder(say(language or "en", "message_hint"))).to_be_visible()
+
+
+def test_a_sampling_preset_sets_the_sliders_and_a_slider_leaves_it(page: Page) -> None:
+    unfold(page)
+    page.get_by_role("radio", name="Creative").check()
+    expect(number(page, "Temperature")).to_have_value("0.9")
+    expect(number(page, "Min-p")).to_have_value("0.08")
+    expect(number(page, "Presence penalty")).to_have_value("0.3")
+    number(page, "Temperature").fill("0.8")
+    number(page, "Temperature").press("Tab")
+    expect(page.locator("#sampling-preset input:checked")).to_have_count(0)
+    page.get_by_role("radio", name="Precise").check()
+    expect(number(page, "Temperature")).to_have_value("0")
+    expect(number(page, "Min-p")).to_have_value("0")
+
+
+def test_settings_are_remembered_and_reset(page: Page) -> None:
+    unfold(page)
+    page.get_by_role("radio", name="Creative").check()
+    page.locator("#stop textarea").fill("END")
+    page.get_by_label("Read ahead").uncheck()
+    choose_prompt(page, "Teacher")
+    expect(page.locator("#system-prompt textarea")).to_have_value(
+        say("en", "prompt_teacher_text"), timeout=SOON_MS
+    )
+    reload(page)
+    expect(page.get_by_role("radio", name="Creative")).to_be_checked(timeout=SOON_MS)
+    expect(number(page, "Temperature")).to_have_value("0.9")
+    expect(number(page, "Max tokens")).to_have_value("300")
+    expect(page.locator("#stop textarea")).to_have_value("END")
+    expect(page.get_by_label("Read ahead")).not_to_be_checked()
+    expect(page.locator("#prompt-preset input")).to_have_value("Teacher")
+    page.get_by_role("button", name="Reset to the defaults").click()
+    expect(page.get_by_role("radio", name="Balanced")).to_be_checked()
+    expect(number(page, "Temperature")).to_have_value("0.3")
+    expect(page.locator("#system-prompt textarea")).to_have_value("")
+    reload(page)
+    expect(number(page, "Max tokens")).to_have_value("512")
+    expect(page.get_by_label("Read ahead")).to_be_checked()
+
+
+def test_garbage_in_the_browsers_store_is_ignored(page: Page) -> None:
+    page.evaluate("localStorage.setItem('warmchat-settings', 'garbage')")
+    page.reload()
+    unfold(page)
+    expect(number(page, "Temperature")).to_have_value("0.3", timeout=SOON_MS)
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+
+
+def test_a_prompt_preset_reaches_the_model_and_ones_own_words_are_named(page: Page) -> None:
+    unfold(page)
+    page.locator("#system-prompt textarea").fill("Answer with the word Banana only.")
+    page.locator("#system-prompt textarea").blur()
+    expect(page.locator("#prompt-preset input")).to_have_value("My own words", timeout=SOON_MS)
+    send(page, "What is the capital of France?")
+    with_prompt = prefilled(finished(page, 1))
+    page.get_by_role("button", name="New chat").click()
+    choose_prompt(page, "None")
+    expect(page.locator("#system-prompt textarea")).to_have_value("")
+    send(page, "What is the capital of France?")
+    # Without one's own it is the server's prompt, whose KV is there already.
+    assert prefilled(finished(page, 1)) < with_prompt
+
+
+def test_thinking_is_not_offered_by_a_model_that_has_no_choice(page: Page) -> None:
+    unfold(page)
+    expect(page.get_by_label("Read ahead")).to_be_visible()
+    expect(page.get_by_label("Think first")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_after_a_switch_every_text_is_in_that_language(page: Page, language: str) -> None:
+    speak(page, language)
+    for _ in range(2):
+        unfold(page)
+        assert texts_in(page, "en") == [], "an English text is left"
+        expect(page.locator("html")).to_have_attribute("lang", language)
+        expect(page.locator("#sampling-preset")).to_contain_text(say(language, "sampling_balanced"))
+        expect(page.locator("#chat .examples")).to_contain_text(say(language, "example_1"))
+        reload(page)
+    speak(page, "")
+    assert texts_in(page, language) == []
+
+
+def texts_in(page: Page, language: str) -> list[str]:
+    """The page's texts that exist in `language` alone."""
+    others = {TEXTS[other][key] for other in LANGUAGES if other != language for key in KEYS}
+    shown = page.evaluate(
+        """() => [document.body.innerText, ...[...document.querySelectorAll('*')].flatMap(
+            e => ['placeholder', 'title', 'aria-label', 'value'].map(n => e.getAttribute(n)))]
+            .filter(text => text).flatMap(text => text.split('\\n')).map(text => text.trim())"""
+    )
+    own = {TEXTS[language][key] for key in KEYS} - others
+    return sorted(own & set(shown))
+
+
+def test_answers_and_written_words_survive_a_switch(page: Page) -> None:
+    send(page, "What is the capital of France?")
+    assert "reused" in finished(page, 1)
+    page.locator("#message textarea").fill("And of Italy?")
+    page.locator("#language select").select_option("zh-CN")
+    expect(page.locator("#chat .turn-line")).to_contain_text("预填充", timeout=SOON_MS)
+    expect(page.locator("#message textarea")).to_have_value("And of Italy?", timeout=SOON_MS)
+    page.locator("#message textarea").press("Enter")
+    assert re.search(r"复用 \d\d+", finished(page, 2))
+
+
+def test_a_preset_chosen_in_one_language_is_said_in_the_next(page: Page) -> None:
+    unfold(page)
+    choose_prompt(page, "Teacher")
+    prompt = page.locator("#system-prompt textarea")
+    expect(prompt).to_have_value(say("en", "prompt_teacher_text"), timeout=SOON_MS)
+    page.wait_for_timeout(700)
+    speak(page, "zh-TW")
+    unfold(page)
+    expect(prompt).to_have_value(say("zh-TW", "prompt_teacher_text"), timeout=SOON_MS)
+    expect(page.locator("#prompt-preset input")).to_have_value(say("zh-TW", "prompt_teacher"))
