@@ -111,8 +111,9 @@ class Attaching:
         basket = _Basket()
         for upload in uploads_in(sent.get("files")):
             try:
-                basket.attachments.append(await self._read(upload))
-                await self._check_room(basket.attachments.pop(), basket)
+                attachment = await self._read(upload)
+                await self._check_room(attachment, basket)
+                basket.attachments.append(attachment)
             except Unreadable as reason:
                 raise ValueError(_sentence(upload.name, reason, language)) from None
         return Said(str(sent.get("text") or ""), tuple(basket.attachments)).message
