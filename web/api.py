@@ -19,7 +19,7 @@ _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-    "base-uri 'self'; form-action 'none'; frame-ancestors 'self' https://huggingface.co",
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self' https://huggingface.co",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
 }

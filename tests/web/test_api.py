@@ -137,6 +137,6 @@ def test_an_image_in_an_answer_cannot_sign_anybody_out(started: Started) -> None
     assert browser.get("/logout", headers=link).status_code == 200
 
 
-def test_no_form_in_an_answer_can_be_sent(started: Started) -> None:
+def test_a_form_in_an_answer_cannot_be_sent_to_another_server(started: Started) -> None:
     policy = client(started(FakeEngine())).get("/").headers["content-security-policy"]
-    assert "form-action 'none'" in policy
+    assert "form-action 'self'" in policy
