@@ -13,7 +13,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from engine.block_pool import BlockPool
-from engine.errors import EngineError, QueueFull, SessionBusy
+from engine.conversation import Node
+from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued, Text
 from engine.idle import Idle
 from engine.journal import Journal
@@ -49,6 +50,7 @@ class _Parked:
 
     request: TurnRequest
     prompt: Prompt
+    reply: Node
     loading: Future[Snapshot]
 
 
@@ -99,10 +101,11 @@ class EngineCore:
         prompt = self.parts.opening.plan(session, request)
         branch = self.parts.opening.source(session, request)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
+        reply = self.parts.opening.take(session, request)
         if loading is None:
-            self._launch(session, request, prompt)
+            self._launch(session, request, prompt, reply)
         else:
-            self._parked[session] = _Parked(request, prompt, loading)
+            self._parked[session] = _Parked(request, prompt, reply, loading)
 
     def step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
@@ -192,8 +195,8 @@ class EngineCore:
         if self._is_busy(session):
             raise SessionBusy(BUSY)
 
-    def _launch(self, session: Session, request: TurnRequest, prompt: Prompt) -> None:
-        turn = self.parts.opening.open(session, request, prompt)
+    def _launch(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> None:
+        turn = self.parts.opening.open(session, request, prompt, reply)
         self._turns[turn.sequence] = turn
         self.parts.scheduler.add(turn.sequence)
         if request.continues:
@@ -205,16 +208,13 @@ class EngineCore:
             if parked.loading.done():
                 del self._parked[session]
                 self._restore(session, parked)
-                try:
-                    self._launch(session, parked.request, parked.prompt)
-                except EngineError as error:
-                    parked.request.emit(error)
+                self._launch(session, parked.request, parked.prompt, parked.reply)
 
     def _restore(self, session: Session, parked: _Parked) -> None:
         clock = parked.request.clock
         try:
             snapshot = parked.loading.result()
-            branch = self.parts.opening.source(session, parked.request)
+            branch = session.branches[parked.reply.id]
             if self.parts.tiers.adopt(branch.sequence, snapshot):
                 clock.source = KVSource.DISK
                 self.parts.tiers.counts.restored += 1
@@ -320,8 +320,10 @@ class EngineCore:
 
     def _end_parked(self, session: Session) -> None:
         """A request ends as cancelled before its turn began."""
-        request = self._parked.pop(session).request
-        request.emit(Finished(FinishReason.CANCELLED, request.clock.figures()))
+        parked = self._parked.pop(session)
+        finished = Finished(FinishReason.CANCELLED, parked.request.clock.figures())
+        self._keep_message(session, parked.reply.id, parked.reply.content, finished)
+        parked.request.emit(finished)
 
     def _fail(self, batch: Batch) -> None:
         self.parts.scheduler.abort(batch)
@@ -335,7 +337,7 @@ class EngineCore:
         self._show(turn, final=True)
         self._keep_reply(turn)
         finished = Finished(reason, turn.clock.figures(), error)
-        self._keep_message(turn, finished)
+        self._keep_message(turn.session, turn.node_id, turn.text, finished)
         if turn.session.id is None:
             turn.sequence.truncate(0, self.parts.pool)
         else:
@@ -357,11 +359,10 @@ class EngineCore:
         branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
         branch.last_used_at = time.monotonic()
 
-    def _keep_message(self, turn: Turn, finished: Finished) -> None:
+    def _keep_message(self, session: Session, node_id: int, text: str, finished: Finished) -> None:
         """The reply is said, as far as it came."""
-        session = turn.session
         is_whole = finished.reason in (FinishReason.STOP, FinishReason.LENGTH)
         status = "complete" if is_whole else "interrupted"
-        session.conversation.end(turn.node_id, turn.text, status, finished)
+        session.conversation.end(node_id, text, status, finished)
         session.publish()
-        self.parts.journal.finish(session, turn.node_id, turn.branch)
+        self.parts.journal.finish(session, node_id, session.branches[node_id])

@@ -56,13 +56,21 @@ class Opening:
             source, before, request.message, setting, request.params.max_tokens
         )
 
-    def open(self, session: Session, request: TurnRequest, prompt: Prompt) -> Turn:
-        """Take the request: the message is stored, the branch has the prompt's tokens."""
+    def take(self, session: Session, request: TurnRequest) -> Node:
+        """Take the request: the message is stored and shown, with a reply that has no text yet.
+
+        Returns the reply. Raises StoreError, with nothing changed.
+        """
         leaf = _leaf(session, request)
         reply = self._reply(session, request)
         branch = session.take(leaf, self.pool)
         session.conversation.add(reply)
         session.branches[reply.id] = branch
+        return reply
+
+    def open(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> Turn:
+        """Begin the reply of a request that was taken: its branch has the prompt's tokens."""
+        branch = session.branches[reply.id]
         self._take_tokens(session, branch, request, prompt)
         earlier = _reopened(branch, reply.content)
         return Turn(

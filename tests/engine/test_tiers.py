@@ -20,9 +20,21 @@ from engine.sampling import SamplingParams
 from engine.session import Session
 from engine.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 from engine.snapshot_folder import SnapshotFolder
+from engine.store import Store
 from engine.tiers import snapshot_key
 from tests.engine.fakes import endless
-from tests.engine.rig import FINGERPRINT, GREEDY, Asked, Rig, make_disk, make_rig, session_id
+from tests.engine.rig import (
+    FINGERPRINT,
+    GREEDY,
+    Asked,
+    Rig,
+    assistant,
+    make_disk,
+    make_home,
+    make_rig,
+    session_id,
+    user,
+)
 
 Rigs = Callable[..., Rig]
 SHORT = SamplingParams(temperature=0, max_tokens=12)
@@ -439,8 +451,22 @@ def test_a_turn_cancelled_while_its_kv_is_read_ends_at_once(rigs: Rigs, folder: 
     assert asked.reason is FinishReason.CANCELLED
     folder.may_read.set()
     rig.wait_for_disk()
-    again = rig.chat("And then?")
+    assert rig.session().messages[2:] == (user("And then?"), assistant(""))
+    again = rig.chat("And then?", keep=2)
     assert again.text == never_spilled("Hello there", "And then?")[1]
+
+
+def test_a_message_is_stored_before_its_kv_is_read(rigs: Rigs, folder: Folder) -> None:
+    home = make_home(Store(folder.path("").parent / "conversations.db"))
+    rig = spilled(rigs, folder, home=home)
+    folder.may_read.clear()
+    rig.begin("And then?")
+    again = make_home(Store(folder.path("").parent / "conversations.db"))
+    entries = again.sessions.open(session_id()).transcript
+    assert [e.node.content for e in entries[2:]] == ["And then?", ""]
+    assert entries[-1].node.status == "interrupted"
+    folder.may_read.set()
+    rig.run()
 
 
 def test_a_session_released_while_its_kv_is_read_ends_its_turn(rigs: Rigs, folder: Folder) -> None:
