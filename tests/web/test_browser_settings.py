@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import SOON_MS, finished, send
+from tests.web.browsing import SOON_MS, finished, lines, send
 from web.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
@@ -33,10 +33,10 @@ def reload(page: Page) -> None:
     unfold(page)
 
 
-def prefilled(answer: str) -> int:
-    found = re.search(r"prefilled (\d+)", answer)
+def prompt_tokens(answer: str) -> int:
+    found = re.search(r"reused (\d+).* prefilled (\d+)", answer)
     assert found is not None
-    return int(found[1])
+    return int(found[1]) + int(found[2])
 
 
 def choose_prompt(page: Page, name: str) -> None:
@@ -99,19 +99,21 @@ def test_garbage_in_the_browsers_store_is_ignored(page: Page) -> None:
     finished(page, 1)
 
 
-def test_a_prompt_preset_reaches_the_model_and_ones_own_words_are_named(page: Page) -> None:
+def test_ones_own_prompt_is_named_and_reaches_the_model(page: Page) -> None:
     unfold(page)
-    page.locator("#system-prompt textarea").fill("Answer with the word Banana only.")
-    page.locator("#system-prompt textarea").blur()
+    prompt = page.locator("#system-prompt textarea")
+    prompt.fill("Answer with a fruit. " * 20)
+    prompt.blur()
     expect(page.locator("#prompt-preset input")).to_have_value("My own words", timeout=SOON_MS)
     send(page, "What is the capital of France?")
-    with_prompt = prefilled(finished(page, 1))
+    with_prompt = prompt_tokens(finished(page, 1))
+    assert with_prompt > 100
     page.get_by_role("button", name="New chat").click()
+    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
     choose_prompt(page, "None")
-    expect(page.locator("#system-prompt textarea")).to_have_value("")
+    expect(prompt).to_have_value("", timeout=SOON_MS)
     send(page, "What is the capital of France?")
-    # Without one's own it is the server's prompt, whose KV is there already.
-    assert prefilled(finished(page, 1)) < with_prompt
+    assert prompt_tokens(finished(page, 1)) < with_prompt - 50
 
 
 def test_thinking_is_not_offered_by_a_model_that_has_no_choice(page: Page) -> None:
