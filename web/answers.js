@@ -1,8 +1,25 @@
 // Runs once, beside the list of conversations: the buttons around an answer tell the server.
 document.addEventListener('click', (event) => {
-  const button = event.target.closest?.('#chat :is(.versions, .answer-tools) button');
+  const button = event.target.closest?.('#chat .tools button');
   if (!button || button.disabled) return;
   if (button.classList.contains('go-on')) return document.querySelector('#continue')?.click();
   const [, act, id] = button.className.match(/\b(go|like|dislike)-(\d+)/) ?? [];
   if (act) trigger('click', { act: act === 'go' ? 'version' : act, id: '', text: id });
+});
+
+// What stands around an answer is markup in the message, for the page only: it is not copied along.
+const AROUND = /(?:^|\n)<span class="(?:tools [a-z-]+|turn-line|notice|hidden-line)">[^\n]*<\/span>(?=\n|$)/g;
+const plain = (text) => text.includes('class="tools ') ? text.replace(AROUND, '').trim() : text;
+
+if (navigator.clipboard) {
+  const write = navigator.clipboard.writeText.bind(navigator.clipboard);
+  navigator.clipboard.writeText = (text) => write(plain(text));
+}
+
+// Without https Gradio copies out of a text box that it makes for that.
+document.addEventListener('copy', (event) => {
+  const text = document.activeElement?.value;
+  if (!text?.includes('class="tools ')) return;
+  event.clipboardData.setData('text/plain', plain(text));
+  event.preventDefault();
 });

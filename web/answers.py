@@ -17,7 +17,7 @@ def question_tools(question: Entry, language: str) -> str:
     if not arrows:
         return ""
     label = html.escape(say(language, "your_message"))
-    return f'<span class="question-tools">{label} {arrows}</span>'
+    return f'<span class="tools question-tools">{label} {arrows}</span>'
 
 
 def reply_tools(reply: Entry, *, is_last: bool, language: str) -> str:
@@ -25,7 +25,7 @@ def reply_tools(reply: Entry, *, is_last: bool, language: str) -> str:
     tools = [_versions(reply, language), *_rating(reply.node, language)]
     if is_last and reply.node.is_unfinished:
         tools.append(_button("go-on", say(language, "continue"), say(language, "continue_info")))
-    return f'<span class="answer-tools">{"".join(tools)}</span>'
+    return f'<span class="tools answer-tools">{"".join(tools)}</span>'
 
 
 def _versions(entry: Entry, language: str) -> str:

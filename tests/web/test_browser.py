@@ -116,6 +116,16 @@ def test_what_is_liked_is_kept_until_it_is_taken_back(page: Page) -> None:
     expect(liked).to_have_count(0)
 
 
+def test_copying_takes_the_answer_without_what_stands_around_it(page: Page) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    send(page, "What is the capital of France?")
+    finished(page, 1)
+    page.locator("#chat").get_by_label("Copy message").last.click()
+    copied = "navigator.clipboard.readText()"
+    page.wait_for_function(f"{copied}.then((text) => text.length > 0)")
+    assert page.evaluate(copied) == answer_text(page)
+
+
 def test_editing_the_first_message_starts_from_it_and_can_be_stopped(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
@@ -197,7 +207,7 @@ def test_versions_of_an_answer_are_kept_and_switched(page: Page) -> None:
     expect(page.locator("#chat .answer-tools .versions")).to_have_count(0)
     page.get_by_title("Earlier version").click()
     expect(versions).to_contain_text("1/2", timeout=SOON_MS)
-    assert page.locator(".bot.message").last.inner_text().startswith(first.split("\n")[0])
+    expect(page.locator(".bot.message").last).to_contain_text(first.split("\n")[0])
     expect(page.locator(".user.message")).to_have_text(["What is the capital of France?"])
     send(page, "Is it a large city?")
     assert "(memory)" in finished(page, 2)
@@ -257,9 +267,10 @@ def test_leaving_the_page_stops_the_generation(page: Page, browser: Any, app: Ap
 def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     page: Page, app: App, smollm2_dir: Path
 ) -> None:
-    """Comes last: it ends the app of this file, and starts it again."""
+    """Ends the app of this file, and starts it again."""
     send(page, "What is the capital of France? Explain in one paragraph.")
     finished(page, 1)
+    line = lines(page).inner_text()
     send(page, LONG)
     expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
     asked = time.monotonic()
@@ -270,6 +281,33 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     app.wait_ready()
     page.goto(app.url)
     expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
-    expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"))
-    send(page, "Go on.")
-    expect(lines(page)).to_have_text(re.compile(r"reused \d\d+ \((disk|memory)\)"), timeout=SOON_MS)
+    expect(lines(page)).to_have_text([line, re.compile("stopped")])
+    story = answer_text(page)
+    set_numbers(page, ("Max tokens", "20"))
+    page.locator("#chat .go-on").click()
+    expect(lines(page).last).to_have_text(
+        re.compile(r"reused \d\d+ \((disk|memory)\) · prefilled [01] .*cut"), timeout=SOON_MS
+    )
+    assert answer_text(page).startswith(story)
+    assert len(answer_text(page)) > len(story)
+
+
+def test_after_a_kill_in_mid_stream_the_answer_is_retried(
+    page: Page, app: App, smollm2_dir: Path
+) -> None:
+    """Ends the app of this file, and starts it again."""
+    send(page, LONG)
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    page.wait_for_timeout(1500)  # what came is stored about once a second
+    app.program.kill()
+    app.program.wait()
+    app.program = start(smollm2_dir, app.data_dir, app.port).program
+    app.wait_ready()
+    page.goto(app.url)
+    expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"), timeout=SOON_MS)
+    expect(page.locator("#chat .go-on")).to_be_visible()
+    set_numbers(page, ("Max tokens", "8"))
+    page.locator("#chat").get_by_label("Retry").last.click()
+    expect(lines(page)).to_have_text(re.compile("cut at max tokens"), timeout=SOON_MS)
+    expect(page.locator("#chat .answer-tools .versions")).to_have_text(re.compile("2/2"))
+    expect(page.locator("#chat .notice")).to_have_count(0)
