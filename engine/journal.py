@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
@@ -37,6 +38,7 @@ class Journal:
 
     def load(self, session_id: SessionId) -> Session:
         """The stored session of that id, or a new one. Raises StoreError."""
+        self._settle()
         stored = self.store.load(*session_id) if self.store else None
         session = Session(session_id)
         if stored is not None:
@@ -144,6 +146,11 @@ class Journal:
             new = (node.id, node.content, node.status, node.ending)
             self._later(store.update_message, session.id.owner, *new)
 
+    def _settle(self) -> None:
+        """Wait for what is on its way: the end of a session that was just closed, perhaps."""
+        with suppress(RuntimeError):  # it is over: nothing is on its way
+            self._writer.submit(int).result()
+
     def _later(self, write: Callable[..., object], *arguments: object) -> None:
         self._writer.submit(_logged, write, *arguments)
 
@@ -156,7 +163,12 @@ def _logged(write: Callable[..., object], *arguments: object) -> None:
 
 
 def _fill(session: Session, stored: StoredConversation) -> None:
-    session.conversation.nodes.update(stored.nodes)
+    for node in stored.nodes.values():
+        # Nothing streams in a session that is only now opened: its turn was, or is being, ended.
+        is_ended = node.status == "streaming"
+        session.conversation.nodes[node.id] = (
+            replace(node, status="interrupted") if is_ended else node
+        )
     session.conversation.head = stored.head
     for branch in stored.branches:
         ledger = Ledger(branch.segments)

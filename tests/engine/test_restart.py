@@ -24,7 +24,7 @@ from engine.sampling import SamplingParams
 from engine.session import SessionId
 from engine.store import StoreError
 from tests.engine.fakes import endless
-from tests.engine.rig import Rig, make_loader, make_rig, make_stored_rig, user
+from tests.engine.rig import Rig, make_loader, make_rig, make_stored_rig, session_id, user
 
 SHORT = SamplingParams(temperature=0, max_tokens=12)
 LONG = SamplingParams(temperature=0, max_tokens=400)
@@ -416,3 +416,20 @@ def test_a_draft_after_a_restart_does_no_harm(tmp_path: Path, starts: Starts) ->
     asked = rig.chat("Two, or so")
     alone = make_rig(num_blocks=256)
     assert asked.text == [alone.chat(m).text for m in ("One", "Two, or so")][-1]
+
+
+def test_a_session_closed_and_opened_at_once_has_what_was_said(
+    tmp_path: Path, starts: Starts
+) -> None:
+    rig = starts(tmp_path, choose=endless)
+    asked = rig.begin("Hi", params=LONG)
+    while len(asked.text) < 20:
+        rig.core.step()
+    session = rig.home.sessions.remove(session_id())
+    assert session is not None
+    early = rig.home.sessions.open(session_id()).transcript[-1].node
+    assert early.status == "interrupted"
+    rig.home.sessions.remove(session_id())
+    rig.core.release(session)
+    late = rig.home.sessions.open(session_id()).transcript[-1].node
+    assert (late.content, late.status) == (asked.text, "interrupted")
