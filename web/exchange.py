@@ -29,6 +29,11 @@ _MEDIA_TYPES = {
     "json": "application/json",
     "portable": "application/octet-stream",
 }
+_WORDS = {
+    "markdown": ("export_markdown", "export_markdown_info"),
+    "json": ("export_json", "export_json_info"),
+    "portable": ("export_portable", "export_portable_info"),
+}
 _UNNAMED = "conversation"
 _MAX_STEM = 80
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
@@ -49,9 +54,8 @@ class Exchange:
         """HTML of the buttons that export."""
         language = languages.spoken(request.headers)
         buttons = "".join(
-            f'<button data-form="{form}" title="{say(language, f"export_{form}_info")}">'
-            f"{say(language, f'export_{form}')}</button>"
-            for form in SUFFIXES
+            f'<button data-form="{form}" title="{say(language, info)}">{say(language, name)}</button>'
+            for form, (name, info) in _WORDS.items()
         )
         label = say(language, "export")
         group = f'<div role="group" aria-labelledby="export-label">{buttons}</div>'

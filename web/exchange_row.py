@@ -14,6 +14,8 @@ from web.words import words
 
 SCRIPT = Path(__file__).with_name("exchange.js")
 
+# Gradio shows a warning only of what passed its queue.
+_TELLING: dict[str, Any] = QUIET | {"queue": True}
 # A form, since a link would put the ticket into an address.
 _SUBMIT = """(ticket) => {
   if (!ticket) return;
@@ -49,7 +51,7 @@ class ExchangeRow:
         """on_shelf: ids and search; shown: ids, the chat (three times), the list."""
         exchange, ticket = self._exchange, self._ticket
         demo.load(exchange.render, None, self._export, **QUIET)
-        self._export.click(exchange.export, on_shelf[:1], ticket, **QUIET).then(
-            None, ticket, None, js=_SUBMIT, **QUIET
-        )
-        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **QUIET)
+        self._export.click(
+            exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **_TELLING
+        ).then(None, ticket, None, js=_SUBMIT, **QUIET)
+        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **_TELLING)

@@ -57,12 +57,13 @@ function address() {
 
 new MutationObserver(() => {
   address();
-  const found = refocus && element.querySelector(refocus);
+  const renaming = element.querySelector('.shelf input');
+  const found = refocus && !renaming && element.querySelector(refocus);
   if (found) {
     found.focus();
     refocus = null;
   }
-}).observe(element, { childList: true, subtree: true });
+}).observe(element, { childList: true, subtree: true, attributes: true }); // Gradio changes what differs
 
 // Another tab may have gone on with this conversation.
 let left = false;

@@ -1,10 +1,11 @@
 """Files that are fetched once, by who was given the ticket."""
 
+import time
+
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from web import downloads
 from web.downloads import PATH, Downloads, download_route
 
 
@@ -43,6 +44,6 @@ def test_what_nobody_fetches_goes(waiting: Downloads, monkeypatch: pytest.Monkey
     first = waiting.add("0", "text/plain", b"0")
     others = [waiting.add(str(i), "text/plain", b"") for i in range(8)]
     assert waiting.take(first) is None, "nine files are one too many"
-    later = downloads.time.monotonic() + 121
-    monkeypatch.setattr(downloads.time, "monotonic", lambda: later)
+    later = time.monotonic() + 121
+    monkeypatch.setattr(time, "monotonic", lambda: later)
     assert [waiting.take(ticket) for ticket in others] == [None] * 8
