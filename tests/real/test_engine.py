@@ -85,6 +85,29 @@ def test_regenerate_prefills_one_token(engine: Engine, session_id: SessionId) ->
     say(engine, session_id, "What is the capital of France?")
     _, finished = say(engine, session_id, "What is the capital of France?", keep=0)
     assert finished.figures.prefilled_tokens == 1
+    assert [len(entry.versions) for entry in engine.transcript(session_id)] == [1, 2]
+
+
+def test_a_cut_reply_goes_on_without_prefill_and_so_does_the_turn_behind_it(
+    engine: Engine, session_id: SessionId, smollm2_dir: Path
+) -> None:
+    async def more() -> tuple[str, Finished]:
+        stream = engine.continue_reply(session_id, params=GREEDY)
+        events = [event async for event in stream]
+        assert isinstance(events[-1], Finished)
+        return "".join(e.text for e in events if isinstance(e, Text)), events[-1]
+
+    text, cut = say(engine, session_id, "Tell me a story about a 龙 🐉.")
+    assert cut.reason is FinishReason.LENGTH
+    for _ in range(3):
+        piece, finished = asyncio.run(more())
+        text += piece
+        assert piece
+        assert finished.figures.prefilled_tokens <= 1
+    before = engine.messages(session_id)
+    assert before[-1] == Message("assistant", text)
+    expected = new_tokens(smollm2_dir, before, "Thanks!")
+    assert say(engine, session_id, "Thanks!")[1].figures.prefilled_tokens <= expected
 
 
 def test_special_tokens_in_a_message_are_plain_text(
