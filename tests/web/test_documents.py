@@ -38,10 +38,10 @@ def pdf(*pages: str) -> bytes:
     return raw + f"{end}startxref\n{len(raw)}\n%%EOF\n".encode()
 
 
-def encrypted_pdf() -> bytes:
+def encrypted_pdf(password: str) -> bytes:
     writer, raw = PdfWriter(), io.BytesIO()
     writer.append(PdfReader(io.BytesIO(pdf("secret"))))
-    writer.encrypt("password", algorithm="RC4-128")
+    writer.encrypt(password, "owner", algorithm="RC4-128")
     writer.write(raw)
     return raw.getvalue()
 
@@ -89,6 +89,10 @@ def test_a_pdf_is_known_by_its_first_bytes_too(tmp_path: Path) -> None:
     assert read_as(tmp_path, "download", pdf("Page one.")) == "Page one."
 
 
+def test_a_pdf_that_only_forbids_printing_is_read(tmp_path: Path) -> None:
+    assert read_as(tmp_path, "a.pdf", encrypted_pdf("")) == "secret"
+
+
 def test_paragraphs_and_tables_of_a_docx_come_in_order(tmp_path: Path) -> None:
     assert read_as(tmp_path, "a.DOCX", word()).split("\n") == [
         "Harbours", "Bremen lies on the Weser.", "- a quay", "A | B", "C D", "The end."
@@ -129,7 +133,7 @@ def test_nothing_unprintable_gets_through(tmp_path: Path) -> None:
     ("name", "raw", "reason"),
     [
         ("a.txt", b" \n ", "file_empty"),
-        ("a.pdf", encrypted_pdf(), "file_encrypted"),
+        ("a.pdf", encrypted_pdf("password"), "file_encrypted"),
         ("a.docx", b"\xd0\xcf\x11\xe0" + bytes(600), "file_encrypted"),
         ("a.pdf", pdf("", ""), "file_scan"),
         ("a.docx", b"PK\x03\x04 and no more", "file_damaged"),
