@@ -84,14 +84,14 @@ def launch(options: Options, startup: Startup) -> Any:
     from web.api import Guard, routes  # noqa: PLC0415
     from web.completion import LOOK as COMPLETION  # noqa: PLC0415
     from web.downloads import download_route  # noqa: PLC0415
-    from web.downloads import download_route  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
-    from web.ui import LOGO, LOOK, build_page  # noqa: PLC0415
+    from web.ui import BRAND, LOGO, LOOK, build_page  # noqa: PLC0415
     from web.words import words  # noqa: PLC0415
 
     demo, users = build_page(startup), options.users
     demo.launch(
         auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
+        auth_message=BRAND,
         server_name=options.host,
         server_port=options.port,
         share=options.share,
