@@ -19,6 +19,7 @@ from openvino._offline_transformations import paged_attention_transformation
 
 from engine.batch import Inputs
 from engine.errors import ModelNotFound, ModelUnsupported
+from engine.joining import join_small_products
 from engine.kv_cache import KVCache, KVPort
 from engine.stateful import make_stateful
 
@@ -106,7 +107,7 @@ def _compile(model_dir: Path, options: CompileOptions) -> ov.CompiledModel:
 def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
     """The IR in `model_dir` with paged attention and the extra input `logit_indices` [rows] int64.
 
-    Raises ModelNotFound or ModelUnsupported.
+    Small products are joined. Raises ModelNotFound or ModelUnsupported.
     """
     for name in ("openvino_model.xml", "openvino_model.bin"):
         if not (model_dir / name).is_file():
@@ -122,6 +123,7 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
             "Export it again with `python -m export SOURCE --out DIR`."
         ) from None
     pick_logits(model)
+    join_small_products(model)
     return model
 
 
