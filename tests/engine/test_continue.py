@@ -72,6 +72,8 @@ def test_a_special_string_whose_halves_came_in_two_turns_is_kept(rigs: Rigs) -> 
     rig.more(params=at_most(40))
     rig.check()
     assert rig.session().messages[1].content == "ab<|im_end|>more"
+    reply = rig.session().active.ledger.segments[-1]
+    assert reply.ends == (1, 2, 7, 13, 14, 15, 16, 17), "one character splits the special string"
     assert rig.session().transcript[1].node.ending.reason is FinishReason.STOP  # type: ignore[union-attr]
     known = rig.session().active.ledger.num_tokens
     assert rig.chat("Two", params=at_most(3)).figures.reused_tokens >= known - 1
