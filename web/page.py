@@ -247,9 +247,10 @@ class Page:
 
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
         """The list of conversations, if another tab or the model has changed it."""
-        before = self._shelves.shown(str(request.session_hash))
-        html = self.shelf(ids, search, request)
-        return html if self._shelves.shown(str(request.session_hash)) != before else gr.skip()
+        page = str(request.session_hash)
+        before = self._shelves.shown(page)
+        html = self.shelf(ids, search, request, self._shelves.deleted(page))
+        return html if self._shelves.shown(page) != before else gr.skip()
 
     def turn_over(self, ids: Any, search: str, request: gr.Request) -> tuple[bool, str]:
         """The page's history is known again, and the list of conversations has changed."""
@@ -265,7 +266,8 @@ class Page:
         except EngineError as error:
             gr.Warning(str(error))
             rows = []
-        self._shelves.remember(str(request.session_hash), rows, session_id.conversation)
+        page, current = str(request.session_hash), session_id.conversation
+        self._shelves.remember(page, rows, current, deleted)
         return shelf.render(rows, session_id.conversation, _language(request), deleted)
 
     def panel(self, ids: Any, request: gr.Request) -> str:

@@ -35,9 +35,11 @@ class Shelves:
     def __init__(self) -> None:
         self._shown: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
 
-    def remember(self, page: str, rows: Sequence[ConversationRow], current: str) -> None:
+    def remember(
+        self, page: str, rows: Sequence[ConversationRow], current: str, deleted: str | None
+    ) -> None:
         """The page shows these rows now; the oldest of very many pages is forgotten."""
-        self._shown[page] = current, tuple(row[:3] for row in rows)
+        self._shown[page] = deleted, current, tuple(row[:3] for row in rows)
         self._shown.move_to_end(page)
         if len(self._shown) > _PAGES_REMEMBERED:
             self._shown.popitem(last=False)
@@ -45,6 +47,10 @@ class Shelves:
     def shown(self, page: str) -> tuple[Any, ...] | None:
         """Something that is different whenever the page's list is."""
         return self._shown.get(page)
+
+    def deleted(self, page: str) -> str | None:
+        """The conversation that the page offers to bring back."""
+        return self._shown[page][0] if page in self._shown else None
 
 
 def read_click(owner: str, act: Any, name: Any, text: Any = "") -> Click | None:

@@ -109,7 +109,8 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         exchange.connect(demo, on_shelf, [*chat_wholly, conversations])
         followed = [*chat_values, chat.chatbot_value, conversations]
         conversations.submit(page.follow, [*on_shelf, chat.chatbot_state], followed, **QUIET)
-        conversations.click(page.click, on_shelf, [*chat_wholly, conversations], **QUIET)
+        clicked = [*chat_wholly, conversations]
+        conversations.click(page.click, on_shelf, clicked, **QUIET | {"queue": True})  # it may warn
         search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         undone = chat.chatbot.undo(page.undo, [ids, chat.chatbot], None, **QUIET)

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine import Engine
+from engine import Engine, SessionId
 from engine.journal import Journal
 from engine.library import Library
 from engine.session import Session
@@ -52,6 +52,24 @@ def test_pin_rename_delete_and_undo(engine: Engine) -> None:
     assert 'data-act="undelete"' in listed(engine, IDS["conversation"])
     click(engine, "undelete")
     assert "Greetings" in listed(engine)
+
+
+def test_a_list_is_sent_again_when_it_changed_and_goes_on_offering_what_was_deleted(
+    engine: Engine,
+) -> None:
+    shelves = shelf.Shelves()
+    rows = engine.library.conversations(IDS["owner"])
+    assert shelves.deleted("page") is None
+    shelves.remember("page", rows, IDS["conversation"], None)
+    first = shelves.shown("page")
+    engine.library.pin(SessionId(**IDS), True)
+    rows = engine.library.conversations(IDS["owner"])
+    shelves.remember("page", rows, IDS["conversation"], "other")
+    assert shelves.shown("page") != first
+    assert shelves.deleted("page") == "other"
+    for page in range(600):
+        shelves.remember(str(page), [], "", None)
+    assert shelves.shown("page") is None
 
 
 @pytest.mark.parametrize(
