@@ -27,7 +27,6 @@ from bench.peers.seats import Given
 from bench.peers.work import Sizes
 from engine.tokenizer import Tokenizer
 from export.catalog import CATALOG
-from web import identity
 
 START_S = 120
 QUIET_S = 30
@@ -53,12 +52,11 @@ class Page:
         """All at once: their replies, and the seconds from the first request to the last token."""
 
         def person(client: Client, said: list[str]) -> list[str]:
-            ids = identity.mint()
+            conversation = client.predict(api_name="/new_conversation")
+            sampling = {"temperature": 0, "max_tokens": max_tokens}
             return [
-                str(client.predict(text, ids=ids, max_tokens=max_tokens, temperature=0,
-                                   api_name="/chat"))
-                for text in said
-            ]  # fmt: skip
+                str(client.predict(text, conversation, sampling, api_name="/chat")) for text in said
+            ]
 
         began_at = time.perf_counter()
         with ThreadPoolExecutor(len(people)) as threads:
