@@ -49,6 +49,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--threads", "1000000"], "whole number from 1"),
         (["--port", "70000"], "65535"),
         (["--max-tokens", "-1"], "whole number"),
+        (["--max-queue", "-1"], "whole number"),
         (["--model", "no-such-model"], "smollm2-135m-instruct"),
         (["--device", "GPU"], "OpenVINO sees here: CPU"),
         (["--modle", "x"], "unrecognized"),
@@ -97,6 +98,12 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
         "Be kind.",
     )
     assert (options.data_dir, options.max_tokens, options.device) == (tmp_path, 9, "CPU")
+
+
+def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
+    assert (parse().max_queue, parse().users) == (64, None)
+    assert parse("--max-queue", "0").max_queue == 0
+    assert parse(WARMCHAT_MAX_QUEUE="3").max_queue == 3
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
