@@ -60,7 +60,9 @@ def from_text(text: Any, username: str | None) -> SessionId | None:
     if not isinstance(text, str):
         return session_id(text, username)
     owner, _, conversation = text.rpartition(".")
-    return session_id({"owner": owner or user_owner(username), "conversation": conversation}, username)
+    return session_id(
+        {"owner": owner or user_owner(username), "conversation": conversation}, username
+    )
 
 
 def _is_token(part: Any) -> bool:

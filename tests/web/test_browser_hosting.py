@@ -205,7 +205,9 @@ def test_the_page_of_completion_speaks_the_language_of_the_browser(
     page = visitor(f"{app.url}/completion", language)
     for key in ("completion_run", "completion_stop", "completion_output", "completion_intro"):
         expect(page.get_by_text(say(language, key), exact=True)).to_be_visible(timeout=SOON_MS)
-    page.locator("#prompt textarea").fill(" ")
+    prompt = page.locator("#prompt textarea")
+    expect(prompt).to_have_value(say(language, "completion_example"), timeout=SOON_MS)
+    prompt.fill(" ")
     page.locator("#run").click()
     expect(page.locator("#figures .note")).to_have_text(say(language, "completion_empty"))
 
