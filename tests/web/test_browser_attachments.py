@@ -130,13 +130,21 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page
 
 def test_a_file_attached_during_an_answer_is_read_ahead_after_it(page: Page) -> None:
     send(page, "Write a long story about the sea.")
+    page.get_by_test_id("stop-button").first.click(timeout=SOON_MS)
+    finished(page, 1)
+    page.locator("#chat").get_by_label("Retry").last.click()
     expect(page.get_by_test_id("stop-button").first).to_be_visible(timeout=SOON_MS)
     attach(page, note__txt=b"The ship is violet. " * 20)
     expect(page.locator("#attach li")).to_have_count(1)
+    page.wait_for_timeout(1500)
     expect(page.locator("#draft")).to_have_text("")
     page.get_by_test_id("stop-button").first.click()
     finished(page, 1)
     expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=SOON_MS)
+    send(page, "Which colour?")
+    prefilled = re.search(r"prefilled (\d+)", finished(page, 2))
+    assert prefilled is not None
+    assert int(prefilled[1]) < 40
 
 
 def test_chips_are_there_after_a_restart(page: Page, app: App, smollm2_dir: Any) -> None:
