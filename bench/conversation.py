@@ -12,9 +12,9 @@ from pathlib import Path
 
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
 from engine.chat_template import ChatTemplate, read_chat_template
-from engine.engine import Loader
 from engine.events import Finished
 from engine.loading import load
+from engine.owner import Loader
 from engine.tokenizer import Tokenizer
 
 _numbers = count()

@@ -13,11 +13,12 @@ import numpy as np
 from engine import EngineConfig, SamplingParams, SessionId
 from engine.batch import Inputs, build_inputs
 from engine.core import EngineCore
-from engine.engine import Loader, open_journal
 from engine.errors import EngineError
 from engine.events import Event, Finished
+from engine.journal import open_journal
 from engine.loading import Home, ModelInfo, load
 from engine.metrics import TurnFigures
+from engine.owner import Loader
 from engine.runner import ForwardModel, Logits
 from engine.sequence import Batch, Sequence
 from engine.session import Session, SessionTable

@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 
+from engine.config import EngineConfig
 from engine.conversation import Feedback, Node
 from engine.errors import EngineError
 from engine.ledger import Ledger
 from engine.sequence import Sequence
 from engine.session import Branch, Session, SessionId
-from engine.store import Store, StoredBranch, StoredConversation
+from engine.store import Store, StoredBranch, StoredConversation, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -176,3 +177,15 @@ def _fill(session: Session, stored: StoredConversation) -> None:
             sequence = Sequence(list(branch.tokens))
             session.branches[branch.leaf] = Branch(ledger, sequence, branch.num_hidden)
     session.publish()
+
+
+def open_journal(config: EngineConfig) -> Journal:
+    """The conversations on disk, or only in memory where there is no disk to use."""
+    if config.data_dir is None:
+        return Journal()
+    try:
+        config.data_dir.mkdir(parents=True, exist_ok=True)
+        return Journal(Store(config.data_dir / "warmchat.db"))
+    except (OSError, StoreError) as error:
+        log.warning("Conversations are kept in memory only: %s", error)
+        return Journal()

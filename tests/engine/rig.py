@@ -10,12 +10,12 @@ from engine.chat_template import ChatTemplate, Message
 from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.disk import Disk
-from engine.engine import Loader
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
 from engine.journal import Journal
 from engine.loading import Home, ModelInfo, assemble
 from engine.metrics import TurnFigures
+from engine.owner import Loader
 from engine.pace import Pace
 from engine.prompt import PromptBuilder
 from engine.rendering import Renderer, Setting

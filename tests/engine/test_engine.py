@@ -49,7 +49,7 @@ class Engines:
     def close(self) -> None:
         for engine in self.engines:
             engine.close()
-            assert not [t for t in threading.enumerate() if t is engine._thread]
+            assert not [t for t in threading.enumerate() if t is engine._owner.thread]
         for rig in self.rigs:
             rig.check()
 
@@ -472,7 +472,7 @@ def test_a_loop_that_is_gone_takes_its_turn_with_it(engines: Engines) -> None:
 def test_a_draft_that_is_on_its_way_is_not_prefilled_yet(engines: Engines) -> None:
     engine, one, gate = engines(choose=endless), session_id("one"), threading.Event()
     engine.open_session(one)
-    engine._post(lambda _core: gate.wait(5))
+    engine._owner.post(lambda _core: gate.wait(5))
     engine.draft(one, "What is there to")
     assert not engine.is_prefilled(one)
     gate.set()

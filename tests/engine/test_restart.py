@@ -16,8 +16,9 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.conversation import Feedback
-from engine.engine import Engine, open_journal
+from engine.engine import Engine
 from engine.events import Finished, FinishReason
+from engine.journal import open_journal
 from engine.metrics import KVSource
 from engine.rendering import Setting
 from engine.sampling import SamplingParams
@@ -254,6 +255,7 @@ KILLED = """
             print(len(shown), flush=True)
         rig.tiers.disk._written.clear()
         rig.tiers.save_one()
+        time.sleep(0.005)  # as long as a quick step
 """
 
 

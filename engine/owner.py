@@ -1,0 +1,172 @@
+"""The owner thread, in which everything that changes lives, and the ways into it.
+
+Owns: the thread, the queue of commands, and how answers come back to event loops. Does not know:
+what a command or a step does. Commands posted while the model loads wait for it; after `close` each
+gets EngineClosed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeVar
+
+from engine.config import EngineConfig
+from engine.core import EngineCore
+from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
+from engine.events import Event, Finished
+from engine.loading import Home, ModelInfo
+from engine.turn import TurnRequest
+
+log = logging.getLogger(__name__)
+
+Command = Callable[[EngineCore], object]
+Answer = TypeVar("Answer")
+Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
+
+SAVE_AT_END_S = 3.5
+
+
+class Owner:
+    """Loads a model and runs its core. `core` and `info` are None until it is loaded."""
+
+    def __init__(self, config: EngineConfig, loader: Loader) -> None:
+        self.config = config
+        self.core: EngineCore | None = None
+        self.info: ModelInfo | None = None
+        self.error: EngineError | None = None
+        self.settled = threading.Event()
+        self.closing = threading.Event()
+        self._loader = loader
+        self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(name="engine", daemon=True)
+
+    def start(self, home: Home) -> None:
+        """Begin to load the model, in the thread."""
+        self.thread = threading.Thread(target=self._run, args=(home,), name="engine", daemon=True)
+        self.thread.start()
+
+    def close(self, timeout_s: float) -> None:
+        """Cancel all turns and end the thread; waits at most `timeout_s`."""
+        self.closing.set()
+        self.wake()
+        if self.thread.is_alive():
+            self.thread.join(timeout_s)
+
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        """The events of a request, up to its end; closing the generator cancels it."""
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event | EngineError] = asyncio.Queue()
+
+        def emit(event: Event | EngineError) -> None:
+            try:
+                loop.call_soon_threadsafe(events.put_nowait, event)
+            except RuntimeError:  # the loop is closed: nobody listens any more
+                request.cancelled = True
+
+        def begin(core: EngineCore) -> None:
+            try:
+                core.begin(request)
+            except EngineError as error:
+                emit(error)
+            except Exception as error:  # a template or tokenizer that chokes on this text
+                log.exception("A request could not be read")
+                emit(RequestError(f"This message could not be read: {error}"))
+
+        request.emit = emit
+        try:
+            self.post(begin)
+            while True:
+                event = await self._next(events)
+                if isinstance(event, EngineError):
+                    raise event
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            request.cancelled = True
+            self.wake()
+
+    async def _next(self, answers: "asyncio.Queue[Answer]") -> Answer | EngineError:
+        """The owner thread's next answer; EngineClosed if it ended without one."""
+        while True:
+            # Not wait_for: in Python 3.11 it swallows a cancellation that comes with an answer.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    return await answers.get()
+            if not self.thread.is_alive() and answers.empty():
+                return self.error or EngineClosed("The engine has stopped.")
+
+    async def call(self, command: Command) -> None:
+        """Run a command in the owner thread and wait for it; what it raises is raised here."""
+        loop = asyncio.get_running_loop()
+        answers: asyncio.Queue[bool | EngineError] = asyncio.Queue()
+
+        def run(core: EngineCore) -> None:
+            answer: bool | EngineError = True
+            try:
+                command(core)
+            except EngineError as error:
+                answer = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                loop.call_soon_threadsafe(answers.put_nowait, answer)
+
+        self.post(run)
+        answer = await self._next(answers)
+        if isinstance(answer, EngineError):
+            raise answer
+
+    def post(self, command: Command) -> None:
+        """Run a command in the thread, soon. Raises EngineClosed or what loading failed with."""
+        if self.closing.is_set() or self.error:
+            raise self.error or EngineClosed("The engine is stopping.")
+        self._commands.put(command)
+
+    def wake(self) -> None:
+        """Let the thread look around; from any thread."""
+        self._commands.put(None)
+
+    def _run(self, home: Home) -> None:
+        try:
+            self.core, self.info = self._loader(self.config, home)
+        except EngineError as error:
+            self.error = error
+        except Exception as error:
+            log.exception("The model could not be loaded")
+            self.error = ModelUnsupported(f"The model could not be loaded: {error}")
+        self.settled.set()
+        if self.core is not None:
+            self._serve_until_closed(self.core)
+
+    def _serve_until_closed(self, core: EngineCore) -> None:
+        try:
+            self._serve(core)
+        except Exception:
+            log.exception("The engine stopped")
+            self.error = EngineClosed("The engine stopped because of a bug in it; start it again.")
+
+    def _serve(self, core: EngineCore) -> None:
+        while not self.closing.is_set():
+            self._obey(core)
+            if core.has_work:
+                core.step()
+            elif core.parts.idle.wait_s() == 0.0:
+                core.parts.idle.step()
+        core.cancel_all()
+        core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+        core.parts.journal.close()
+
+    def _obey(self, core: EngineCore) -> None:
+        """Run the commands that have come; wait for one if there is nothing else to do."""
+        wait_s = 0.0 if core.has_work else core.parts.idle.wait_s()
+        if self.config.debug and wait_s != 0.0:
+            core.check_integrity()
+        with contextlib.suppress(queue.Empty):
+            command = self._commands.get(block=wait_s != 0.0, timeout=wait_s)
+            while True:
+                if command is not None:
+                    command(core)
+                command = self._commands.get_nowait()
