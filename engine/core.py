@@ -30,7 +30,7 @@ from engine.session import Session, SessionTable
 from engine.sharing import Sharing
 from engine.snapshot import Snapshot, SnapshotRefused
 from engine.special_tokens import escaped_offsets
-from engine.speculation import MAX_REPLIES, StepCosts
+from engine.speculation import MAX_REPLIES, NUM_GUESSES, StepCosts
 from engine.tiers import Tiers
 from engine.tokenizer import Tokenizer
 from engine.turn import Turn, TurnRequest
@@ -248,15 +248,21 @@ class EngineCore:
                 turn.request.emit(Prefilling(done, turn.prefill_total))
 
     def _guess(self) -> None:
-        """Let the replies of this step guess ahead, where that pays."""
+        """Let the replies of this step guess ahead, if that pays."""
         turns = list(self._turns.values())
         if len(turns) > MAX_REPLIES or any(t.sequence.num_uncached_tokens > 1 for t in turns):
             return
         for turn in turns:
-            left = turn.request.params.max_tokens - turn.num_generated
-            room = min(left, self.parts.context_length - len(turn.sequence.tokens)) - 1
-            count = self.parts.costs.guesses_that_pay(len(turns), turn.guesses.trust)
-            turn.sequence.guesses = turn.guesses.next(max(min(count, room), 0))
+            turn.guesses.read()
+        pays = self.parts.costs.guessing_pays([turn.guesses.tokens_per_step for turn in turns])
+        if pays and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
+            for turn in turns:
+                turn.sequence.guesses = turn.guesses.next()
+
+    def _has_room(self, turn: Turn, num_tokens: int) -> bool:
+        """Whether the reply may become so many tokens longer."""
+        left = turn.request.params.max_tokens - turn.num_generated
+        return num_tokens <= min(left, self.parts.context_length - len(turn.sequence.tokens))
 
     def _sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
         """The next tokens of each turn: one, and more behind guesses that were right."""
@@ -265,7 +271,6 @@ class EngineCore:
             guesses = turn.sequence.guesses
             rows = logits[first : first + 1 + len(guesses)]
             said.append(turn.sampler.follow(rows, guesses))
-            turn.guesses.learn(len(guesses), len(said[-1]) - 1)
             self.parts.scheduler.accept(turn.sequence, len(said[-1]) - 1)
             first += len(rows)
         return said

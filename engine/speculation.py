@@ -1,72 +1,93 @@
 """Guesses of what a reply says next, so that one step can yield several tokens.
 
-Owns: what steps of few tokens cost, each reply's guesses, and how often they were right. Does not
-know: text, KV, sampling. A guess is what followed the last two tokens when they last occurred in
-the conversation (prompt lookup: Saxena, 2023); the step that computes it also tells whether it is
-what would have been sampled, so the reply stays what it would have been (Leviathan et al., 2023).
-A decode step reads all weights for one token; a few more tokens cost little. It guesses only as far
-as measured costs say that it pays.
+Owns: what steps of few tokens cost, each reply's guesses, and how many tokens steps with them would
+yield. Does not know: text, KV, sampling. A guess is what followed the last two tokens when they last
+occurred in the conversation (prompt lookup: Saxena, 2023); the step that computes it also tells
+whether it is what would have been sampled, so the reply stays what it would have been (Leviathan et
+al., 2023). Steps of a changing number of tokens cost a third more each, so a reply either guesses in
+every step or in none; which of both pays is known beforehand, because guesses are counted right or
+wrong whether they are computed or not.
 """
 
 from collections.abc import Sequence
 
 from engine.sequence import Batch
 
-MAX_GUESSES = 7  # for each reply
+NUM_GUESSES = 3
 MAX_REPLIES = 4  # above, a step has enough tokens without guesses
 _NGRAM = 2
-_FIRST_TRUST = 0.5
-_WEIGHT = 0.2  # of the newest measurement
+_WEIGHT = 0.1  # of the newest measurement
+_MARGIN = 1.1
+_MAX_READ = 4096  # tokens of the conversation so far
 
 
 class StepCosts:
-    """Seconds of steps over few tokens, by their number; learnt from every step that is run."""
+    """Seconds of steps over few tokens, by their number; learnt from every step that is run.
+
+    Only a step behind one of the same size counts: others prepare the model for theirs.
+    """
 
     def __init__(self) -> None:
+        self._last = 0
         self._seconds: dict[int, float] = {}
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A step over `batch` took so long."""
-        count = batch.num_tokens
-        if count <= MAX_REPLIES * (1 + MAX_GUESSES):
+        count, last = batch.num_tokens, self._last
+        self._last = count
+        if count == last and count <= MAX_REPLIES * (1 + NUM_GUESSES):
             old = self._seconds.get(count, seconds)
             self._seconds[count] = (1 - _WEIGHT) * old + _WEIGHT * seconds
 
-    def guesses_that_pay(self, num_replies: int, trust: float) -> int:
-        """How many guesses for each reply yield the most tokens per second; 0 if costs are unknown.
-
-        trust: the probability that a guess is right if those before it were.
-        """
-        best, best_rate = 0, 0.0
-        for count in range(MAX_GUESSES + 1):
-            seconds = self._seconds.get(num_replies * (1 + count))
-            rate = sum(trust**i for i in range(count + 1)) / seconds if seconds else 0.0
-            if rate > best_rate:
-                best, best_rate = count, rate
-            elif count == 0:
-                return 0
-        return best
+    def guessing_pays(self, tokens_per_step: Sequence[float]) -> bool:
+        """Whether replies that would say so many tokens in each step with guesses should guess."""
+        plain = self._seconds.get(len(tokens_per_step))
+        guessing = self._seconds.get(len(tokens_per_step) * (1 + NUM_GUESSES))
+        if plain is None or guessing is None:
+            return False
+        return sum(tokens_per_step) / guessing > _MARGIN * len(tokens_per_step) / plain
 
 
 class Guesses:
-    """What one reply may say next. tokens: of its conversation, which grows while it is read."""
+    """What one reply may say next. tokens: of its conversation, which grows while it is read.
+
+    tokens_per_step: the mean yield of a step with guesses.
+    """
 
     def __init__(self, tokens: Sequence[int]) -> None:
-        self.trust = _FIRST_TRUST
+        self.tokens_per_step = 1.0
         self._tokens = tokens
         self._followed_at: dict[tuple[int, ...], int] = {}
-        self._num_read = _NGRAM
+        self._num_read = 0
+        self._pending: list[int] = []
+        self._num_right = 0
 
-    def next(self, count: int) -> list[int]:
-        """At most `count` tokens that followed the last ones before."""
-        tokens = self._tokens
-        for i in range(self._num_read, len(tokens)):
-            self._followed_at[tuple(tokens[i - _NGRAM : i])] = i
-        self._num_read = max(self._num_read, len(tokens))
-        begin = self._followed_at.get(tuple(tokens[-_NGRAM:]))
-        return [] if begin is None else list(tokens[begin : begin + count])
+    def next(self) -> list[int]:
+        """NUM_GUESSES tokens: those that followed the last ones before, as far as there are any."""
+        return self._behind(self._num_read)
 
-    def learn(self, num_guessed: int, num_right: int) -> None:
-        """So many of the last guesses were right, all before the first wrong one."""
-        for was_right in [1.0] * num_right + [0.0] * (num_right < num_guessed):
-            self.trust = (1 - _WEIGHT) * self.trust + _WEIGHT * was_right
+    def read(self) -> None:
+        """The tokens have grown: learn what followed what, and which guesses were right."""
+        is_first = not self._num_read
+        for i in range(
+            max(self._num_read, len(self._tokens) - _MAX_READ, _NGRAM), len(self._tokens)
+        ):
+            self._followed_at[tuple(self._tokens[i - _NGRAM : i])] = i
+            if not is_first:
+                self._count(i)
+        self._num_read = len(self._tokens)
+
+    def _behind(self, end: int) -> list[int]:
+        """Guesses behind the first `end` tokens."""
+        begin = self._followed_at.get(tuple(self._tokens[end - _NGRAM : end]), end)
+        found = list(self._tokens[begin : min(begin + NUM_GUESSES, end)])
+        return found + [0] * (NUM_GUESSES - len(found))
+
+    def _count(self, i: int) -> None:
+        """Token `i` was said: was it guessed? If not, or behind the last guess, a step has ended."""
+        if self._pending and self._tokens[i] == self._pending[0]:
+            self._num_right += 1
+            del self._pending[0]
+            return
+        self.tokens_per_step += _WEIGHT * (1 + self._num_right - self.tokens_per_step)
+        self._num_right, self._pending = 0, self._behind(i + 1)

@@ -19,14 +19,16 @@ Shape = tuple[int, ...]  # tokens of each sequence
 def likely_shapes(max_num_sequences: int, max_message_tokens: int = 96) -> list[Shape]:
     """Shapes in order of use: one stream, a short message, several streams, other messages.
 
-    Those at the end measure what prefill costs, alone and beside answers; hence they come twice.
+    Those at the end measure what prefill costs, alone and beside answers, hence they come twice, and
+    what a few tokens more cost than one.
     """
     first: list[Shape] = [(1,), (32,)]
     streams: list[Shape] = [(1,) * count for count in range(2, max_num_sequences + 1)]
     messages: list[Shape] = [(count,) for count in range(2, max_message_tokens + 1)]
     answers = (1,) * min(4, max_num_sequences)
     measured: list[Shape] = [(256,), answers, (*answers[1:], 64)]
-    return [*dict.fromkeys([*first, *streams, *messages]), *measured, *measured]
+    few: list[Shape] = [(count,) for count in (1, 4, 8, 12, 16) for _ in range(3)]
+    return [*dict.fromkeys([*first, *streams, *messages]), *measured, *measured, *few]
 
 
 class WarmUp:

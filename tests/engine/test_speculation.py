@@ -20,59 +20,82 @@ def batch(count: int) -> Batch:
     return Batch([Sequence([0] * count, num_scheduled_tokens=count)], [])
 
 
-def costs(*seconds: float) -> StepCosts:
-    """Steps of 1, 2, ... tokens cost so much."""
+def costs(**seconds: float) -> StepCosts:
+    """Steps of so many tokens cost so much."""
     made = StepCosts()
-    for count, one in enumerate(seconds, start=1):
+    for name, one in seconds.items():
+        count = int(name.removeprefix("of_"))
+        made.observe(batch(count), 99.0)  # behind a step of another size
         made.observe(batch(count), one)
     return made
 
 
 def guessing(rigs: Rigs, **options: object) -> Rig:
-    """A rig where a token more costs nothing."""
+    """A rig that always guesses."""
     rig = rigs(num_blocks=512, **options)
-    rig.core.parts.costs._seconds = dict.fromkeys(range(1, 40), 1.0)
+    rig.core.parts.costs.guessing_pays = lambda _yields: True  # type: ignore[assignment, method-assign]
     return rig
 
 
-def test_unknown_costs_allow_no_guesses() -> None:
-    assert StepCosts().guesses_that_pay(1, 1.0) == 0
-    assert costs(1.0).guesses_that_pay(1, 1.0) == 0
+def test_without_measurements_nothing_is_guessed() -> None:
+    assert not StepCosts().guessing_pays([4.0])
+    assert not costs(of_1=1.0).guessing_pays([4.0])
 
 
-def test_guesses_go_as_far_as_they_pay() -> None:
-    tiled = costs(1.0, 1.05, 1.1, 1.15, 1.8, 1.9, 2.0, 2.1)
-    assert tiled.guesses_that_pay(1, 0.6) == 3
-    assert tiled.guesses_that_pay(1, 1.0) == 7
-    assert tiled.guesses_that_pay(1, 0.01) == 0
-    assert costs(1.0, 2.0, 3.0, 4.0).guesses_that_pay(1, 0.9) == 0
+def test_replies_guess_where_a_step_yields_more_than_it_costs() -> None:
+    measured = costs(of_1=1.0, of_4=1.4)
+    assert measured.guessing_pays([1.6])
+    assert not measured.guessing_pays([1.5])
 
 
 def test_several_replies_share_a_step() -> None:
-    flat_up_to_four = costs(1.0, 1.0, 1.0, 1.0, 9.0, 9.0, 9.0, 9.0)
-    assert flat_up_to_four.guesses_that_pay(2, 0.9) == 1
-    assert flat_up_to_four.guesses_that_pay(4, 0.9) == 0
+    measured = costs(of_2=1.0, of_8=2.0)
+    assert measured.guessing_pays([3.0, 2.0])
+    assert not measured.guessing_pays([3.0, 1.0])
+
+
+def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
+    measured = costs(of_1=1.0, of_4=1.0)
+    for _ in range(50):
+        measured.observe(batch(1), 1.0)
+        measured.observe(batch(4), 50.0)
+    assert measured.guessing_pays([2.0])
+
+
+def reading(tokens: list[int], count: int) -> Guesses:
+    """Guesses that have read the first tokens, and then the others one by one."""
+    grown = tokens[:count]
+    guesses = Guesses(grown)
+    guesses.read()
+    for token in tokens[count:]:
+        grown.append(token)
+        guesses.read()
+    return guesses
 
 
 def test_a_guess_is_what_followed_when_the_same_was_said_last() -> None:
-    tokens = [1, 2, 3, 9, 1, 2, 4, 5, 6, 1, 2]
-    guesses = Guesses(tokens)
-    assert guesses.next(3) == [4, 5, 6]
-    tokens += [7, 8]
-    assert guesses.next(3) == []
-    tokens += [2, 3]
-    assert guesses.next(9) == [9, 1, 2, 4, 5, 6, 1, 2, 7][:9]
+    assert reading([1, 2, 3, 9, 1, 2, 4, 5, 6, 1, 2], 11).next() == [4, 5, 6]
+    assert reading([1, 2, 3, 9, 1, 2, 4, 5, 6, 1, 2], 1).next() == [4, 5, 6]
+    assert reading([1, 2, 3, 1, 2], 5).next() == [3, 1, 2]
+    assert reading([1, 2, 3, 4], 4).next() == [0, 0, 0]
 
 
-def test_trust_follows_what_was_right() -> None:
-    guesses = Guesses([])
-    before = guesses.trust
-    guesses.learn(0, 0)
-    assert guesses.trust == before
-    guesses.learn(3, 3)
-    raised = guesses.trust
-    guesses.learn(3, 0)
-    assert before < raised > guesses.trust
+def test_what_a_step_would_yield_is_known_without_guessing() -> None:
+    again = [1, 2, 3, 4, 5, 6, 7, 8] * 40
+    assert 3.8 < reading(again, 8).tokens_per_step <= 4.0
+    assert reading(list(range(200)), 8).tokens_per_step == 1.0
+    half = [x for i in range(60) for x in (1, 2, 3, 100 + i, 200 + i, 300 + i)]
+    assert 1.0 < reading(half, 6).tokens_per_step < 1.5
+
+
+def test_it_does_not_matter_how_many_tokens_come_at_once() -> None:
+    tokens = [1, 2, 3, 4, 9, 1, 2, 3, 4, 8, 1, 2, 3, 4, 9, 7, 1, 2, 3, 4]
+    grown = tokens[:2]
+    guesses = Guesses(grown)
+    guesses.read()
+    grown += tokens[2:]
+    guesses.read()
+    assert guesses.tokens_per_step == reading(tokens, 2).tokens_per_step
 
 
 @pytest.mark.parametrize("params", [GREEDY, SamplingParams(temperature=1.0, seed=3, max_tokens=90)])
@@ -125,7 +148,7 @@ def test_guesses_take_no_block_from_anybody(rigs: Rigs) -> None:
     (sequence,) = rig.core._turns
     held = rig.pool.try_allocate(rig.pool.num_free - 1)
     assert held
-    sequence.guesses = [PIECE_IDS["the"]] * 7  # of two blocks
+    sequence.guesses = [PIECE_IDS["the"]] * 7  # two blocks
     batch = rig.core.parts.scheduler.schedule()
     assert batch is not None
     assert [s.num_scheduled_tokens for s in batch.sequences] == [1]
