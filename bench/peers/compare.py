@@ -58,8 +58,16 @@ def run(model_dir: Path, arguments: list[str]) -> dict[str, Any]:
             seat.get_up()
     if seats[0].absent is not None:
         raise RuntimeError(f"our own engine failed: {seats[0].absent}")
-    paged = None if options.no_page else page.measure(given, sizes, _tell)
-    return _report(options.out, table, given, paged)
+    return _report(options.out, table, given, None if options.no_page else _paged(given, sizes))
+
+
+def _paged(given: Given, sizes: Sizes) -> dict[str, Any] | None:
+    """The page's figures; None, and why, where it fails: what was measured before is not lost."""
+    try:
+        return page.measure(given, sizes, _tell)
+    except (RuntimeError, TimeoutError) as error:
+        print(f"The page could not be measured: {error}")
+        return None
 
 
 def _report(out: Path, table: Table, given: Given, paged: dict[str, Any] | None) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from tests.web.browsing import (
 
 pytestmark = pytest.mark.browser
 
+TOPIC = re.compile("capital|France|Paris", re.IGNORECASE)  # in the first words and in a title
+
 
 def test_an_answer_streams_and_carries_its_line(page: Page) -> None:
     send(page, LONG)
@@ -167,7 +169,7 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -
     items, titles = page.locator(".shelf li"), page.locator(".shelf .title")
     send(page, "What is the capital of France?")
     first = finished(page, 1)
-    expect(titles).to_have_text(["What is the capital of France?"])
+    expect(titles).to_have_text([TOPIC])
     page.get_by_role("button", name="New chat").click()
     expect(lines(page)).to_have_count(0, timeout=SOON_MS)
     send(page, LONG)
@@ -230,7 +232,7 @@ def test_the_live_panel_names_the_own_conversation(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.locator(".sidebar.right .toggle-button").click()
-    expect(page.locator(".panel .own-row").first).to_contain_text("capital", timeout=SOON_MS)
+    expect(page.locator(".panel .own-row").first).to_contain_text(TOPIC, timeout=SOON_MS)
     expect(page.locator(".panel svg rect.kept")).to_have_count(1)
 
 
