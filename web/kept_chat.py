@@ -2,7 +2,8 @@
 
 The streamed history (the function yields the whole conversation, so that a page whose state the
 server has lost is made whole again), Stop (it ends the turn instead of cutting the stream, so that
-the last words and the figures are shown), Edit (which has no Stop otherwise), and what a person says:
+the last words and the figures are shown), Edit (which has no Stop otherwise), the box (it stays open
+while an answer comes, and keeps what is written meanwhile), and what a person says:
 words with the texts of files, a `Said`, from the box to the function, and out of the page's history
 again for Retry, Undo and Edit. These are methods of Gradio 6.31.0 without a promise, so the version
 is pinned and the browser tests cover each.
@@ -10,10 +11,12 @@ is pinned and the browser tests cover each.
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from inspect import iscoroutinefunction
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
+from gradio.context import get_blocks_context
 
 from web import view
 from web.attachments import Said, read_page
@@ -85,6 +88,21 @@ class KeptChat(gr.ChatInterface):
             .then(*self._after, **QUIET)
         )  # fmt: skip
         self._setup_continue(answer, (synchronized, self.chatbot, both))
+        self._keep_words()
+
+    def _keep_words(self) -> None:
+        """ChatInterface empties the box after an answer; by then the next message is in it."""
+        emptying = [
+            event
+            for event in get_blocks_context().fns.values()  # type: ignore[union-attr]
+            if [*event.outputs] == [self.textbox]
+            and not event.inputs
+            and not iscoroutinefunction(event.fn)
+            and getattr(event.fn, "__name__", "") == "<lambda>"
+            and "value" in event.fn()  # type: ignore[misc]
+        ]
+        assert len(emptying) == 1, "ChatInterface has changed"
+        emptying[0].fn = lambda: gr.Textbox(interactive=True)
 
     def _setup_continue(self, answer: Any, synchronize: Any) -> None:
         """A button that answers.js presses: the last reply goes on."""
@@ -109,7 +127,8 @@ class KeptChat(gr.ChatInterface):
         super()._render_footer()  # type: ignore[no-untyped-call]
 
     def _clear_and_save_textbox(self, message: Any, request: gr.Request) -> tuple[Any, Said]:  # type: ignore[override]
-        return gr.Textbox("", interactive=False, placeholder=""), self._sent(message, request)
+        # The box stays open for the next message; keys.js keeps Enter back until this one is answered.
+        return gr.Textbox("", submit_btn=False, stop_btn=True), self._sent(message, request)
 
     def _append_message_to_history(
         self, message: Any, history: Any, role: Any = "user"
@@ -138,7 +157,6 @@ class KeptChat(gr.ChatInterface):
         return gr.Textbox(submit_btn=False, stop_btn=True)
 
     def _stop_hidden(self) -> Any:
-        # ChatInterface unlocks the box itself, and empties it then: earlier, it would eat new words.
         return gr.Textbox(submit_btn=True, stop_btn=False, placeholder=self.textbox.placeholder)
 
     def _locked(self) -> Any:

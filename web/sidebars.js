@@ -73,13 +73,4 @@ window.addEventListener('focus', () => {
   left = false;
 });
 
-document.addEventListener('keydown', (event) => {
-  const typing = event.target.closest?.('input, textarea, [contenteditable]');
-  if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
-  if (event.key === '/' && !typing) {
-    event.preventDefault();
-    document.querySelector('#message textarea')?.focus();
-  }
-});
-
 if (narrow()) setTimeout(() => toggle('.open:not(.right)'));

@@ -26,8 +26,7 @@ LOOK = [
     for name in ("look.css", "sidebars.css", "attachments.css", "settings.css", "answers.css")
 ]
 ATTACHMENTS = Path(__file__).with_name("attachments.js")
-ANSWERS = Path(__file__).with_name("answers.js")
-SIDEBARS = Path(__file__).with_name("sidebars.js")
+SHELF = [Path(__file__).with_name(name) for name in ("sidebars.js", "answers.js", "keys.js")]
 UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and kept, so long
 LOGO = Path(__file__).with_name("logo.svg")
 BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
@@ -63,7 +62,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
                 elem_id="search",
             )
             conversations = gr.HTML(
-                js_on_load=SIDEBARS.read_text("utf-8") + ANSWERS.read_text("utf-8"),
+                js_on_load="".join(script.read_text("utf-8") for script in SHELF),
                 apply_default_css=False,
                 elem_id="shelf",
             )

@@ -88,6 +88,7 @@ def answer_text(page: Page) -> str:
 def send(page: Page, text: str) -> None:
     box = page.locator("#message textarea")
     expect(box).to_be_editable(timeout=SOON_MS)
+    expect(page.get_by_test_id("submit-button").first).to_be_visible(timeout=SOON_MS)
     box.fill(text)
     box.press("Enter")
 

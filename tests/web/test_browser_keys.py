@@ -1,0 +1,176 @@
+"""The keyboard, Stop at every moment, and the very first start, in Chromium."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Page, expect
+
+from tests.conftest import DEFAULT_MODEL
+from tests.web.browsing import (
+    LONG,
+    ROOT,
+    SOON_MS,
+    App,
+    answer_text,
+    finished,
+    free_port,
+    lines,
+    send,
+)
+
+pytestmark = pytest.mark.browser
+FIRST_START_MS = 180_000  # a download of 88 MB, and the export
+
+
+def begin(page: Page, text: str = LONG) -> None:
+    """Send, and wait for the first words of the answer."""
+    send(page, text)
+    answer = page.locator(".bot.message").last
+    expect(answer).to_contain_text(re.compile(r"\w+ \w+ \w+"), timeout=SOON_MS)
+
+
+def test_what_is_entered_while_an_answer_comes_stays_until_it_is_over(page: Page) -> None:
+    box = page.locator("#message textarea")
+    begin(page)
+    page.keyboard.type("And of Italy?")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    early = answer_text(page)
+    page.wait_for_timeout(700)
+    assert len(answer_text(page)) > len(early), "the answer goes on"
+    expect(box).to_have_value("And of Italy?")
+    page.get_by_test_id("stop-button").first.click()
+    finished(page, 1)
+    expect(page.locator(".user.message")).to_have_count(1)
+    page.wait_for_timeout(500)
+    expect(box).to_have_value("And of Italy?")
+    box.press("Enter")
+    finished(page, 2)
+    expect(page.locator(".user.message").last).to_have_text("And of Italy?")
+    expect(box).to_have_value("")
+
+
+def test_enter_twice_says_it_once(page: Page) -> None:
+    box = page.locator("#message textarea")
+    box.fill("What is the capital of France?")
+    box.press("Enter")
+    page.keyboard.press("Enter")
+    finished(page, 1)
+    expect(page.locator(".user.message")).to_have_count(1)
+    expect(page.locator("#chat .notice")).to_have_count(0)
+
+
+def test_shift_and_enter_make_a_line(page: Page) -> None:
+    box = page.locator("#message textarea")
+    box.focus()
+    page.keyboard.type("One")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("two")
+    expect(box).to_have_value("One\ntwo")
+    expect(page.locator(".user.message")).to_have_count(0)
+
+
+def test_the_enter_that_chooses_a_chinese_word_sends_nothing(page: Page) -> None:
+    box = page.locator("#message textarea")
+    box.fill("nihao")
+    box.dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
+    page.wait_for_timeout(500)
+    expect(box).to_have_value("nihao")
+    expect(page.locator(".user.message")).to_have_count(0)
+
+
+def test_escape_stops_and_a_slash_goes_to_the_box(page: Page) -> None:
+    box = page.locator("#message textarea")
+    begin(page)
+    page.keyboard.press("Escape")
+    assert "stopped" in finished(page, 1)
+    box.evaluate("box => box.blur()")
+    page.keyboard.press("/")
+    expect(box).to_be_focused()
+    expect(box).to_have_value("")
+    page.keyboard.type("either/or")
+    expect(box).to_have_value("either/or")
+    page.get_by_placeholder("Search").press("/")
+    expect(page.get_by_placeholder("Search")).to_have_value("/")
+
+
+def test_stop_before_the_first_word_of_a_long_message(page: Page) -> None:
+    """Some thousands of tokens are being prefilled."""
+    send(page, "The ships of Bremen sail to the north. " * 700)
+    expect(page.locator("#chat")).to_contain_text(re.compile(r"Prefill \d+ %"), timeout=SOON_MS)
+    page.get_by_test_id("stop-button").first.click()
+    assert "stopped" in finished(page, 1)
+    expect(page.locator("#chat")).not_to_contain_text("Prefill ")
+    expect(page.locator(".user.message")).to_have_count(1)
+    page.locator("#chat").get_by_label("Undo").last.click()
+    expect(page.locator(".user.message")).to_have_count(0, timeout=SOON_MS)
+    send(page, "What is the capital of France?")
+    assert "Paris" in finished(page, 1)
+
+
+def test_stop_while_others_are_before_one(page: Page, app: App) -> None:
+    """Sixteen long answers run, so the next one waits."""
+    with crowd(app, page):
+        send(page, LONG)
+        expect(page.locator("#chat")).to_contain_text("Waiting", timeout=SOON_MS)
+        page.get_by_test_id("stop-button").first.click()
+        assert "stopped" in finished(page, 1)
+    page.locator("#chat").get_by_label("Retry").last.click()
+    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    page.keyboard.press("Escape")
+    finished(page, 1)
+
+
+@contextmanager
+def crowd(app: App, page: Page) -> Iterator[None]:
+    """As many long answers as may run at a time."""
+    client = Client(app.url, verbose=False)
+    ids = [client.predict(api_name="/new_conversation") for _ in range(16)]
+    story: dict[str, Any] = {"max_tokens": 2000, "temperature": 1}
+    jobs = [client.submit("Tell a story.", id_, story, api_name="/chat") for id_ in ids]
+    try:
+        while not all(job.outputs() for job in jobs):
+            failures = [job for job in jobs if job.done() and Future.exception(job)]
+            assert not failures, "an answer ended early"
+            page.wait_for_timeout(100)
+        yield
+    finally:
+        for job in jobs:
+            job.cancel()
+
+
+def test_the_first_start_shows_the_page_and_how_far_it_is(browser: Any, tmp_path: Path) -> None:
+    """The default model is fetched and exported; who asks meanwhile is answered then."""
+    app = App(free_port(), subprocess.Popen([sys.executable, "-c", ""]), tmp_path)
+    command = [sys.executable, "app.py", "--model", DEFAULT_MODEL, "--data-dir", str(tmp_path)]
+    command += ["--port", str(app.port), "--kv-budget", "256MiB"]
+    app.program = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    page = browser.new_context(locale="en-US").new_page()
+    try:
+        while app.health()[0] == 0:
+            assert app.program.poll() is None, "the app ended"
+            page.wait_for_timeout(50)
+        assert app.health()[0] == 503, "it is still being made"
+        page.goto(app.url)
+        status = page.locator("#status .exporting")
+        expect(status).to_contain_text(f"Preparing the model {DEFAULT_MODEL}", timeout=SOON_MS)
+        expect(status).to_have_text(re.compile(r"… .*\d+ %"), timeout=FIRST_START_MS)
+        send(page, "What is the capital of France?")
+        expect(page.locator("#chat")).to_contain_text("Preparing the model", timeout=SOON_MS)
+        expect(lines(page)).to_have_count(1, timeout=FIRST_START_MS)
+        assert "Paris" in finished(page, 1)
+        expect(page.locator("#status .ready")).to_have_text(
+            "SmolLM2-135M-Instruct", timeout=SOON_MS
+        )
+    finally:
+        page.context.close()
+        app.program.kill()
+        app.program.wait()

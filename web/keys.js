@@ -1,0 +1,23 @@
+// Runs once, beside the list of conversations: Esc stops, / goes to the box, and what is entered while an
+// answer comes stays in the box until that is over.
+document.addEventListener('keydown', (event) => {
+  const typing = event.target.closest?.('input, textarea, [contenteditable]');
+  if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
+  if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    document.querySelector('#message textarea')?.focus();
+  }
+});
+
+window.addEventListener('keydown', (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.target.tagName !== 'TEXTAREA') return;
+  // This Enter chooses a word of an input method, as for Chinese.
+  if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
+  if (!event.target.closest('#message') || !document.querySelector('#message .stop-button')) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+
+// Gradio calls the examples a list, but they are buttons.
+new MutationObserver(() => document.querySelector('#chat .examples[role=list]')?.setAttribute('role', 'group'))
+  .observe(document.body, { childList: true, subtree: true });
