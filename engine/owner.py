@@ -140,6 +140,7 @@ class Owner:
         self.settled.set()
         if self.core is not None:
             self._serve_until_closed(self.core)
+            self.core = None  # its memory goes back now, not when cycles are collected
 
     def _serve_until_closed(self, core: EngineCore) -> None:
         try:

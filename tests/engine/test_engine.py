@@ -1,8 +1,10 @@
 """The public face: an engine with its own thread, used from event loops and other threads."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -481,3 +483,15 @@ def test_a_draft_that_is_on_its_way_is_not_prefilled_yet(engines: Engines) -> No
         time.sleep(0.01)
     assert engine.is_prefilled(one)
     assert engine._sessions.find(one).active.sequence.num_cached_tokens > 0
+
+
+def test_a_closed_engine_gives_its_memory_back_at_once(engines: Engines) -> None:
+    engine = engines()
+    pool = weakref.ref(engines.rigs[-1].pool)
+    engines.rigs.clear()
+    gc.disable()
+    try:
+        engine.close()
+        assert pool() is None
+    finally:
+        gc.enable()
