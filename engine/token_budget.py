@@ -8,7 +8,7 @@ more than RATIO the answers go on by themselves until the mean is RATIO again.
 
 from engine.sequence import Batch
 
-RATIO = 4.2
+RATIO = 4.1
 MAX_STEP_S = 0.15  # a pause that a reader hardly sees
 FIRST_GUESS = 64
 _WEIGHT = 0.3  # of the newest measurement
@@ -46,7 +46,9 @@ class TokenBudget:
         if min(counts) > 1 or self._decode_s is None:
             self._owed_s = 0.0
             return
-        self._owed_s = max(self._owed_s + seconds - RATIO * self._decode_s, 0.0)
+        share_s = RATIO * self._decode_s
+        # What one step leaves unused, the next chunk may have; no more, so that no burst is saved up.
+        self._owed_s = max(self._owed_s + seconds - share_s, self._decode_s - share_s)
         if prefill:
             self._learn(max(seconds - self._decode_s, 0.0) / prefill)
 
