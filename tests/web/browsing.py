@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, expect
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -62,6 +62,15 @@ def start(model_dir: Path, data_dir: Path, port: int) -> App:
     command = [sys.executable, "app.py", "--model", str(model_dir), "--data-dir", str(data_dir)]
     command += ["--port", str(port), "--kv-budget", "256MiB"]
     return App(port, subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL), data_dir)
+
+
+def come_back(page: Page, app: App) -> None:
+    """Open the page anew; it may be reloading by itself at this moment, which aborts that once."""
+    try:
+        page.goto(app.url)
+    except Error:
+        page.wait_for_timeout(1000)
+        page.goto(app.url)
 
 
 def visit(page: Page, app: App) -> None:

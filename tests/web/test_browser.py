@@ -14,6 +14,7 @@ from tests.web.browsing import (
     SOON_MS,
     App,
     answer_text,
+    come_back,
     finished,
     lines,
     send,
@@ -282,7 +283,7 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     assert time.monotonic() - asked < 5
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
-    page.goto(app.url)
+    come_back(page, app)
     expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
     expect(lines(page)).to_have_text([line, re.compile("stopped")])
     story = answer_text(page)
@@ -306,7 +307,7 @@ def test_after_a_kill_in_mid_stream_the_answer_is_retried(
     app.program.wait()
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
-    page.goto(app.url)
+    come_back(page, app)
     expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"), timeout=SOON_MS)
     expect(page.locator("#chat .go-on")).to_be_visible()
     set_numbers(page, ("Max tokens", "8"))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browsing import SOON_MS, App, finished, lines, send, start
+from tests.web.browsing import SOON_MS, App, come_back, finished, lines, send, start
 from tests.web.test_documents import encrypted_pdf, pdf, word
 
 pytestmark = pytest.mark.browser
@@ -156,7 +156,7 @@ def test_chips_are_there_after_a_restart(page: Page, app: App, smollm2_dir: Any)
     assert app.program.wait(10) == 0
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
-    page.goto(app.url)
+    come_back(page, app)
     expect(page.locator("#chat .attachments summary")).to_have_text(
         re.compile(r"note\.txt 19 B"), timeout=SOON_MS
     )
