@@ -8,7 +8,7 @@ more than RATIO the answers go on by themselves until the mean is RATIO again.
 
 from engine.sequence import Batch
 
-RATIO = 4.1
+RATIO = 3.9
 MAX_STEP_S = 0.15  # a pause that a reader hardly sees
 FIRST_GUESS = 64
 _WEIGHT = 0.3  # of the newest measurement
@@ -41,7 +41,7 @@ class TokenBudget:
             return
         counts = [sequence.num_certain_tokens for sequence in batch.sequences]
         prefill = sum(count for count in counts if count > 1)
-        if not prefill:
+        if batch.num_tokens == len(counts):  # neither prefill nor guesses
             self._decode_s = _blend(self._decode_s, seconds)
         if min(counts) > 1 or self._decode_s is None:
             self._owed_s = 0.0
