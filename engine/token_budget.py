@@ -8,7 +8,7 @@ more than RATIO the answers go on by themselves until the mean is RATIO again.
 
 from engine.sequence import Batch
 
-RATIO = 3.9
+RATIO = 3.5  # in forwards; what surrounds them adds to what readers see
 MAX_STEP_S = 0.15  # a pause that a reader hardly sees
 FIRST_GUESS = 64
 _WEIGHT = 0.3  # of the newest measurement
