@@ -16,8 +16,8 @@ from engine import SamplingParams
 from engine.errors import ConfigError
 from web import view
 from web.completing import Completions, Moment
+from web.header import header
 from web.kept_chat import QUIET
-from web.languages import SCRIPT as LANGUAGE
 from web.languages import choice, spoken
 from web.startup import Startup
 from web.texts import say
@@ -127,11 +127,11 @@ def link() -> gr.Button:
     return gr.Button(words("completion"), link=ADDRESS, size="sm", elem_id="to-completion")
 
 
-def build_completion(demo: gr.Blocks, startup: Startup, brand: str) -> None:
-    """Add the page to `demo`. brand: HTML of the name in the header."""
+def build_completion(demo: gr.Blocks, startup: Startup) -> None:
+    """Add the page to `demo`."""
     page = CompletionPage(startup)
     with demo.route("Completion", ADDRESS, show_in_navbar=False):
-        status, language, timer = _header(brand)
+        status, language, timer = _header()
         gr.HTML(words("completion_intro"), elem_classes="intro", padding=False)
         prompt = gr.Textbox(
             label=words("completion_prompt"),
@@ -163,16 +163,9 @@ def build_completion(demo: gr.Blocks, startup: Startup, brand: str) -> None:
         demo.unload(page.stop)
 
 
-def _header(brand: str) -> tuple[gr.HTML, gr.HTML, gr.Timer]:
+def _header() -> tuple[gr.HTML, gr.HTML, gr.Timer]:
     with gr.Row(elem_id="header"):
-        gr.HTML(brand, elem_id="brand", padding=False)
-        status = gr.HTML(elem_id="status", padding=False)
-        language = gr.HTML(
-            js_on_load=LANGUAGE.read_text("utf-8"),
-            apply_default_css=False,
-            padding=False,
-            elem_id="language",
-        )
+        status, language = header()
         gr.Button(words("completion_back"), link="./", size="sm", elem_id="to-chat", scale=0)
     return status, language, gr.Timer(_SETTLING_S)
 

@@ -84,8 +84,9 @@ def launch(options: Options, startup: Startup) -> Any:
     from web.api import Guard, routes  # noqa: PLC0415
     from web.completion import LOOK as COMPLETION  # noqa: PLC0415
     from web.downloads import download_route  # noqa: PLC0415
+    from web.header import BRAND, LOGO  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
-    from web.ui import BRAND, LOGO, LOOK, build_page  # noqa: PLC0415
+    from web.ui import LOOK, build_page  # noqa: PLC0415
     from web.words import words  # noqa: PLC0415
 
     demo, users = build_page(startup), options.users

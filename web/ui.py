@@ -12,8 +12,8 @@ from web.client import Client
 from web.composing import DRAFT_S
 from web.exchange import Exchange
 from web.exchange_row import ExchangeRow
+from web.header import header
 from web.kept_chat import QUIET, KeptChat
-from web.languages import SCRIPT as LANGUAGE
 from web.page import PANEL_S, SETTLING_S, Page, welcome
 from web.settings import Settings
 from web.startup import Startup
@@ -28,8 +28,6 @@ LOOK = [
 ATTACHMENTS = Path(__file__).with_name("attachments.js")
 SHELF = [Path(__file__).with_name(name) for name in ("sidebars.js", "answers.js", "keys.js")]
 UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and kept, so long
-LOGO = Path(__file__).with_name("logo.svg")
-BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
 
 
 def build_page(startup: Startup) -> gr.Blocks:
@@ -39,7 +37,7 @@ def build_page(startup: Startup) -> gr.Blocks:
     demo = _build_chat(startup, page)
     with demo:
         Client(startup, turns, page.composing.read).connect()
-    completion.build_completion(demo, startup, BRAND)
+    completion.build_completion(demo, startup)
     demo.queue(default_concurrency_limit=None)
     return demo
 
@@ -72,14 +70,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
             live_panel = gr.HTML(padding=False, apply_default_css=False)
             panel_timer = gr.Timer(PANEL_S, active=False)
         with gr.Row(elem_id="header"):
-            gr.HTML(BRAND, elem_id="brand", padding=False)
-            status = gr.HTML(elem_id="status", padding=False)
-            language = gr.HTML(
-                js_on_load=LANGUAGE.read_text("utf-8"),
-                apply_default_css=False,
-                padding=False,
-                elem_id="language",
-            )
+            status, language = header()
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
         settings = Settings(startup.options.sampling)
         composing, attach, sign = page.composing, _attach(), gr.HTML(elem_id="draft", render=False)

@@ -2,7 +2,6 @@
 
 import re
 import signal
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,20 +10,9 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests.web.browsing import App, free_port, start
+from tests.web.browsing import App, start
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-@pytest.fixture(scope="module")
-def app(smollm2_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    running = start(smollm2_dir, tmp_path_factory.mktemp("data"), free_port())
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.program.kill()
-        running.program.wait()
 
 
 def lines_of_the_readme() -> str:
