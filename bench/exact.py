@@ -4,7 +4,7 @@ A conversation of uneven turns is led through the engine, which keeps its KV, sp
 restores it, and is once ended and started again in the middle. Every reply's logits are recorded as
 they were when its tokens were sampled. Then the same tokens are encoded from scratch in one go, and
 the two are compared row by row: the largest difference at f32, and the Kullback-Leibler divergence
-of what is predicted with a smaller KV. Some difference is the kernels' own: one token at a time and
+of what is predicted with a smaller KV, all computed in f32, and with the defaults (bf16 and int8). Some difference is the kernels' own: one token at a time and
 many at once are not added up in the same order.
 """
 
@@ -26,7 +26,13 @@ from engine.metrics import KVSource
 from engine.runner import Logits
 from engine.sequence import Sequence
 
-PRECISIONS = ("f32", "f16", "u8")
+# KV precision and precision of what is computed.
+VARIANTS = {
+    "f32": ("f32", "f32"),
+    "f16": ("f16", "f32"),
+    "u8": ("u8", "f32"),
+    "default": ("u8", "auto"),
+}
 REPLY_TOKENS = 24
 KV_BUDGET = 256 << 20
 SESSION_ID = SessionId("bench", "exact")
@@ -92,14 +98,16 @@ def _recorded(inside: OpenCore) -> Iterator[list[Logits]]:
         runner.model = model
 
 
-def _resumed(model_dir: Path, folder: Path, kv_precision: str) -> tuple[OpenCore, list[Reply]]:
+def _resumed(model_dir: Path, folder: Path, variant: str) -> tuple[OpenCore, list[Reply]]:
     """Lead the conversation; the core that it ended in, and its replies."""
+    kv_precision, precision = VARIANTS[variant]
 
     def opened() -> OpenCore:
         return OpenCore(
             model_dir,
             data_dir=folder,
             kv_precision=kv_precision,
+            precision=precision,
             kv_budget_bytes=KV_BUDGET,
             warm_up=False,
         )
@@ -140,9 +148,9 @@ def _encoded(inside: OpenCore, reply: Reply) -> Logits:
     return logits
 
 
-def _compare(model_dir: Path, kv_precision: str) -> dict[str, float]:
+def _compare(model_dir: Path, variant: str) -> dict[str, float]:
     with TemporaryDirectory() as folder:
-        inside, replies = _resumed(model_dir, Path(folder), kv_precision)
+        inside, replies = _resumed(model_dir, Path(folder), variant)
         resumed = np.concatenate([reply.logits for reply in replies])
         encoded = np.concatenate([_encoded(inside, reply) for reply in replies])
         inside.close()
@@ -157,18 +165,21 @@ def _compare(model_dir: Path, kv_precision: str) -> dict[str, float]:
 
 def run(model_dir: Path) -> dict[str, Any]:
     """Measure, print a table, return the figures."""
-    figures = {precision: _compare(model_dir, precision) for precision in PRECISIONS}
+    figures = {variant: _compare(model_dir, variant) for variant in VARIANTS}
     turns = [f"{turn.num_tokens}" + f" ({turn.before})" * (turn.before != "stay") for turn in TURNS]
     print(f"turns: {', '.join(turns)}; {figures['u8']['rows']} predictions compared")
-    print(f"{'KV':>4} {'largest difference':>19} {'KL':>10} {'largest KL':>11} {'same token':>11}")
-    for precision, f in figures.items():
+    print(f"{'KV':>8} {'largest difference':>19} {'KL':>10} {'largest KL':>11} {'same token':>11}")
+    for variant, f in figures.items():
         print(
-            f"{precision:>4} {f['max_abs_diff']:>19.2e} {f['kl']:>10.2e} {f['kl_max']:>11.2e}"
+            f"{variant:>8} {f['max_abs_diff']:>19.2e} {f['kl']:>10.2e} {f['kl_max']:>11.2e}"
             f" {f['greedy_equal_share']:>10.1%}"
         )
+    default = figures.pop("default")
     return {
         "f32_max_abs_diff": float(f"{figures['f32']['max_abs_diff']:.3g}"),
         "u8_kl": float(f"{figures['u8']['kl']:.3g}"),
         "f16_kl": float(f"{figures['f16']['kl']:.3g}"),
         "greedy_equal_share": round(min(f["greedy_equal_share"] for f in figures.values()), 4),
+        "default_kl": float(f"{default['kl']:.3g}"),
+        "default_greedy_equal_share": round(default["greedy_equal_share"], 4),
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 
 OVERFLOWS = ("recompute", "shift")
-PRECISIONS = ("f32", "auto")
+PRECISIONS = ("auto", "f32")
 KV_PRECISIONS = ("u8", "f16", "bf16", "f32")
 
 
@@ -26,8 +26,8 @@ class EngineConfig:
 
     model_dir: folder with openvino_model.xml and its neighbours.
     kv_budget_bytes: hard limit of the KV cache; None: a quarter of the memory left, 4 GiB at most.
-    precision: of activations; `auto` is the plugin's choice (bf16 where the CPU has it, quantised
-    activations), which prefills faster and rounds more.
+    precision: of what is computed. `auto`: bf16 where the CPU has it and products in int8, twice as
+    fast; rounding then decides between tokens that are nearly equally probable. `f32`: exact.
     kv_precision: element type of the KV cache; u8 is quantised per block.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
@@ -47,7 +47,7 @@ class EngineConfig:
     model_dir: Path
     device: str = "CPU"
     kv_budget_bytes: int | None = None
-    precision: str = "f32"
+    precision: str = "auto"
     kv_precision: str = "u8"
     system_prompt: str | None = None
     data_dir: Path | None = None

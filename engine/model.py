@@ -21,6 +21,7 @@ from engine.batch import Inputs
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.joining import join_small_products
 from engine.kv_cache import KVCache, KVPort
+from engine.quantizing import multiplies_int8, quantize_products
 from engine.stateful import make_stateful
 
 Logits = npt.NDArray[np.float32]
@@ -39,20 +40,27 @@ class CompileOptions:
     kv_precision: str
     precision: str = "f32"
 
-    def properties(self) -> dict[str, str]:
-        """OpenVINO's properties for compile_model."""
-        # Activations stay f32: with bf16 and quantised activations, the logits depend so much on
-        # how a text was cut into steps that resumed and re-encoded answers differ in words.
-        exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
+    @property
+    def is_exact(self) -> bool:
+        """Whether everything between the weights and the KV is f32."""
         # bf16 KV goes with bf16 activations only.
-        is_exact = self.kv_precision == "f32" or (
+        return self.kv_precision == "f32" or (
             self.precision == "f32" and self.kv_precision != "bf16"
         )
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether products are to run in int8, where the CPU and the weights allow it."""
+        return self.precision == "auto" and not self.is_exact
+
+    def properties(self) -> dict[str, str]:
+        """OpenVINO's properties for compile_model."""
+        exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(self.num_threads),
             "KV_CACHE_PRECISION": self.kv_precision,
-            **(exact if is_exact else {}),
+            **(exact if self.is_exact else {}),
         }
 
 
@@ -96,6 +104,8 @@ def _compile(model_dir: Path, options: CompileOptions) -> ov.CompiledModel:
             f"OpenVINO sees no device {options.device!r} here, only {', '.join(core.available_devices)}."
         )
     model = read_paged(core, model_dir)
+    if options.is_int8 and multiplies_int8():
+        quantize_products(model)
     try:
         return core.compile_model(model, options.device, options.properties())
     except RuntimeError as error:

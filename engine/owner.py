@@ -5,7 +5,6 @@ what a command or a step does. Commands posted while the model loads wait for it
 gets EngineClosed.
 """
 
-import asyncio
 import contextlib
 import logging
 import queue
@@ -17,8 +16,9 @@ from typing import TypeVar
 from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
-from engine.events import Event, Finished
+from engine.events import Event, Finished, Prefilling, Queued, Text
 from engine.loading import Home, ModelInfo
+from engine.mailbox import Mailbox
 from engine.turn import TurnRequest
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 Command = Callable[[EngineCore], object]
 Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
+Gather = Callable[[], float]
 
 SAVE_AT_END_S = 3.5
 
@@ -56,14 +57,18 @@ class Owner:
         if self.thread.is_alive():
             self.thread.join(timeout_s)
 
-    async def stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: TurnRequest, gather: Gather) -> AsyncGenerator[Event, None]:
         """The events of a request, up to its end; closing the generator cancels it."""
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Event | EngineError] = asyncio.Queue()
+        events: Mailbox[Event | EngineError] = Mailbox()
+        is_begun = False
 
         def emit(event: Event | EngineError) -> None:
+            nonlocal is_begun
+            is_text, is_progress = isinstance(event, Text), isinstance(event, Queued | Prefilling)
+            is_urgent = not is_progress and not (is_text and is_begun)
+            is_begun = is_begun or is_text
             try:
-                loop.call_soon_threadsafe(events.put_nowait, event)
+                events.put(event, urgent=is_urgent)
             except RuntimeError:  # the loop is closed: nobody listens any more
                 request.cancelled = True
 
@@ -80,30 +85,29 @@ class Owner:
         try:
             self.post(begin)
             while True:
-                event = await self._next(events)
-                if isinstance(event, EngineError):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
-                    return
+                for event in await self._next(events, gather()):
+                    if isinstance(event, EngineError):
+                        raise event
+                    yield event
+                    if isinstance(event, Finished):
+                        return
         finally:
             request.cancelled = True
             self.wake()
 
-    async def _next(self, answers: "asyncio.Queue[Answer]") -> Answer | EngineError:
-        """The owner thread's next answer; EngineClosed if it ended without one."""
+    async def _next(
+        self, answers: Mailbox[Answer], gather_s: float = 0.0
+    ) -> list[Answer] | list[EngineError]:
+        """The owner thread's next answers; EngineClosed if it ended without one."""
         while True:
-            # Not wait_for: in Python 3.11 it swallows a cancellation that comes with an answer.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    return await answers.get()
-            if not self.thread.is_alive() and answers.empty():
-                return self.error or EngineClosed("The engine has stopped.")
+            if taken := await answers.take(gather_s, 1.0):
+                return taken
+            if not self.thread.is_alive() and answers.is_empty:
+                return [self.error or EngineClosed("The engine has stopped.")]
 
     async def call(self, command: Command) -> None:
         """Run a command in the owner thread and wait for it; what it raises is raised here."""
-        loop = asyncio.get_running_loop()
-        answers: asyncio.Queue[bool | EngineError] = asyncio.Queue()
+        answers: Mailbox[bool | EngineError] = Mailbox()
 
         def run(core: EngineCore) -> None:
             answer: bool | EngineError = True
@@ -112,10 +116,10 @@ class Owner:
             except EngineError as error:
                 answer = error
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
-                loop.call_soon_threadsafe(answers.put_nowait, answer)
+                answers.put(answer)
 
         self.post(run)
-        answer = await self._next(answers)
+        answer = (await self._next(answers))[0]
         if isinstance(answer, EngineError):
             raise answer
 

@@ -37,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         kind = _people if size.name == "people" else int
         name = "--" + size.name.replace("_", "-")
         parser.add_argument(name, type=kind, default=size.default, metavar="N")
-    parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="our engine's")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="our engine's")
     parser.add_argument("--only", nargs="*", default=[peer.name for peer in PEERS], metavar="PEER")
     parser.add_argument("--no-page", action="store_true", help="leave the page out")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the file of results")

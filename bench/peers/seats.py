@@ -21,7 +21,7 @@ class Given:
     model: Path
     gguf: Path
     threads: int
-    precision: str = "f32"
+    precision: str = "auto"
 
 
 @dataclass(slots=True, eq=False)

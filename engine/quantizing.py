@@ -1,0 +1,116 @@
+"""4-bit weights with fractional zero-points become int8, so that their products can run in int8.
+
+Owns: that rewriting of the graph in memory. Does not know: files, attention. GGUF's Q4_1 stores a scale
+and a minimum for each group; as a zero-point the minimum is a fraction, which OpenVINO's int8
+products cannot take: it unpacks such weights to floats at every step. Int8 codes of the same groups cost
+twice the bytes, a rounding of 3 % of a 4-bit step, and half the time (`bench/NOTES.md`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+from openvino import opset13 as ops
+
+MAX_WEIGHTS = 2 << 30  # of a model; larger ones keep their 4 bits, for the memory
+_ROWS = 4096  # taken at once, so that only a part is ever there as floats
+_FRACTIONAL = (ov.Type.f16, ov.Type.f32)
+
+Codes = npt.NDArray[np.int8]
+Scales = npt.NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """(codes - zero_points) * scales; constants [rows, groups, size] of u4 and [rows, groups, 1]."""
+
+    codes: Any
+    zero_points: Any
+    scales: Any
+
+
+def multiplies_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU has instructions for products of int8 (VNNI); where nobody says, it is assumed."""
+    try:
+        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return True
+    flags = next((line for line in lines if line.startswith("flags")), None)
+    return flags is None or "vnni" in flags
+
+
+def quantize_products(model: ov.Model) -> int:
+    """Rewrite the weights of `model`; how many matrices are int8 now that were not."""
+    found = [
+        (node, grouped)
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "MatMul" and node.get_attributes()["transpose_b"]
+        if (grouped := _find(node.input_value(1).get_node())) is not None
+    ]
+    if sum(np.prod(grouped.codes.get_output_shape(0)) for _, grouped in found) > MAX_WEIGHTS:
+        return 0
+    for node, grouped in found:
+        node.input(1).replace_source_output(_int8(grouped, node.input_value(1)).output(0))
+    return len(found)
+
+
+def _find(node: Any) -> _Grouped | None:
+    """The parts of 4-bit weights in groups whose zero-points are fractions."""
+    while node.get_type_name() in {"Convert", "Reshape"}:
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != "Multiply":
+        return None
+    difference, scales = (node.input_value(i).get_node() for i in range(2))
+    if difference.get_type_name() != "Subtract":
+        return None
+    codes = _constant(difference.input_value(0).get_node())
+    zero_points = _constant(difference.input_value(1).get_node())
+    scales = _constant(scales)
+    if codes is None or zero_points is None or scales is None:
+        return None
+    is_grouped = len(codes.get_output_shape(0)) == 3 and zero_points.get_output_shape(0)[-1] == 1
+    is_fractional = zero_points.get_element_type() in _FRACTIONAL
+    if codes.get_element_type() != ov.Type.u4 or not is_grouped or not is_fractional:
+        return None
+    return _Grouped(codes, zero_points, scales)
+
+
+def _constant(node: Any) -> Any | None:
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return node if node.get_type_name() == "Constant" else None
+
+
+def _int8(grouped: _Grouped, old: Any) -> Any:
+    """A node that gives what `old` gives, from int8 codes."""
+    rows, groups, size = grouped.codes.get_output_shape(0)
+    codes = np.empty((rows, groups, size), np.int8)
+    scales = np.empty((rows, groups, 1), np.float16)
+    packed = grouped.codes.data.reshape(-1).view(np.uint8).reshape(rows, -1)
+    for begin in range(0, rows, _ROWS):
+        part = slice(begin, begin + _ROWS)
+        values = _unpacked(packed[part]).reshape(-1, groups, size)
+        values -= grouped.zero_points.data[part]
+        values *= grouped.scales.data[part]
+        codes[part], scales[part] = _rounded(values)
+    node = ops.multiply(ops.convert(ops.constant(codes), "f16"), ops.constant(scales))
+    shape = ops.constant(np.array(old.get_shape(), np.int64))
+    return ops.convert(ops.reshape(node, shape, False), old.get_element_type().to_string())
+
+
+def _unpacked(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Two codes from each byte, the low half first."""
+    codes = np.empty((len(packed), packed.shape[1], 2), np.float32)
+    codes[..., 0], codes[..., 1] = packed & 15, packed >> 4
+    return codes
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> tuple[Codes, Scales]:
+    """Symmetric int8 codes of values [rows, groups, size], and their scales [rows, groups, 1]."""
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    # No smaller than the smallest normal half, so that a group of zeros divides by something.
+    scales = np.maximum(largest / 127, np.finfo(np.float16).tiny).astype(np.float16)
+    return np.clip(np.rint(values / scales), -127, 127).astype(np.int8), scales

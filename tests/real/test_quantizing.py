@@ -1,0 +1,147 @@
+"""Weights that become int8 at load give nearly what they gave, and the model says what it said."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import pytest
+from openvino import opset13 as ops
+
+from engine import quantizing
+from engine.batch import build_inputs
+from engine.kv_cache import KVCache
+from engine.model import CompileOptions, Model
+from engine.quantizing import multiplies_int8, quantize_products
+from engine.sequence import Batch, Sequence
+from engine.tokenizer import Tokenizer
+
+ROWS, GROUPS, SIZE = 24, 3, 32
+NOISE = 0.6  # logits; what int8 may take from the most probable token's lead
+TALK = """<|im_start|>user
+Tell me a short story about a lighthouse keeper.<|im_end|>
+<|im_start|>assistant
+Once upon a time, there was a lighthouse keeper named Thomas who lived alone on a small island. Every
+evening he climbed the stairs to light the lamp, and every morning he put it out again. He had no
+company but the gulls and the sound of the waves. One night a storm came, and through the rain he saw
+the lights of a ship that had lost its way. He rang the bell until his arms were tired.<|im_end|>
+<|im_start|>user
+What is the capital of France?<|im_end|>
+<|im_start|>assistant
+The capital of France is Paris.<|im_end|>
+"""
+
+
+def weights(zero_points: npt.NDArray[Any], *, code_type: ov.Type = ov.Type.u4) -> Any:
+    """4-bit codes of which every fifth group has scales of zero."""
+    codes = ov.Tensor(code_type, ov.Shape([ROWS, GROUPS, SIZE]))
+    raw = codes.data.reshape(-1).view(np.uint8)
+    rng = np.random.default_rng(1)
+    raw[:] = rng.integers(0, 256, raw.size)
+    scales = rng.uniform(0.01, 0.1, (ROWS, GROUPS, 1)).astype(np.float16)
+    scales.reshape(-1)[::5] = 0
+    x = ops.convert(ov.op.Constant(codes), "f16")
+    zero = ops.constant(zero_points)
+    x = ops.subtract(x, zero if zero_points.dtype == np.float16 else ops.convert(zero, "f16"))
+    x = ops.multiply(x, ops.constant(scales))
+    return ops.convert(ops.reshape(x, ops.constant([ROWS, GROUPS * SIZE]), False), "f32")
+
+
+def fractions() -> npt.NDArray[np.float16]:
+    return np.random.default_rng(2).uniform(3, 12, (ROWS, GROUPS, 1)).astype(np.float16)
+
+
+def model_of(weights: Any) -> ov.Model:
+    x = ops.parameter([-1, GROUPS * SIZE], ov.Type.f32)
+    return ov.Model([ops.matmul(x, weights, False, True)], [x])
+
+
+def dense(model: ov.Model) -> npt.NDArray[np.float32]:
+    """The weights [in, out] that the model multiplies with."""
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found: npt.NDArray[np.float32] = compiled([np.eye(GROUPS * SIZE, dtype=np.float32)])[0]
+    return found
+
+
+def test_fractional_zero_points_become_int8_a_small_part_of_a_step_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quantizing, "_ROWS", 7)  # so that the last part is smaller
+    model = model_of(weights(fractions()))
+    before = dense(model)
+    with np.errstate(all="raise"):
+        assert quantize_products(model) == 1
+    types = {
+        node.get_element_type() for node in model.get_ops() if node.get_type_name() == "Constant"
+    }
+    assert ov.Type.i8 in types
+    assert ov.Type.u4 not in types
+    after = dense(model)
+    step = 0.1
+    assert np.abs(before).max() > 5 * step
+    np.testing.assert_allclose(after, before, atol=0.06 * step)
+    assert (after[before == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        weights(np.full((ROWS, GROUPS, 1), 8, np.uint8)),
+        weights(fractions(), code_type=ov.Type.i4),
+        ops.constant(np.zeros((ROWS, GROUPS * SIZE), np.float32)),
+    ],
+    ids=["whole zero-points", "signed codes", "floats"],
+)
+def test_other_weights_stay(kept: Any) -> None:
+    assert quantize_products(model_of(kept)) == 0
+
+
+def test_a_large_model_keeps_its_4_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantizing, "MAX_WEIGHTS", ROWS * GROUPS * SIZE - 1)
+    assert quantize_products(model_of(weights(fractions()))) == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu sse2 avx2 avx512_vnni\n", True),
+        ("flags : fpu avx2 avx_vnni\n", True),
+        ("flags : fpu sse2 avx2\n", False),
+        ("nothing of the kind\n", True),
+    ],
+)
+def test_whether_the_cpu_multiplies_int8(tmp_path: Path, said: str, *, expected: bool) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text(said)
+    assert multiplies_int8(path) is expected
+
+
+def test_a_system_that_says_nothing_is_assumed_to_multiply_int8(tmp_path: Path) -> None:
+    assert multiplies_int8(tmp_path / "absent")
+
+
+def logits(model_dir: Path, precision: str, tokens: list[int]) -> npt.NDArray[np.float32]:
+    """Logits [tokens, vocab] of one forward."""
+    model = Model(
+        model_dir,
+        CompileOptions(device="CPU", num_threads=2, kv_precision="u8", precision=precision),
+    )
+    model.bind(KVCache(model.kv_ports, 16))
+    blocks = list(range(-(-len(tokens) // model.block_size)))
+    sequence = Sequence(list(tokens), blocks, 0, len(tokens))
+    inputs = build_inputs(Batch([sequence], []))
+    inputs["logit_indices"] = np.arange(len(tokens))
+    return model.forward(inputs).copy()
+
+
+def test_the_most_probable_token_stays_wherever_its_lead_exceeds_the_noise(
+    smollm2_dir: Path,
+) -> None:
+    tokens = Tokenizer(smollm2_dir).encode(TALK)
+    exact, quick = (logits(smollm2_dir, precision, tokens) for precision in ("f32", "auto"))
+    ordered = np.sort(exact, axis=-1)
+    lead = ordered[:, -1] - ordered[:, -2]
+    differs = exact.argmax(-1) != quick.argmax(-1)
+    assert (lead > NOISE).mean() > 0.6
+    assert not (differs & (lead > NOISE)).any()
