@@ -18,8 +18,8 @@ BENCHMARKS = (
     *("limit", "scale"),
 )
 # A module of that name would stand in front of the library's own.
-MODULES = {"typing": "typing_ahead", "peers": "peers.compare"}
-TAKES_OPTIONS = ("peers",)
+MODULES = {"typing": "typing_ahead", "peers": "peers.compare", "scale": "scale.sections"}
+TAKES_OPTIONS = ("peers", "scale")
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 
 

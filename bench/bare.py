@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from engine import EngineConfig
 from engine.batch import Inputs, build_inputs
 from engine.kv_cache import KVCache
 from engine.model import CompileOptions, Model
@@ -50,11 +51,16 @@ class TriedOptions(CompileOptions):
 
 
 class BareModel(Model):
-    """A model with a KV cache of its own, driven directly."""
+    """A model with a KV cache of its own, driven directly; compiled as the engine does by default."""
 
     def __init__(self, model_dir: Path, **changes: str | None) -> None:
+        config = EngineConfig(model_dir=model_dir)
         options = TriedOptions(
-            device="CPU", num_threads=usable_cpus(), kv_precision="u8", changes=changes
+            device=config.device,
+            num_threads=usable_cpus(),
+            kv_precision=config.kv_precision,
+            precision=config.precision,
+            changes=changes,
         )
         super().__init__(model_dir, options)
         cache = KVCache(self.kv_ports, NUM_BLOCKS)

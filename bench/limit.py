@@ -2,8 +2,9 @@
 
 A decode reads every weight once, so tokens/s cannot exceed bandwidth over bytes read per token. Bandwidth
 is the best sustained rate of several ways to read an array far larger than any cache, with as many
-threads as the engine uses. Decoding is measured through the engine and as the bare forward; all
-three take turns, and the medians are compared with the best bandwidth.
+threads as the engine uses. Decoding is measured through the engine, where nothing is guessed ahead
+so that each token is a step, and as the bare forward; all three take turns, and the medians are
+compared with the best bandwidth.
 """
 
 import asyncio
@@ -152,7 +153,7 @@ def _measure(model_dir: Path, bandwidth: Bandwidth) -> Decoding:
             decoding.engine_s.append(await _engine_s(engine, tokenizer))
             decoding.bare_s.append(median(bare.step() for _ in range(REPLY_TOKENS)))
 
-    with ready_engine(model_dir) as engine:
+    with ready_engine(model_dir, titles=False, speculation=False) as engine:
         asyncio.run(rounds(engine))
     return decoding
 

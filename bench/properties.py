@@ -19,13 +19,13 @@ ROUNDS = 40
 BATCHES = (1, 16)
 BF16: Changes = {"INFERENCE_PRECISION_HINT": "bf16"}
 DYNAMIC: Changes = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "32"}
-CHOICE: Changes = {"INFERENCE_PRECISION_HINT": None, "DYNAMIC_QUANTIZATION_GROUP_SIZE": None}
+EXACT: Changes = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 VARIANTS: dict[str, Changes] = {
     "engine's": {},
     "the same again": {},
     "quantised activations": DYNAMIC,
     "bf16": BF16,
-    "plugin's choice": CHOICE,
+    "f32": EXACT,
     "KV f32": {"KV_CACHE_PRECISION": "f32"},
     "KV bf16, activations bf16": {"KV_CACHE_PRECISION": "bf16", **BF16},
     "1 thread": {"INFERENCE_NUM_THREADS": "1"},
