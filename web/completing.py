@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from engine import SamplingParams
 from web.frames import Frame, Preparing
 from web.news import Failure, News
+from web.pace import FASTEST_S
 from web.startup import Startup
-from web.turns import FRAME_INTERVAL_S, STOP_PATIENCE_S, refused
+from web.turns import STOP_PATIENCE_S, refused
 
 _numbers = itertools.count()
 
@@ -72,7 +73,7 @@ class Completions:
             yield Frame((), prompt, progress=Preparing())
             if run.stopped:
                 return
-            await asyncio.sleep(FRAME_INTERVAL_S)
+            await asyncio.sleep(FASTEST_S)
         if self._startup.failure is not None or self._startup.engine is None:
             yield Frame((), prompt, refused=self._startup.failure or "")
             return
@@ -96,5 +97,3 @@ async def _watched(run: Run, news: News, frame: Frame) -> AsyncGenerator[Frame, 
             deadline = deadline or time.monotonic() + STOP_PATIENCE_S
             if time.monotonic() > deadline:
                 return
-        if not frame.is_last:
-            await asyncio.sleep(FRAME_INTERVAL_S)

@@ -22,12 +22,12 @@ from engine.events import Event
 from web.frames import Frame, Preparing
 from web.history import PageMessage, kept_messages, same_text
 from web.news import Failure, News
+from web.pace import FASTEST_S, Pace
 from web.startup import Startup
 
 log = logging.getLogger(__name__)
 
 DRAFT_INTERVAL_S = 0.4  # the next draft of a page is not taken before
-FRAME_INTERVAL_S = 0.1  # a page update costs the server about a millisecond
 RESTORE_PATIENCE_S = 5.0
 STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
 
@@ -74,6 +74,7 @@ class Turns:
         self._startup = startup
         self._jobs: dict[str, Job] = {}
         self._unread: dict[SessionId, int] = {}  # tokens without KV when a draft began
+        self._pace = Pace()
 
     async def restore(self, session_id: SessionId) -> tuple[Entry, ...]:
         """The conversation as it stands, once a turn that was left behind by a reload has ended.
@@ -84,7 +85,7 @@ class Turns:
         while self._startup.engine is None and not self._startup.is_settled:
             if time.monotonic() > deadline:
                 return ()
-            await asyncio.sleep(FRAME_INTERVAL_S)
+            await asyncio.sleep(FASTEST_S)
         running = [job for job in self._jobs.values() if job.session_id == session_id]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_all_done(running), STOP_PATIENCE_S)
@@ -98,7 +99,7 @@ class Turns:
         return [ending.figures for ending in endings if ending is not None]
 
     async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
-        """Run a turn for `page`; ten frames a second at most, one every half second at least."""
+        """Run a turn for `page`; ten frames a second at most, one a second at least."""
         await self.end(page, silently=True)
         job = self._jobs[page] = Job(request.session_id)
         try:
@@ -106,7 +107,8 @@ class Turns:
                 async for frame in frames:
                     if job.silenced:
                         return
-                    yield frame
+                    with self._pace.update():
+                        yield frame
         finally:
             job.done.set()
             if self._jobs.get(page) is job:
@@ -188,7 +190,7 @@ class Turns:
             yield Frame((), request.message, progress=Preparing())
             if job.stopped:
                 return
-            await asyncio.sleep(FRAME_INTERVAL_S)
+            await asyncio.sleep(FASTEST_S)
         if self._startup.failure is not None:
             yield Frame((), request.message, refused=self._startup.failure)
             return
@@ -204,9 +206,10 @@ class Turns:
         else:
             job.previous = _last_id(kept)
         yield first
-        async with aclosing(self._watch(job, request, first, keep)) as frames:
-            async for frame in frames:
-                yield frame
+        with self._pace.shown():
+            async with aclosing(self._watch(job, request, first, keep)) as frames:
+                async for frame in frames:
+                    yield frame
 
     def _place(self, request: Request) -> tuple[int, str]:
         """How many messages stay, and the message; a retried one in its canonical spelling.
@@ -228,7 +231,7 @@ class Turns:
         self, job: Job, request: Request, frame: Frame, keep: int
     ) -> AsyncGenerator[Frame, None]:
         stream = self._stream(request, frame.message, keep)
-        news, deadline = News(stream), None
+        news, deadline = News(stream, self._pace.interval_s), None
         try:
             while not frame.is_last:
                 frame = self._told(job, request, frame, await news.recent())
@@ -238,8 +241,6 @@ class Turns:
                     if time.monotonic() > deadline:
                         return
                 yield frame
-                if not frame.is_last:
-                    await asyncio.sleep(FRAME_INTERVAL_S)
         finally:
             if not frame.is_last:  # the page went away; when it is back it shows how this ended
                 self._cancel(job)
@@ -249,6 +250,7 @@ class Turns:
         engine = self._engine()
         options = template_options(engine, request.thinking)
         options |= {"system": request.system, "params": request.params}
+        options["gather"] = self._pace.interval_s
         if request.continues:
             return engine.continue_reply(request.session_id, **options)
         return engine.chat(request.session_id, message, keep=keep, **options)

@@ -5,7 +5,7 @@ prefills and writes, and which events come, the test decides.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import count
@@ -116,6 +116,7 @@ class FakeEngine:
         keep: int | None = None,
         system: str | None = None,
         params: SamplingParams | None = None,
+        gather: Callable[[], float] | None = None,
         **template_options: Any,
     ) -> AsyncGenerator[events.Event, None]:
         self._check(session_id, message)

@@ -1,0 +1,45 @@
+"""How far apart the updates of running answers are.
+
+Owns: how many answers are being shown, and what an update costs the server, measured. Updates share
+the processor with the model, so all together they get a small part of it: with many readers, or long
+conversations, they become rarer before tokens do. Does not know what an update is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+FASTEST_S = 0.1
+SLOWEST_S = 0.5
+SHARE = 0.01  # of one processor, for making all updates; to send them takes about as much again
+_FIRST_GUESS_S = 0.0003
+_WEIGHT = 0.05  # of the newest update in the mean
+
+
+class Pace:
+    """The pace of one event loop's updates. clock: seconds of processor time of its thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._num_shown = 0
+        self._cost_s = _FIRST_GUESS_S
+
+    def interval_s(self) -> float:
+        """Seconds from one update of an answer to its next, as things are now."""
+        return min(max(self._num_shown * self._cost_s / SHARE, FASTEST_S), SLOWEST_S)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """While an answer is being shown."""
+        self._num_shown += 1
+        try:
+            yield
+        finally:
+            self._num_shown -= 1
+
+    @contextmanager
+    def update(self) -> Iterator[None]:
+        """While an update is made."""
+        began_at = self._clock()
+        yield
+        self._cost_s += _WEIGHT * (self._clock() - began_at - self._cost_s)
