@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
+from web import lean
 from web.options import Options
 from web.startup import Startup
 
@@ -76,7 +77,7 @@ def check_address(host: str, port: int) -> None:
 
 def launch(options: Options, startup: Startup) -> Any:
     """The page, being served; returns the Blocks."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    lean.before_import()
     import gradio as gr  # noqa: PLC0415  (two seconds, in which the engine loads)
     from starlette.middleware import Middleware  # noqa: PLC0415
 
@@ -90,6 +91,7 @@ def launch(options: Options, startup: Startup) -> Any:
     from web.words import words  # noqa: PLC0415
 
     demo, users = build_page(startup), options.users
+    lean.calm(demo)
     demo.launch(
         auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
         auth_message=BRAND,

@@ -1,0 +1,32 @@
+"""What Gradio 6.31.0 does more often than this page needs, done less often.
+
+Statistics over all events are made anew, in pandas, at the end of each (nobody sees them: monitoring
+is off); two loops look for work a thousand and a hundred times a second; and around each update
+matplotlib is looked for on the disk, though it is not installed. Does not know the page.
+"""
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+LOOK_S = 0.005  # how often the queue looks for new events: what one waits at most
+PROGRESS_S = 0.5  # there are no progress bars
+
+
+def before_import() -> None:
+    """Settings that Gradio reads when it is imported, or when a queue is made."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)  # events from summary to summary
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"
+    if "matplotlib" not in sys.modules and find_spec("matplotlib") is None:
+        sys.modules["matplotlib"] = None  # type: ignore[assignment]  # as Python has it: not there
+
+
+def calm(demo: Any) -> None:
+    """Let the queue of `demo` look around less often."""
+    queue = demo._queue
+    assert queue.sleep_when_free > 0, "Gradio has changed"
+    assert queue.progress_update_sleep_when_free > 0, "Gradio has changed"
+    queue.sleep_when_free = LOOK_S
+    queue.progress_update_sleep_when_free = PROGRESS_S
