@@ -17,10 +17,10 @@ from bench.peers.line import (
     Answer,
     Driver,
     Messages,
+    OneByOne,
     TokenClock,
     crowd_answer,
     peak_bytes,
-    say_all,
     serve,
 )
 
@@ -63,7 +63,7 @@ class _Stamps(openvino_genai.StreamerBase):  # type: ignore[misc]
         pass
 
 
-class Llm:
+class Llm(OneByOne):
     """One conversation after another."""
 
     def start(self, model: str, threads: int, **_given: Any) -> Answer:
@@ -82,18 +82,6 @@ class Llm:
         result = self._pipeline.generate(history, config, stamps)
         given = result.perf_metrics.get_num_input_tokens()
         return clock.answer(result.texts[0], stamps.num_tokens, given)
-
-    def crowd(self, people: list[list[str]], max_tokens: int) -> Answer:
-        """One after another."""
-        began_at = time.perf_counter()
-        turns = []
-        for said in people:
-            turns += say_all(lambda messages: self.turn(messages, max_tokens), said)
-        return crowd_answer(turns, time.perf_counter() - began_at)
-
-    def peak(self) -> Answer:
-        """Of this process."""
-        return {"bytes": peak_bytes()}
 
 
 class _Request:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,26 @@ def say_all(turn: Callable[[Messages], Answer], said: list[str]) -> list[Answer]
         answers.append(turn(messages))
         messages.append({"role": "assistant", "content": answers[-1]["text"]})
     return answers
+
+
+class OneByOne(ABC):
+    """The parts of a driver that replies to one person after another, in this process."""
+
+    @abstractmethod
+    def turn(self, messages: Messages, max_tokens: int, **_given: Any) -> Answer:
+        """One reply; see Driver."""
+
+    def crowd(self, people: list[list[str]], max_tokens: int) -> Answer:
+        """One after another."""
+        began_at = time.perf_counter()
+        turns = []
+        for said in people:
+            turns += say_all(lambda messages: self.turn(messages, max_tokens), said)
+        return crowd_answer(turns, time.perf_counter() - began_at)
+
+    def peak(self) -> Answer:
+        """Of this process."""
+        return {"bytes": peak_bytes()}
 
 
 def peak_bytes(pid: int | str = "self") -> int:

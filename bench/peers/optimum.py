@@ -5,7 +5,6 @@ conversation encoded at every turn. Everything but the number of threads is the 
 """
 
 import threading
-import time
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ import transformers
 from optimum.intel import OVModelForCausalLM
 from optimum.intel.version import __version__ as version
 
-from bench.peers.line import Answer, Messages, TokenClock, crowd_answer, peak_bytes, say_all, serve
+from bench.peers.line import Answer, Messages, OneByOne, TokenClock, serve
 
 
 class _Streamer(transformers.TextIteratorStreamer):  # type: ignore[misc]
@@ -32,8 +31,8 @@ class _Streamer(transformers.TextIteratorStreamer):  # type: ignore[misc]
         super().put(value)
 
 
-class Optimum:
-    """One conversation after another."""
+class Optimum(OneByOne):
+    """One conversation after another, as one model instance must."""
 
     def start(self, model: str, threads: int, **_given: Any) -> Answer:
         """Load."""
@@ -68,18 +67,6 @@ class Optimum:
         reply = "".join(streamer)
         thread.join()
         return clock.answer(reply, streamer.num_tokens, inputs["input_ids"].shape[1])
-
-    def crowd(self, people: list[list[str]], max_tokens: int) -> Answer:
-        """One after another, as one model instance must."""
-        began_at = time.perf_counter()
-        turns = []
-        for said in people:
-            turns += say_all(lambda messages: self.turn(messages, max_tokens), said)
-        return crowd_answer(turns, time.perf_counter() - began_at)
-
-    def peak(self) -> Answer:
-        """Of this process."""
-        return {"bytes": peak_bytes()}
 
 
 if __name__ == "__main__":

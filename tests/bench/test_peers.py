@@ -86,6 +86,17 @@ class TestClock:
         line.say_all(turn, ["one", "two"])
         assert seen == [["one"], ["one", "reply 1", "two"]]
 
+    def test_who_replies_to_one_after_another_ends_with_the_first_before_the_next(self) -> None:
+        answer = _Parrot().crowd([["a", "b"], ["c"]], max_tokens=3)
+        assert answer["texts"] == ["a 3", "b 3", "c 3"]
+        assert answer["tokens"] == 9
+
+
+class _Parrot(line.OneByOne):
+    def turn(self, messages: line.Messages, max_tokens: int, **_given: Any) -> line.Answer:
+        text = f"{messages[-1]['content']} {max_tokens}"
+        return {"text": text, "tokens": max_tokens, "ttft_s": 0.0}
+
 
 class _Driver:
     def start(self, **given: Any) -> line.Answer:
