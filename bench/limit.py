@@ -1,10 +1,10 @@
 """How near decoding comes to what memory bandwidth allows.
 
 A decode reads every weight once, so tokens/s cannot exceed bandwidth over bytes read per token. Bandwidth
-is the best sustained rate of several ways to read an array far larger than any cache, with as many
-threads as the engine uses. Decoding is measured through the engine, where nothing is guessed ahead
-so that each token is a step, and as the bare forward; all three take turns, and the medians are
-compared with the best bandwidth.
+is the median rate of the best of several ways to read an array far larger than any cache, with as
+many threads as the engine uses; the highest rate seen, on a host that others share, is told beside
+it. Decoding is measured through the engine, with nothing guessed ahead so that each token is a step,
+and as the bare forward; all three take turns.
 """
 
 import asyncio
@@ -62,10 +62,10 @@ METHODS: dict[str, Reader] = {
 
 
 class Bandwidth:
-    """Reads one large array again and again; keeps the best rate of each method in bytes/s."""
+    """Reads one large array again and again; keeps the rates of each method in bytes/s."""
 
     def __init__(self, threads: int, num_bytes: int = ARRAY_BYTES) -> None:
-        self.best = dict.fromkeys(METHODS, 0.0)
+        self.rates: dict[str, list[float]] = {name: [] for name in METHODS}
         self._array = np.full(num_bytes, 7, np.uint8)
         self._chunks = np.split(self._array, threads)
         self._pool = ThreadPoolExecutor(threads)
@@ -75,8 +75,17 @@ class Bandwidth:
         for name, read in METHODS.items():
             began_at = time.perf_counter()
             list(self._pool.map(read, self._chunks))
-            rate = self._array.size / (time.perf_counter() - began_at)
-            self.best[name] = max(self.best[name], rate)
+            self.rates[name].append(self._array.size / (time.perf_counter() - began_at))
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """The median rate of each method."""
+        return {name: median(rates) for name, rates in self.rates.items()}
+
+    @property
+    def peak(self) -> float:
+        """The highest rate of any."""
+        return max(max(rates) for rates in self.rates.values())
 
     def close(self) -> None:
         """Let the threads and the array go."""
@@ -120,9 +129,10 @@ def run(model_dir: Path) -> dict[str, Any]:
     models = {model_dir.name: model_dir, SMALL: synthetic_model(SMALL)}
     measured = {name: _measure(path, bandwidth) for name, path in models.items()}
     bandwidth.close()
-    method, best = max(bandwidth.best.items(), key=lambda pair: pair[1])
-    rates = {name: round(rate / 1e9, 1) for name, rate in bandwidth.best.items()}
+    method, best = max(bandwidth.medians.items(), key=lambda pair: pair[1])
+    rates = {name: round(rate / 1e9, 1) for name, rate in bandwidth.medians.items()}
     print(f"reading {ARRAY_BYTES >> 20} MB with {usable_cpus()} threads, GB/s: {rates}")
+    print(f"highest of all: {bandwidth.peak / 1e9:.1f} GB/s")
     figures = {name: decoding.figures(best) for name, decoding in measured.items()}
     print(f"{'':24} {'MB/token':>9} {'limit/s':>8} {'engine/s':>9} {'bare/s':>7} {'share':>6}")
     for name, f in figures.items():
@@ -132,6 +142,7 @@ def run(model_dir: Path) -> dict[str, Any]:
         )
     return {
         "bandwidth_gb_per_s": round(best / 1e9, 1),
+        "peak_gb_per_s": round(bandwidth.peak / 1e9, 1),
         "method": method,
         "models": figures,
         "share_default": figures[model_dir.name]["share"],

@@ -34,9 +34,12 @@ def run(model_dir: Path) -> dict[str, Any]:
     tokenizer, bare = Tokenizer(model_dir), BareModel(model_dir)
     steps: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
 
+    def texts(people: int) -> list[str]:
+        return [text_of(tokenizer, MESSAGE_TOKENS) for _ in range(people)]
+
     async def rounds(engine: Engine) -> None:
         for _, batch in product(range(ROUNDS), BATCHES):
-            step_s, forward_s = await Crowd(engine, batch).step_s(tokenizer)
+            step_s, forward_s = await Crowd(engine, batch).step_s(texts(batch))
             steps["engine"][batch].append(1e3 * step_s)
             steps["forward"][batch].append(1e3 * forward_s)
             bare.prepare([CONTEXT] * batch)
@@ -73,10 +76,9 @@ class Crowd:
         self._begun: _Moment | None = None
         self._ended: _Moment | None = None
 
-    async def step_s(self, tokenizer: Tokenizer) -> tuple[float, float]:
+    async def step_s(self, messages: list[str]) -> tuple[float, float]:
         """Mean seconds of a step with all of them, and of the model's call in it."""
         sessions = [new_session(self._engine) for _ in range(self._people)]
-        messages = [text_of(tokenizer, MESSAGE_TOKENS) for _ in sessions]
         await asyncio.gather(*map(self._talk, sessions, messages))
         for session_id in sessions:
             self._engine.close_session(session_id)

@@ -28,10 +28,10 @@ def seven_billion(_model_dir: Path) -> Figures:
 
 # The history first: memory is only known in a process that has not let any go.
 SECTIONS: dict[str, tuple[Callable[[Path], Figures], str]] = {
-    "history": (history.run, "TTFT and memory, by tokens of history (about half a minute)"),
-    "batch": (batch.run, "decode steps, by sequences (about a minute)"),
-    "length": (length.run, "start-up and restore, by stored tokens (about a minute and a half)"),
-    "7b": (seven_billion, "Llama 2 7B's shape in int4 (about four minutes)"),
+    "history": (history.run, "TTFT and memory, by tokens of history (about 20 s)"),
+    "batch": (batch.run, "decode steps, by sequences (about 40 s)"),
+    "length": (length.run, "start-up and restore, by stored tokens (about 80 s)"),
+    "7b": (seven_billion, "Llama 2 7B's shape in int4 (about 90 s once made)"),
 }
 
 

@@ -41,10 +41,20 @@ def test_every_way_to_read_memory_reads_all_of_it() -> None:
     assert METHODS["memcmp"](chunk) != 0
 
 
-def test_the_best_rate_of_each_method_is_kept() -> None:
+def test_every_rate_of_each_method_is_kept() -> None:
     bandwidth = Bandwidth(threads=2, num_bytes=1 << 16)
-    bandwidth.measure()
-    best = dict(bandwidth.best)
-    bandwidth.measure()
+    for _ in range(3):
+        bandwidth.measure()
     bandwidth.close()
-    assert all(bandwidth.best[name] >= rate > 0 for name, rate in best.items())
+    assert {name: len(rates) for name, rates in bandwidth.rates.items()} == dict.fromkeys(
+        METHODS, 3
+    )
+    assert all(rate > 0 for rates in bandwidth.rates.values() for rate in rates)
+
+
+def test_a_single_high_rate_is_the_peak_but_not_the_median() -> None:
+    bandwidth = Bandwidth(threads=2, num_bytes=1 << 16)
+    bandwidth.close()
+    bandwidth.rates = {"slow": [1.0, 9.0, 2.0], "steady": [3.0, 3.0, 3.0]}
+    assert bandwidth.medians == {"slow": 2.0, "steady": 3.0}
+    assert bandwidth.peak == 9.0
