@@ -94,13 +94,16 @@ class PromptBuilder:
     ) -> Prompt | None:
         """What is certain already of the next prompt: the text up to the end of the draft.
 
-        None when nothing can be said yet, because the template changes what it is given.
+        None when nothing can be said yet: the template changes what it is given, or all but the next
+        message may have to be hidden.
         """
         messages = [*before, Message("user", draft + MARK)]
         room = self._context_length - self._context_length // 4
         prompt = self._cut_prompt(branch, messages, setting, _still_hidden(branch, before))
         if prompt is not None and prompt.num_tokens > room:
             hidden = self._shortened(branch, messages, setting).num_hidden
+            if hidden >= len(before):  # with a shorter reply than a quarter it may all stay
+                return None
             prompt = self._cut_prompt(branch, messages, setting, hidden)
         if prompt is None or prompt.num_tokens > room:
             return None

@@ -113,6 +113,15 @@ def test_a_message_that_fills_most_of_the_context_hides_all_others(rigs: Rigs) -
     assert asked.text
 
 
+def test_one_message_that_fills_most_of_the_context_keeps_its_kv(rigs: Rigs) -> None:
+    rig = small(rigs)
+    rig.chat("x" * 120, params=SHORT, system=SYSTEM)
+    rig.rest()
+    asked = rig.chat("ab", params=SHORT, system=SYSTEM)
+    assert asked.figures.first_visible == 0
+    assert asked.figures.prefilled_tokens <= len("ab") + 20
+
+
 def test_editing_a_hidden_message_shows_it_and_what_was_before(rigs: Rigs) -> None:
     rig = small(rigs)
     asked = until_hidden(rig)
