@@ -276,6 +276,7 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     finished(page, 1)
     line = lines(page).inner_text()
     send(page, LONG)
+    expect(page.locator(".bot.message")).to_have_count(2, timeout=SOON_MS)
     expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
     asked = time.monotonic()
     app.program.send_signal(signal.SIGTERM)
