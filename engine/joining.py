@@ -83,9 +83,9 @@ def _stacked_constants(nodes: Sequence[Any], heights: Sequence[int]) -> Any:
                     for shape, node in zip(shapes, nodes, strict=True)}) == 1  # fmt: skip
     if not is_alike or [shape[:1] for shape in shapes] != [[height] for height in heights]:
         raise _NotAlikeError
-    # Types of less than a byte come packed; a row of them must end where a byte does.
-    row_bits = int(np.prod(shapes[0][1:])) * element_type.bitwidth
-    if row_bits % 8 or sum(heights) * row_bits // 8 > MAX_JOINED_BYTES:
+    # Types of less than a byte come packed; each of them must end where a byte does.
+    bits = [int(np.prod(shape)) * element_type.bitwidth for shape in shapes]
+    if any(count % 8 for count in bits) or sum(bits) // 8 > MAX_JOINED_BYTES:
         raise _NotAlikeError
     raw = np.concatenate(
         [np.ascontiguousarray(node.data).reshape(-1).view(np.uint8) for node in nodes]

@@ -66,6 +66,24 @@ def test_three_products_become_one_and_give_the_same(weights: Weights) -> None:
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-5)
 
 
+def odd(height: int, seed: int) -> Any:
+    """Half-precision weights with a 4-bit zero-point for each row."""
+    zero_points = ov.Tensor(ov.Type.u4, ov.Shape([height, 1]))
+    raw = zero_points.data.reshape(-1).view(np.uint8)
+    raw[:] = np.random.default_rng(seed).integers(0, 256, raw.size)
+    codes = ops.convert(ops.constant(random(seed, height, IN).astype(np.float16)), "f32")
+    return ops.subtract(codes, ops.convert(ov.op.Constant(zero_points), "f32"))
+
+
+def test_rows_that_end_within_a_byte_are_joined_where_the_matrices_end_with_one() -> None:
+    model = model_of(odd(24, 1), odd(8, 2))
+    before = outputs(model)
+    assert join_small_products(model) == 1
+    for one, other in zip(before, outputs(model), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-5)
+    assert join_small_products(model_of(odd(23, 1), odd(8, 2))) == 0
+
+
 def test_products_of_different_things_stay() -> None:
     x, y = ops.parameter([-1, IN], ov.Type.f32), ops.parameter([-1, IN], ov.Type.f32)
     products = [ops.matmul(one, plain(8, 1), False, True) for one in (x, y)]
