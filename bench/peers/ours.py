@@ -55,7 +55,8 @@ class Ours:
 
     def __init__(self) -> None:
         self._loop = asyncio.Runner()
-        self._numbers = count()
+        # Of people never seen before, whatever is on disk from before a restart.
+        self._numbers = count(time.time_ns())
 
     def start(
         self,
