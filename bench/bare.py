@@ -51,15 +51,25 @@ class TriedOptions(CompileOptions):
 
 
 class BareModel(Model):
-    """A model with a KV cache of its own, driven directly; compiled as the engine does by default."""
+    """A model with a KV cache of its own, driven directly; compiled as the engine does.
 
-    def __init__(self, model_dir: Path, **changes: str | None) -> None:
+    precision, kv_precision: None for its defaults.
+    """
+
+    def __init__(
+        self,
+        model_dir: Path,
+        *,
+        precision: str | None = None,
+        kv_precision: str | None = None,
+        **changes: str | None,
+    ) -> None:
         config = EngineConfig(model_dir=model_dir)
         options = TriedOptions(
             device=config.device,
             num_threads=usable_cpus(),
-            kv_precision=config.kv_precision,
-            precision=config.precision,
+            kv_precision=kv_precision or config.kv_precision,
+            precision=precision or config.precision,
             changes=changes,
         )
         super().__init__(model_dir, options)

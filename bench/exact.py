@@ -4,8 +4,9 @@ A conversation of uneven turns is led through the engine, which keeps its KV, sp
 restores it, and is once ended and started again in the middle. Every reply's logits are recorded as
 they were when its tokens were sampled. Then the same tokens are encoded from scratch in one go, and
 the two are compared row by row: the largest difference at f32, and the Kullback-Leibler divergence
-of what is predicted with a smaller KV, all computed in f32, and with the defaults (bf16 and int8). Some difference is the kernels' own: one token at a time and
-many at once are not added up in the same order.
+of what is predicted with a smaller KV, all of it computed in f32; and the same of the default, u8 KV
+with bf16 and int8. Some difference is the kernels' own: one token at a time and many at once are not
+added up in the same order.
 """
 
 from collections.abc import Iterator

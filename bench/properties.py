@@ -12,22 +12,20 @@ from statistics import median
 
 from bench.bare import BareModel
 
-Changes = dict[str, str | None]
+Changes = dict[str, str]
 
 CONTEXT = 150
 ROUNDS = 40
 BATCHES = (1, 16)
-BF16: Changes = {"INFERENCE_PRECISION_HINT": "bf16"}
-DYNAMIC: Changes = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "32"}
-EXACT: Changes = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 VARIANTS: dict[str, Changes] = {
     "engine's": {},
     "the same again": {},
-    "quantised activations": DYNAMIC,
-    "bf16": BF16,
-    "f32": EXACT,
-    "KV f32": {"KV_CACHE_PRECISION": "f32"},
-    "KV bf16, activations bf16": {"KV_CACHE_PRECISION": "bf16", **BF16},
+    "precision f32": {"precision": "f32"},
+    "precision f32, KV f32": {"precision": "f32", "kv_precision": "f32"},
+    "KV bf16": {"kv_precision": "bf16"},
+    "f32 with int8 products": {"INFERENCE_PRECISION_HINT": "f32"},
+    "bf16 without int8 products": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
+    "activations in groups of 64": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "64"},
     "1 thread": {"INFERENCE_NUM_THREADS": "1"},
     "pinned": {"ENABLE_CPU_PINNING": "YES"},
     "hyper-threading off": {"ENABLE_HYPER_THREADING": "NO"},

@@ -3,7 +3,8 @@
 Owns: that rewriting of the graph in memory. Does not know: files, attention. GGUF's Q4_1 stores a scale
 and a minimum for each group; as a zero-point the minimum is a fraction, which OpenVINO's int8
 products cannot take: it unpacks such weights to floats at every step. Int8 codes of the same groups cost
-twice the bytes, a rounding of 3 % of a 4-bit step, and half the time (`bench/NOTES.md`).
+twice the bytes and a rounding of 3 to 6 % of a 4-bit step, and give two thirds to half of the time for
+more than one token at once (`bench/NOTES.md`). Where a table of embeddings shares the weights, it keeps them.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 MAX_WEIGHTS = 2 << 30  # of a model; larger ones keep their 4 bits, for the memory
-_ROWS = 4096  # taken at once, so that only a part is ever there as floats
+_WEIGHTS_AT_ONCE = 4 << 20  # so that only a part is ever there as floats
 _FRACTIONAL = (ov.Type.f16, ov.Type.f32)
 
 Codes = npt.NDArray[np.int8]
@@ -44,16 +45,19 @@ def multiplies_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 def quantize_products(model: ov.Model) -> int:
     """Rewrite the weights of `model`; how many matrices are int8 now that were not."""
-    found = [
-        (node, grouped)
+    weights = {
+        node.input_value(1).get_node().get_name(): node.input_value(1)
         for node in model.get_ordered_ops()
         if node.get_type_name() == "MatMul" and node.get_attributes()["transpose_b"]
-        if (grouped := _find(node.input_value(1).get_node())) is not None
-    ]
+    }
+    found = [(old, g) for old in weights.values() if (g := _find(old.get_node())) is not None]
     if sum(np.prod(grouped.codes.get_output_shape(0)) for _, grouped in found) > MAX_WEIGHTS:
         return 0
-    for node, grouped in found:
-        node.input(1).replace_source_output(_int8(grouped, node.input_value(1)).output(0))
+    for old, grouped in found:
+        new = _int8(grouped, old).output(0)
+        for port in old.get_target_inputs():
+            if port.get_node().get_type_name() == "MatMul":
+                port.replace_source_output(new)
     return len(found)
 
 
@@ -71,11 +75,20 @@ def _find(node: Any) -> _Grouped | None:
     scales = _constant(scales)
     if codes is None or zero_points is None or scales is None:
         return None
-    is_grouped = len(codes.get_output_shape(0)) == 3 and zero_points.get_output_shape(0)[-1] == 1
     is_fractional = zero_points.get_element_type() in _FRACTIONAL
-    if codes.get_element_type() != ov.Type.u4 or not is_grouped or not is_fractional:
+    if codes.get_element_type() != ov.Type.u4 or not is_fractional:
         return None
-    return _Grouped(codes, zero_points, scales)
+    grouped = _Grouped(codes, zero_points, scales)
+    return grouped if _has_one_each(grouped) else None
+
+
+def _has_one_each(grouped: _Grouped) -> bool:
+    """Whether each group has a zero-point and a scale of its own, and each row ends where a byte does."""
+    shape = list(grouped.codes.get_output_shape(0))
+    if len(shape) != 3 or shape[1] * shape[2] % 2:
+        return False
+    parts = (grouped.zero_points, grouped.scales)
+    return all(list(part.get_output_shape(0)) == [*shape[:2], 1] for part in parts)
 
 
 def _constant(node: Any) -> Any | None:
@@ -90,8 +103,9 @@ def _int8(grouped: _Grouped, old: Any) -> Any:
     codes = np.empty((rows, groups, size), np.int8)
     scales = np.empty((rows, groups, 1), np.float16)
     packed = grouped.codes.data.reshape(-1).view(np.uint8).reshape(rows, -1)
-    for begin in range(0, rows, _ROWS):
-        part = slice(begin, begin + _ROWS)
+    height = max(_WEIGHTS_AT_ONCE // (groups * size), 1)
+    for begin in range(0, rows, height):
+        part = slice(begin, begin + height)
         values = _unpacked(packed[part]).reshape(-1, groups, size)
         values -= grouped.zero_points.data[part]
         values *= grouped.scales.data[part]
@@ -111,6 +125,7 @@ def _unpacked(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def _rounded(values: npt.NDArray[np.float32]) -> tuple[Codes, Scales]:
     """Symmetric int8 codes of values [rows, groups, size], and their scales [rows, groups, 1]."""
     largest = np.abs(values).max(axis=-1, keepdims=True)
-    # No smaller than the smallest normal half, so that a group of zeros divides by something.
-    scales = np.maximum(largest / 127, np.finfo(np.float16).tiny).astype(np.float16)
+    # At least the smallest of halves, so that a group of zeros divides by something.
+    smallest = np.finfo(np.float16).smallest_subnormal
+    scales = np.maximum(largest / 127, smallest).astype(np.float16)
     return np.clip(np.rint(values / scales), -127, 127).astype(np.int8), scales

@@ -4,6 +4,7 @@ Owns: how a session becomes a file and a file a session. Runs in the engine's th
 the files are those of engine.portable.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,10 @@ from engine.journal import Journal
 from engine.portable import PortableTokens
 from engine.sequence import Sequence as TokenSequence
 from engine.session import Branch, Session
-from engine.snapshot import Fingerprint
+from engine.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 from engine.tiers import Tiers
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,17 @@ class Sharing:
         messages, kept, snapshot = portable.unpack(raw, self.fingerprint, self.vocab_size)
         sequence = TokenSequence(list(kept.tokens))
         if snapshot is not None:
-            self.tiers.adopt(sequence, snapshot)
+            self._adopt(sequence, snapshot)
         self._fill(session, messages, Branch(kept.ledger, sequence, kept.num_hidden))
+
+    def _adopt(self, sequence: TokenSequence, snapshot: Snapshot) -> None:
+        """Take the file's KV, unless this machine computes otherwise: its CPU may round elsewhere."""
+        try:
+            self.tiers.adopt(sequence, snapshot)
+        except SnapshotRefused as refusal:
+            if refusal.reason is not Reason.UNFAITHFUL:
+                raise
+            log.warning("An imported conversation is prefilled again: %s", refusal)
 
     def _fill(self, session: Session, messages: Sequence[Message], branch: Branch) -> None:
         """Put messages into a new session, with the branch that stands for them."""

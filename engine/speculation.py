@@ -3,10 +3,10 @@
 Owns: what steps of few tokens cost, each reply's guesses, and how many tokens steps with them would
 yield. Does not know: text, KV, sampling. A guess is what followed the last two tokens when they last
 occurred in the conversation (prompt lookup: Saxena, 2023); the step that computes it also tells
-whether it is what would have been sampled, so the reply stays what it would have been (Leviathan et
-al., 2023). Steps of a changing number of tokens cost a third more each, so a reply either guesses in
-every step or in none; which of both pays is known beforehand, because guesses are counted right or
-wrong whether they are computed or not.
+whether it is what would have been sampled, so the reply stays what it would have been, up to
+rounding (Leviathan et al., 2023). Steps of a changing number of tokens cost a third more each, so a
+reply either guesses in every step or in none; which of both pays is known beforehand, because
+guesses are counted right or wrong whether they are computed or not.
 """
 
 from collections.abc import Sequence

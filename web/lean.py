@@ -26,7 +26,10 @@ def before_import() -> None:
 def calm(demo: Any) -> None:
     """Let the queue of `demo` look around less often."""
     queue = demo._queue
-    assert queue.sleep_when_free > 0, "Gradio has changed"
-    assert queue.progress_update_sleep_when_free > 0, "Gradio has changed"
-    queue.sleep_when_free = LOOK_S
-    queue.progress_update_sleep_when_free = PROGRESS_S
+    for name, seconds in {
+        "sleep_when_free": LOOK_S,
+        "progress_update_sleep_when_free": PROGRESS_S,
+    }.items():
+        if not hasattr(queue, name):
+            raise RuntimeError(f"Gradio's queue has no {name} any more; see web/lean.py.")
+        setattr(queue, name, seconds)

@@ -123,7 +123,7 @@ def _add_model_options(parser: _Parser) -> None:
         "shift (at once, with traces of what was left out) (default: recompute)",
     )
     add("--precision", type=_one_of(PRECISIONS), default="auto", metavar="TYPE",
-        help="auto: bf16 and int8 where the CPU has them; f32: exact, half as fast (default: auto)")  # fmt: skip
+        help="auto: bf16 and int8 where the CPU has them; f32: exact, prefills half as fast (default: auto)")  # fmt: skip
     add("--system-prompt", metavar="TEXT",
         help="what every conversation begins with, computed once for all (default: none)")  # fmt: skip
     add("--titles", type=_yes_or_no, default=True, metavar="YES|NO",

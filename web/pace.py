@@ -28,6 +28,10 @@ class Pace:
         """Seconds from one update of an answer to its next, as things are now."""
         return min(max(self._num_shown * self._cost_s / SHARE, FASTEST_S), SLOWEST_S)
 
+    def gather_s(self) -> float:
+        """Seconds for which the engine may hold events back; with the interval it adds up to one and a half."""
+        return self.interval_s() / 2
+
     @contextmanager
     def shown(self) -> Iterator[None]:
         """While an answer is being shown."""

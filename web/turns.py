@@ -250,7 +250,7 @@ class Turns:
         engine = self._engine()
         options = template_options(engine, request.thinking)
         options |= {"system": request.system, "params": request.params}
-        options["gather"] = self._pace.interval_s
+        options["gather"] = self._pace.gather_s
         if request.continues:
             return engine.continue_reply(request.session_id, **options)
         return engine.chat(request.session_id, message, keep=keep, **options)

@@ -103,6 +103,27 @@ def test_a_chat_streams_its_reply(engines: Engines) -> None:
     assert engine.messages(session_id()) == (user("Hi"), assistant("Hello!"))
 
 
+def test_events_gather_but_the_first_text_and_the_end_do_not_wait(engines: Engines) -> None:
+    engine = engines(choose=endless)
+    engines.rigs[0].model.before = slow
+
+    async def main() -> list[tuple[str, int]]:
+        engine.open_session(session_id())
+        params = SamplingParams(temperature=0, max_tokens=30)
+        seen = []
+        async for event in engine.chat(session_id(), "Hi", params=params, gather=lambda: 60.0):
+            steps = engine.stats().tokens_generated
+            seen.append((type(event).__name__, steps))
+        return seen
+
+    seen = run(main())
+    texts = [steps for name, steps in seen if name == "Text"]
+    assert seen[-1][0] == "Finished"
+    assert texts[0] < 10, "the first text came at once"
+    assert all(steps >= 30 for steps in texts[1:]), "the others came together"
+    assert len(texts) > 10
+
+
 def test_concurrent_chats_get_the_replies_they_would_get_alone(engines: Engines) -> None:
     engine = engines(num_blocks=80, max_num_sequences=3)
 

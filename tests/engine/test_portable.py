@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine import portable
 from engine.errors import EngineError, RequestError
 from engine.portable import ImportRefused
+from engine.transfer import Transfer
 from tests.engine.rig import Rig, assistant, make_rig, user
 
 Rigs = Callable[..., Rig]
@@ -68,6 +69,21 @@ def test_a_portable_file_is_gone_on_with_elsewhere_without_prefill(rigs: Rigs) -
     assert asked.text == expected.text
     assert asked.figures.prefilled_tokens <= expected.figures.prefilled_tokens + 1
     assert asked.figures.reused_tokens > 20
+
+
+def test_kv_that_another_cpu_computes_otherwise_is_prefilled_anew(
+    rigs: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = rigs(), rigs()
+    raw = exported(here)
+    compute = Transfer._last_logits
+    session = there.session("imported")
+    with monkeypatch.context() as other_cpu:
+        other_cpu.setattr(Transfer, "_last_logits", lambda self, tokens: compute(self, tokens) + 1)
+        there.core.parts.sharing.read(session, raw)
+    assert session.messages == here.session().messages
+    assert session.active.sequence.num_cached_tokens == 0
+    assert there.chat("And now?", "imported").text == here.chat("And now?").text
 
 
 def test_markdown_and_json_are_prefilled_anew(rigs: Rigs) -> None:

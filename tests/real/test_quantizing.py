@@ -67,7 +67,9 @@ def dense(model: ov.Model) -> npt.NDArray[np.float32]:
 def test_fractional_zero_points_become_int8_a_small_part_of_a_step_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(quantizing, "_ROWS", 7)  # so that the last part is smaller
+    monkeypatch.setattr(
+        quantizing, "_WEIGHTS_AT_ONCE", 7 * GROUPS * SIZE
+    )  # so that the last part is smaller
     model = model_of(weights(fractions()))
     before = dense(model)
     with np.errstate(all="raise"):
@@ -89,12 +91,22 @@ def test_fractional_zero_points_become_int8_a_small_part_of_a_step_away(
     [
         weights(np.full((ROWS, GROUPS, 1), 8, np.uint8)),
         weights(fractions(), code_type=ov.Type.i4),
+        weights(fractions()[:1]),
+        weights(fractions()[0, 0, 0]),
         ops.constant(np.zeros((ROWS, GROUPS * SIZE), np.float32)),
     ],
-    ids=["whole zero-points", "signed codes", "floats"],
+    ids=["whole zero-points", "signed codes", "shared by rows", "one zero-point", "floats"],
 )
 def test_other_weights_stay(kept: Any) -> None:
     assert quantize_products(model_of(kept)) == 0
+
+
+def test_weights_of_two_products_are_made_once() -> None:
+    x, shared = ops.parameter([-1, GROUPS * SIZE], ov.Type.f32), weights(fractions())
+    model = ov.Model([ops.matmul(x, shared, False, True) for _ in range(2)], [x])
+    assert quantize_products(model) == 1
+    assert sum(n.get_element_type() == ov.Type.i8 for n in model.get_ops()) == 1
+    assert not any(n.get_element_type() == ov.Type.u4 for n in model.get_ops())
 
 
 def test_a_large_model_keeps_its_4_bits(monkeypatch: pytest.MonkeyPatch) -> None:

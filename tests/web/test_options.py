@@ -21,7 +21,7 @@ def test_defaults_are_those_of_the_readme() -> None:
     )
     assert (options.disk_budget_bytes, options.precision, options.system_prompt) == (
         8 << 30,
-        "f32",
+        "auto",
         None,
     )
     assert (options.max_tokens, options.share, options.data_dir.name) == (512, False, "data")
@@ -43,7 +43,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--kv-budget", "900TB"], "memory"),
         (["--kv-precision", "u4"], "u8, f16, bf16, f32"),
         (["--disk-budget", "many"], "like 2GB"),
-        (["--precision", "f8"], "f32, auto"),
+        (["--precision", "f8"], "auto, f32"),
         (["--overflow", "drop"], "recompute, shift"),
         (["--threads", "0"], "whole number from 1"),
         (["--threads", "1000000"], "whole number from 1"),
@@ -82,7 +82,7 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
         WARMCHAT_MODEL=str(tmp_path / "m.gguf"), WARMCHAT_DEVICE="cpu", WARMCHAT_HOST="::",
         WARMCHAT_PORT="81", WARMCHAT_SHARE="yes", WARMCHAT_KV_BUDGET="1MiB",
         WARMCHAT_KV_PRECISION="f32", WARMCHAT_THREADS="1", WARMCHAT_DATA_DIR=str(tmp_path),
-        WARMCHAT_MAX_TOKENS="9", WARMCHAT_DISK_BUDGET="90TB", WARMCHAT_PRECISION="auto",
+        WARMCHAT_MAX_TOKENS="9", WARMCHAT_DISK_BUDGET="90TB", WARMCHAT_PRECISION="f32",
         WARMCHAT_SYSTEM_PROMPT="Be kind.",
     )  # fmt: skip
     assert options.model == str(tmp_path / "m.gguf")
@@ -94,7 +94,7 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
     )
     assert (options.disk_budget_bytes, options.precision, options.system_prompt) == (
         90 * 10**12,
-        "auto",
+        "f32",
         "Be kind.",
     )
     assert (options.data_dir, options.max_tokens, options.device) == (tmp_path, 9, "CPU")

@@ -43,6 +43,11 @@ def test_a_single_reader_sees_ten_updates_a_second() -> None:
     assert paced(1, 0.0005) == FASTEST_S <= 0.1
 
 
+def test_what_the_engine_holds_back_is_there_before_the_next_update() -> None:
+    pace = Pace(Processor())
+    assert 0 < pace.gather_s() < pace.interval_s()
+
+
 def test_updates_of_all_readers_keep_to_their_share() -> None:
     for num_readers in (4, 8, 16):
         interval_s = paced(num_readers, 0.0003)
