@@ -29,7 +29,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileOptions:
-    """What decides how a model is compiled. Precisions as OpenVINO spells them.
+    """What decides how a model is compiled; `precision` and `kv_precision` as in EngineConfig.
 
     There is no CACHE_DIR: OpenVINO 2026.4.1 writes a paged model to its cache and never gets it
     back, because the cached form loses the run-time info (k_head_size) that paged attention needs.

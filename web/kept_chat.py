@@ -101,7 +101,8 @@ class KeptChat(gr.ChatInterface):
             and getattr(event.fn, "__name__", "") == "<lambda>"
             and "value" in event.fn()  # type: ignore[misc]
         ]
-        assert len(emptying) == 1, "ChatInterface has changed"
+        if len(emptying) != 1:
+            raise RuntimeError("Gradio's ChatInterface empties its box in another way now.")
         emptying[0].fn = lambda: gr.Textbox(interactive=True)
 
     def _setup_continue(self, answer: Any, synchronize: Any) -> None:

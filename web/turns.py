@@ -107,8 +107,7 @@ class Turns:
                 async for frame in frames:
                     if job.silenced:
                         return
-                    with self._pace.update():
-                        yield frame
+                    yield frame
         finally:
             job.done.set()
             if self._jobs.get(page) is job:
@@ -210,6 +209,7 @@ class Turns:
             async with aclosing(self._watch(job, request, first, keep)) as frames:
                 async for frame in frames:
                     yield frame
+                    self._pace.updated()
 
     def _place(self, request: Request) -> tuple[int, str]:
         """How many messages stay, and the message; a retried one in its canonical spelling.
