@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browsing import SOON_MS, App, come_back, finished, lines, send, start
+from tests.web.browsing import LONG, SOON_MS, App, come_back, finished, lines, send, start
 from tests.web.test_documents import encrypted_pdf, pdf, word
 
 pytestmark = pytest.mark.browser
@@ -129,14 +129,14 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page
 
 
 def test_a_file_attached_during_an_answer_is_read_ahead_after_it(page: Page) -> None:
-    send(page, "Write a long story about the sea.")
+    send(page, LONG)
     page.get_by_test_id("stop-button").first.click(timeout=SOON_MS)
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
     expect(page.get_by_test_id("stop-button").first).to_be_visible(timeout=SOON_MS)
     attach(page, note__txt=b"The ship is violet. " * 20)
     expect(page.locator("#attach li")).to_have_count(1)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(600)  # the answer must not end meanwhile
     expect(page.locator("#draft")).to_have_text("")
     page.get_by_test_id("stop-button").first.click()
     finished(page, 1)
