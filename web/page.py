@@ -173,7 +173,8 @@ class Page:
             gr.Warning(str(error))
             return _UNCHANGED
         chat: tuple[Any, ...] = _UNCHANGED[:4]
-        if click.act in ("open", "undelete") and not is_current:
+        # Undo may come before the browser knows that another conversation is open since the deletion.
+        if click.act == "undelete" or (click.act == "open" and not is_current):
             ids, chat = await self._opened(click.session_id, request)
         elif click.act == "delete" and is_current:
             ids = identity.mint(session_id.owner)
