@@ -17,6 +17,7 @@ import openvino_tokenizers  # noqa: F401  registers its operations with every la
 from openvino import opset13 as ops
 from openvino._offline_transformations import paged_attention_transformation
 
+from engine import key_scales
 from engine.batch import Inputs
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.joining import join_small_products
@@ -47,6 +48,11 @@ class CompileOptions:
         return self.kv_precision == "f32" or (
             self.precision == "f32" and self.kv_precision != "bf16"
         )
+
+    @property
+    def rounds_keys(self) -> bool:
+        """Whether keys are quantised, and need not be as near to what they were as they can."""
+        return self.kv_precision == "u8" and not self.is_exact
 
     @property
     def is_int8(self) -> bool:
@@ -106,8 +112,10 @@ def _compile(model_dir: Path, options: CompileOptions) -> ov.CompiledModel:
     model = read_paged(core, model_dir)
     if options.is_int8 and multiplies_int8():
         quantize_products(model)
+    by_token = options.rounds_keys and key_scales.fit_tokens(model)
+    keys = {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"} if by_token else {}
     try:
-        return core.compile_model(model, options.device, options.properties())
+        return core.compile_model(model, options.device, {**keys, **options.properties()})
     except RuntimeError as error:
         raise ModelUnsupported(
             f"{model_dir}: OpenVINO cannot compile it: {_reason(error)}"

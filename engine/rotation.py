@@ -1,10 +1,8 @@
 """Moving kept tokens to smaller positions after whole turns were dropped, without a forward.
 
-Owns: the layout of key blocks, and RoPE by a negative distance on them. Does not know: which block
-belongs to whom, turns, the model. Only layer 0 equals a recompute: deeper keys and all values were
-computed while the dropped text was still visible, and keep what they saw of it.
-Blocks as in OpenVINO's intel_cpu/src/nodes/kernels/scaled_attn/attn_quant.cpp: a u8 key block is,
-for each head, float32 scales [head_dim], float32 zero points [head_dim], then the token rows.
+Owns: what is moved where, and RoPE by a negative distance. Does not know: which block belongs to whom,
+turns, the model, how blocks are laid out (key_blocks.py). Only layer 0 equals a recompute: deeper
+keys and all values were computed while the dropped text was still visible, and keep what they saw of it.
 """
 
 import json
@@ -16,17 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
 
 from engine.errors import ModelUnsupported
+from engine.key_blocks import Keys, Raw, Rows, decode_keys, encode_keys, head_dim, take_rows
 from engine.kv_cache import KVCache, KVPort
 
-Raw = npt.NDArray[np.uint8]
-Keys = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.intp]
-
 BLOCKS_AT_ONCE = 16  # bounds the memory that a move takes, and keeps one layer of it in L2
-_PARAMETER_ROWS = 8  # bytes of a float32 scale and a float32 zero point, spread over rows of bytes
 _HALF_SPLIT = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
 
@@ -82,7 +75,7 @@ class KeyRotation:
         self._ports = list(ports)
         for port in ports:
             if port.name.startswith("key_cache"):
-                _check_key_port(port, self.block_size, 2 * len(self._inv_freq))
+                _check_key_port(port, 2 * len(self._inv_freq))
 
     def move(
         self,
@@ -137,83 +130,16 @@ def rotate(keys: Keys, angles: npt.NDArray[np.float64]) -> None:
     first[...] = turned
 
 
-def decode_keys(port: KVPort, blocks: Raw) -> Keys:
-    """Keys [kv_heads, blocks * block_size, head_dim] of raw key blocks [blocks, block bytes]."""
-    heads, rows, width = port.block_shape
-    if port.element_type != ov.Type.u8:
-        return _as_float32(port, blocks).swapaxes(0, 1).reshape(heads, -1, width)
-    shaped = blocks.reshape(-1, heads, rows, width).swapaxes(0, 1)
-    parameters = np.ascontiguousarray(shaped[:, :, :_PARAMETER_ROWS]).view(np.float32)
-    scale, zero_point = np.split(parameters.reshape(heads, -1, 2, width), 2, axis=2)
-    keys = np.empty((heads, len(blocks), rows - _PARAMETER_ROWS, width), np.float32)
-    np.subtract(shaped[:, :, _PARAMETER_ROWS:], zero_point, out=keys)
-    keys *= scale
-    return keys.reshape(heads, -1, width)
-
-
-def encode_keys(port: KVPort, keys: Keys) -> Raw:
-    """Raw key blocks [blocks, block bytes] of `keys` [kv_heads, tokens, head_dim], whole blocks.
-
-    For u8 each channel of a block gets its own range, as OpenVINO does it; `keys` is overwritten.
-    """
-    heads, rows, width = port.block_shape
-    if port.element_type != ov.Type.u8:
-        return _from_float32(port, keys.reshape(heads, -1, rows, width).swapaxes(0, 1))
-    keys = keys.reshape(heads, -1, rows - _PARAMETER_ROWS, width)
-    low, high = keys.min(axis=2, keepdims=True), keys.max(axis=2, keepdims=True)
-    scale = (high - low) / np.float32(255)
-    scale[scale == 0] = 1e-4
-    parameters = np.concatenate([scale, -low / scale], axis=2)
-    keys -= low
-    keys *= 1 / scale
-    np.rint(keys, out=keys)
-    blocks = np.empty((keys.shape[1], heads, rows, width), np.uint8)
-    of_head = blocks.swapaxes(0, 1)
-    of_head[:, :, :_PARAMETER_ROWS] = parameters.view(np.uint8).reshape(heads, -1, 8, width)
-    np.copyto(of_head[:, :, _PARAMETER_ROWS:], keys, casting="unsafe")
-    return blocks.reshape(len(blocks), -1)
-
-
-def take_rows(port: KVPort, blocks: Raw, rows: Rows) -> Raw:
-    """Blocks made of token `rows` of value blocks; each row carries its own scale, if any."""
-    heads, block_size, _ = port.block_shape
-    tokens = blocks.reshape(len(blocks), heads, block_size, -1).swapaxes(0, 1)
-    taken = tokens.reshape(heads, -1, tokens.shape[-1]).take(rows, axis=1)
-    by_block = taken.reshape(heads, -1, block_size, tokens.shape[-1]).swapaxes(0, 1)
-    return by_block.reshape(len(rows) // block_size, -1)
-
-
-def _as_float32(port: KVPort, blocks: Raw) -> Keys:
-    shape = (len(blocks), *port.block_shape)
-    if port.element_type == ov.Type.bf16:
-        wide = blocks.view(np.uint16).astype(np.uint32) << np.uint32(16)
-        return wide.view(np.float32).reshape(shape)
-    kind = np.float16 if port.element_type == ov.Type.f16 else np.float32
-    return blocks.view(kind).astype(np.float32).reshape(shape)
-
-
-def _from_float32(port: KVPort, keys: Keys) -> Raw:
-    keys = np.ascontiguousarray(keys).reshape(len(keys), -1)
-    if port.element_type == ov.Type.bf16:
-        bits = keys.view(np.uint32)
-        to_even = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-        return ((bits + to_even) >> np.uint32(16)).astype(np.uint16).view(np.uint8)
-    kind = np.float16 if port.element_type == ov.Type.f16 else np.float32
-    return keys.astype(kind).view(np.uint8)
-
-
-def _check_key_port(port: KVPort, block_size: int, rotary_dim: int) -> None:
-    rows, head_dim = port.block_shape[1:]
-    floats = port.element_type in (ov.Type.f32, ov.Type.f16, ov.Type.bf16) and rows == block_size
-    by_channel = port.element_type == ov.Type.u8 and rows == block_size + _PARAMETER_ROWS
-    if not (floats or by_channel):
+def _check_key_port(port: KVPort, rotary_dim: int) -> None:
+    channels = head_dim(port)
+    if channels is None:
         raise ModelUnsupported(
             f"{port.name}: key blocks of {port.element_type.get_type_name()} {port.block_shape} cannot "
             "be moved. Choose another KV precision, or recompute after an overflow."
         )
-    if rotary_dim > head_dim:
+    if rotary_dim > channels:
         raise ModelUnsupported(
-            f"config.json rotates {rotary_dim} channels, but a head of {port.name} has {head_dim}. "
+            f"config.json rotates {rotary_dim} channels, but a head of {port.name} has {channels}. "
             "Recompute after an overflow, or export the model again."
         )
 

@@ -9,26 +9,34 @@ import openvino as ov
 import pytest
 
 from engine.errors import ModelUnsupported
+from engine.key_blocks import decode_keys, encode_keys
 from engine.kv_cache import KVCache, KVPort
-from engine.rotation import Cut, KeyRotation, decode_keys, encode_keys, read_inv_freq, rotate
+from engine.rotation import Cut, KeyRotation, read_inv_freq, rotate
 
 HEADS, BLOCK, WIDTH = 2, 32, 16
 ROTARY = 12  # less than a head, as in GLM: the last channels stay
 INV_FREQ = 10000.0 ** (-np.arange(0, ROTARY, 2) / ROTARY)
-TYPES = {"u8": ov.Type.u8, "f16": ov.Type.f16, "bf16": ov.Type.bf16, "f32": ov.Type.f32}
+TYPES = {
+    "u8": ov.Type.u8,
+    "u8 by token": ov.Type.u8,
+    "f16": ov.Type.f16,
+    "bf16": ov.Type.bf16,
+    "f32": ov.Type.f32,
+}
 # What a value of size 4 may lose on its way into a block and back.
-TOLERANCE = {"u8": 0.02, "f16": 2e-3, "bf16": 0.016, "f32": 0.0}
+TOLERANCE = {"u8": 0.02, "u8 by token": 0.02, "f16": 2e-3, "bf16": 0.016, "f32": 0.0}
 
 Floats = npt.NDArray[np.float32]
 
 
 def key_port(kind: str) -> KVPort:
     rows = BLOCK + 8 if kind == "u8" else BLOCK
-    return KVPort("key_cache.0", TYPES[kind], (HEADS, rows, WIDTH))
+    width = WIDTH + 8 if kind == "u8 by token" else WIDTH
+    return KVPort("key_cache.0", TYPES[kind], (HEADS, rows, width))
 
 
 def value_port(kind: str) -> KVPort:
-    width = WIDTH + 8 if kind == "u8" else WIDTH
+    width = WIDTH + 8 if kind.startswith("u8") else WIDTH
     return KVPort("value_cache.0", TYPES[kind], (HEADS, BLOCK, width))
 
 
@@ -72,6 +80,14 @@ def test_a_channel_with_a_small_range_far_from_zero_keeps_its_range() -> None:
     back = decode_keys(key_port("u8"), encode_keys(key_port("u8"), keys.copy()))
     np.testing.assert_allclose(back[:, :, 3], keys[:, :, 3], rtol=0, atol=2e-4)
     np.testing.assert_allclose(back[:, :, 4], keys[:, :, 4], rtol=0, atol=1e-4)
+
+
+def test_a_token_with_small_keys_keeps_them_beside_large_ones() -> None:
+    keys = some_keys(BLOCK)
+    keys[:, 5] /= 1000
+    port = key_port("u8 by token")
+    back = decode_keys(port, encode_keys(port, keys.copy()))
+    np.testing.assert_allclose(back[:, 5], keys[:, 5], rtol=0, atol=1e-5)
 
 
 def test_bf16_rounds_to_the_nearest_and_ties_to_even() -> None:
@@ -196,11 +212,11 @@ def test_slots_behind_the_last_token_do_not_widen_the_range_of_a_u8_block() -> N
 @pytest.mark.parametrize(
     "port",
     [
-        KVPort("key_cache.0", ov.Type.u8, (HEADS, BLOCK, WIDTH + 8)),  # quantised by token
+        KVPort("key_cache.0", ov.Type.u8, (HEADS, BLOCK + 1, WIDTH)),
         KVPort("key_cache.0", ov.Type.u4, (HEADS, BLOCK + 16, WIDTH)),
         KVPort("key_cache.0", ov.Type.f32, (HEADS, BLOCK, ROTARY - 2)),  # narrower than its RoPE
     ],
-    ids=["by token", "u4", "narrow"],
+    ids=["u8", "u4", "narrow"],
 )
 def test_an_unknown_key_block_is_refused_by_name(port: KVPort) -> None:
     with pytest.raises(ModelUnsupported, match=r"key_cache\.0.*ecompute"):

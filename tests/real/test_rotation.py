@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from engine.batch import build_inputs
+from engine.key_blocks import decode_keys
 from engine.kv_cache import KVCache
 from engine.model import CompileOptions, Model
-from engine.rotation import Cut, KeyRotation, decode_keys, read_inv_freq
+from engine.rotation import Cut, KeyRotation, read_inv_freq
 from engine.sequence import Batch, Sequence
 
 Floats = npt.NDArray[np.float32]

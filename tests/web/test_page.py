@@ -9,6 +9,7 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
+from engine import SessionId
 from engine.journal import Journal
 from engine.library import Library
 from engine.session import Session
@@ -20,7 +21,7 @@ from web.startup import Startup
 from web.turns import Turns
 
 IDS = identity.mint()
-ME = identity.session_id(IDS, None)
+ME = SessionId(**IDS)
 REQUEST = cast(
     gr.Request,
     SimpleNamespace(session_hash="tab", username=None, headers={}, query_params={}),
