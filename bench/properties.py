@@ -23,6 +23,7 @@ VARIANTS: dict[str, Changes] = {
     "precision f32": {"precision": "f32"},
     "precision f32, KV f32": {"precision": "f32", "kv_precision": "f32"},
     "KV bf16": {"kv_precision": "bf16"},
+    "keys by channel": {"KEY_CACHE_QUANT_MODE": "BY_CHANNEL"},
     "f32 with int8 products": {"INFERENCE_PRECISION_HINT": "f32"},
     "bf16 without int8 products": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
     "activations in groups of 64": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "64"},
@@ -31,6 +32,7 @@ VARIANTS: dict[str, Changes] = {
     "hyper-threading off": {"ENABLE_HYPER_THREADING": "NO"},
     "P-cores only": {"SCHEDULING_CORE_TYPE": "PCORE_ONLY"},
     "throughput hint": {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": "1"},
+    "partitioner by size": {"TBB_PARTITIONER": "AUTO"},
 }
 
 

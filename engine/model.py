@@ -22,7 +22,7 @@ from engine.batch import Inputs
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.joining import join_small_products
 from engine.kv_cache import KVCache, KVPort
-from engine.quantizing import multiplies_int8, quantize_products
+from engine.quantizing import ACTIVATION_GROUP, multiplies_int8, quantize_products
 from engine.stateful import make_stateful
 
 Logits = npt.NDArray[np.float32]
@@ -110,12 +110,13 @@ def _compile(model_dir: Path, options: CompileOptions) -> ov.CompiledModel:
             f"OpenVINO sees no device {options.device!r} here, only {', '.join(core.available_devices)}."
         )
     model = read_paged(core, model_dir)
-    if options.is_int8 and multiplies_int8():
-        quantize_products(model)
-    by_token = options.rounds_keys and key_scales.fit_tokens(model)
-    keys = {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"} if by_token else {}
+    properties = {}
+    if options.is_int8 and multiplies_int8() and quantize_products(model):
+        properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(ACTIVATION_GROUP)
+    if options.rounds_keys and key_scales.fit_tokens(model):
+        properties["KEY_CACHE_QUANT_MODE"] = "BY_TOKEN"
     try:
-        return core.compile_model(model, options.device, {**keys, **options.properties()})
+        return core.compile_model(model, options.device, {**properties, **options.properties()})
     except RuntimeError as error:
         raise ModelUnsupported(
             f"{model_dir}: OpenVINO cannot compile it: {_reason(error)}"

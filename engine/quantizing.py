@@ -1,10 +1,11 @@
 """4-bit weights with fractional zero-points become int8, so that their products can run in int8.
 
-Owns: that rewriting of the graph in memory. Does not know: files, attention. GGUF's Q4_1 stores a scale
-and a minimum for each group; as a zero-point the minimum is a fraction, which OpenVINO's int8
-products cannot take: it unpacks such weights to floats at every step. Int8 codes of the same groups cost
-twice the bytes and a rounding of 3 to 6 % of a 4-bit step, and give two thirds to half of the time for
-more than one token at once (`bench/NOTES.md`). Where a table of embeddings shares the weights, it keeps them.
+Owns: that rewriting of the graph in memory, and in what groups activations are rounded beside it. Does
+not know: files, attention. GGUF's Q4_1 stores a scale and a minimum for each group; as a zero-point the
+minimum is a fraction, which OpenVINO's int8 products cannot take: it unpacks such weights to floats at
+every step. Int8 codes with a scale for each row cost twice the bytes and a rounding of a tenth of a 4-bit
+step, and give half to two thirds of the time for more than one token at once (`bench/NOTES.md`).
+Where a table of embeddings shares the weights, it keeps them.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ import numpy.typing as npt
 import openvino as ov
 from openvino import opset13 as ops
 
+# Activations that share a scale beside such weights. OpenVINO's own 32 takes longer; matrices in groups of
+# less, which the lm_head of a GGUF file has, are then multiplied in floats, and logits want that most.
+ACTIVATION_GROUP = 64
 MAX_WEIGHTS = 2 << 30  # of a model; larger ones keep their 4 bits, for the memory
 _WEIGHTS_AT_ONCE = 4 << 20  # so that only a part is ever there as floats
 _FRACTIONAL = (ov.Type.f16, ov.Type.f32)
@@ -100,8 +104,7 @@ def _constant(node: Any) -> Any | None:
 def _int8(grouped: _Grouped, old: Any) -> Any:
     """A node that gives what `old` gives, from int8 codes."""
     rows, groups, size = grouped.codes.get_output_shape(0)
-    codes = np.empty((rows, groups, size), np.int8)
-    scales = np.empty((rows, groups, 1), np.float16)
+    codes, scales = np.empty((rows, groups * size), np.int8), np.empty((rows, 1), np.float16)
     packed = grouped.codes.data.reshape(-1).view(np.uint8).reshape(rows, -1)
     height = max(_WEIGHTS_AT_ONCE // (groups * size), 1)
     for begin in range(0, rows, height):
@@ -109,10 +112,9 @@ def _int8(grouped: _Grouped, old: Any) -> Any:
         values = _unpacked(packed[part]).reshape(-1, groups, size)
         values -= grouped.zero_points.data[part]
         values *= grouped.scales.data[part]
-        codes[part], scales[part] = _rounded(values)
+        codes[part], scales[part] = _rounded(values.reshape(len(values), -1))
     node = ops.multiply(ops.convert(ops.constant(codes), "f16"), ops.constant(scales))
-    shape = ops.constant(np.array(old.get_shape(), np.int64))
-    return ops.convert(ops.reshape(node, shape, False), old.get_element_type().to_string())
+    return ops.convert(node, old.get_element_type().to_string())
 
 
 def _unpacked(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -123,9 +125,9 @@ def _unpacked(packed: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _rounded(values: npt.NDArray[np.float32]) -> tuple[Codes, Scales]:
-    """Symmetric int8 codes of values [rows, groups, size], and their scales [rows, groups, 1]."""
+    """Symmetric int8 codes of values [rows, columns], and their scales [rows, 1]."""
     largest = np.abs(values).max(axis=-1, keepdims=True)
-    # At least the smallest of halves, so that a group of zeros divides by something.
+    # At least the smallest of halves, so that a row of zeros divides by something.
     smallest = np.finfo(np.float16).smallest_subnormal
     scales = np.maximum(largest / 127, smallest).astype(np.float16)
     return np.clip(np.rint(values / scales), -127, 127).astype(np.int8), scales
