@@ -26,7 +26,7 @@ VARIANTS: dict[str, Changes] = {
     "keys by channel": {"KEY_CACHE_QUANT_MODE": "BY_CHANNEL"},
     "f32 with int8 products": {"INFERENCE_PRECISION_HINT": "f32"},
     "bf16 without int8 products": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"},
-    "activations in groups of 64": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "64"},
+    "activations in groups of 32": {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "32"},
     "1 thread": {"INFERENCE_NUM_THREADS": "1"},
     "pinned": {"ENABLE_CPU_PINNING": "YES"},
     "hyper-threading off": {"ENABLE_HYPER_THREADING": "NO"},
