@@ -50,7 +50,8 @@ def decode_keys(port: KVPort, blocks: Raw) -> Keys:
         scale, zero_point = np.split(parameters.reshape(heads, -1, 2, width), 2, axis=2)
     keys = np.empty(codes.shape, np.float32)
     np.subtract(codes, zero_point, out=keys)
-    keys *= scale
+    with np.errstate(over="ignore", invalid="ignore"):  # slots behind the last token hold anything
+        keys *= scale
     return keys.reshape(heads, -1, codes.shape[-1])
 
 
