@@ -3,7 +3,7 @@
 Owns: that rewriting of the graph in memory, and in what groups activations are rounded beside it. Does
 not know: files, attention. GGUF's Q4_1 stores a scale and a minimum for each group; as a zero-point the
 minimum is a fraction, which OpenVINO's int8 products cannot take: it unpacks such weights to floats at
-every step. Int8 codes with a scale for each row cost twice the bytes and a rounding of a tenth of a 4-bit
+every step. Int8 codes with a scale for each row cost twice the bytes and a rounding of 5 to 8 % of a 4-bit
 step, and give half to two thirds of the time for more than one token at once (`bench/NOTES.md`).
 Where a table of embeddings shares the weights, it keeps them.
 """

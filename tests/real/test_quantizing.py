@@ -101,6 +101,26 @@ def test_other_weights_stay(kept: Any) -> None:
     assert quantize_products(model_of(kept)) == 0
 
 
+def test_int8_weights_have_a_scale_for_each_row() -> None:
+    model = model_of(weights(fractions()))
+    quantize_products(model)
+    shapes = [
+        list(n.get_output_shape(0)) for n in model.get_ops() if n.get_type_name() == "Constant"
+    ]
+    assert sorted(shapes) == [[ROWS, 1], [ROWS, GROUPS * SIZE]]
+
+
+@pytest.mark.parametrize(
+    ("precision", "group"), [("auto", quantizing.ACTIVATION_GROUP), ("f32", 0)]
+)
+def test_activations_are_rounded_in_larger_groups_beside_them(
+    smollm2_dir: Path, precision: str, group: int
+) -> None:
+    options = CompileOptions(device="CPU", num_threads=2, kv_precision="u8", precision=precision)
+    compiled = Model(smollm2_dir, options)._compiled
+    assert int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")) == group
+
+
 def test_weights_of_two_products_are_made_once() -> None:
     x, shared = ops.parameter([-1, GROUPS * SIZE], ov.Type.f32), weights(fractions())
     model = ov.Model([ops.matmul(x, shared, False, True) for _ in range(2)], [x])
