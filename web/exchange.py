@@ -84,17 +84,17 @@ class Exchange:
         return self._downloads.add(name, _MEDIA_TYPES[form], content)
 
     async def imported(self, path: str | None, ids: Any, search: str, request: gr.Request) -> Shown:
-        """Open a file as a new conversation; returns ids, the chat (three times), the list."""
+        """Open a file as a new conversation; returns ids, the chat, the list."""
         language, old = (
             languages.spoken(request.headers),
             identity.session_id(ids, request.username),
         )
         engine = self._startup.engine
         if path is None or old is None:
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * 3
         if engine is None or self._startup.phase != "ready":
             _tell(say(language, "not_ready"))
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * 3
         new = SessionId(**identity.mint(old.owner))
         try:
             await self._fill(engine, new, Path(path), language)
@@ -102,7 +102,7 @@ class Exchange:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
             _tell(say(language, "import_refused", reason=error))
-            return (gr.skip(),) * 5
+            return (gr.skip(),) * 3
         finally:
             Path(path).unlink(missing_ok=True)
         return await self._page.show(new, search, request)

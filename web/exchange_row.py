@@ -48,7 +48,7 @@ class ExchangeRow:
             )
 
     def connect(self, demo: gr.Blocks, on_shelf: list[Any], shown: list[Any]) -> None:
-        """on_shelf: ids and search; shown: ids, the chat (three times), the list."""
+        """on_shelf: ids and search; shown: ids, the chat, the list."""
         exchange, ticket = self._exchange, self._ticket
         demo.load(exchange.render, None, self._export, **QUIET)
         self._export.click(

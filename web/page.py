@@ -26,7 +26,7 @@ from web.turns import Continuation, Request, Turns
 PANEL_S = 2.0
 SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often the page asks for the status
 
-_UNCHANGED: tuple[Any, ...] = (gr.skip(),) * 5
+_UNCHANGED: tuple[Any, ...] = (gr.skip(),) * 3
 
 
 class Page:
@@ -42,9 +42,8 @@ class Page:
     async def chat(  # noqa: PLR0917  (Gradio passes the inputs by position)
         self,
         message: Any,
-        history: list[PageMessage],
+        history: list[PageMessage] | None,
         ids: Any,
-        is_known: bool,
         system_prompt: str,
         max_tokens: float,
         temperature: float,
@@ -59,8 +58,8 @@ class Page:
         _draft: bool,
         thinking: bool,
         request: gr.Request,
-    ) -> AsyncGenerator[tuple[str, list[PageMessage]], None]:
-        """Answer `message` in the conversation that `ids` names; yields reply and conversation.
+    ) -> AsyncGenerator[list[PageMessage], None]:
+        """Answer `message` behind `history`, in the conversation that `ids` names; yields that.
 
         message: text, or {"text": ..., "files": [...]}, or what the page's box made of these, or a
         Continuation.
@@ -95,7 +94,7 @@ class Page:
         asked = Request(
             session_id,
             message,
-            history if is_known else None,
+            history,
             system_prompt.strip() or None,
             params,
             thinking,
@@ -104,13 +103,10 @@ class Page:
         async with aclosing(self._turns.run(str(request.session_hash), asked)) as frames:
             async for frame in frames:
                 before = view.conversation(frame.kept, language, is_over=frame.is_last)
-                yield (
-                    frame.text or frame.refused or "",
-                    [*before, *view.turn(frame, self._startup, language)],
-                )
+                yield [*before, *view.turn(frame, self._startup, language)]
 
-    async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, bool]:
-        """What a page shows when it opens: ids, chat, its server-side twin, and that it is known."""
+    async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any]:
+        """What a page shows when it opens: ids and chat."""
         language, session_id = _language(request), identity.session_id(ids, request.username)
         if session_id is None:
             ids, messages = identity.mint(identity.user_owner(request.username)), []
@@ -123,7 +119,7 @@ class Page:
             placeholder=welcome(language),
             examples=[{"text": say(language, key)} for key in EXAMPLES],
         )
-        return ids, chatbot, messages, True
+        return ids, chatbot
 
     def stop(self, request: gr.Request) -> None:
         """Stop the page's turn; also when the page is closed."""
@@ -139,18 +135,18 @@ class Page:
             self.composing.give_back(page, event.value)
             await self._turns.undo(page, session_id, history[:index])
 
-    async def start_anew(self, ids: Any, request: gr.Request) -> tuple[Any, Any, Any, Any]:
-        """Leave this conversation; its successor's ids and an empty chat (three times)."""
+    async def start_anew(self, ids: Any, request: gr.Request) -> tuple[Any, Any]:
+        """Leave this conversation; its successor's ids and an empty chat."""
         session_id = identity.session_id(ids, request.username)
         if session_id is None:
-            return identity.mint(identity.user_owner(request.username)), [], [], []
+            return identity.mint(identity.user_owner(request.username)), []
         await self._turns.end(str(request.session_hash), silently=True)
-        return identity.mint(session_id.owner), [], [], []
+        return identity.mint(session_id.owner), []
 
     async def click(
         self, ids: Any, search: str, request: gr.Request, event: gr.EventData
     ) -> tuple[Any, ...]:
-        """A button of the list of conversations; returns ids, the chat (three times), the list."""
+        """A button of the list of conversations; returns ids, the chat, the list."""
         session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         data = event._data if isinstance(event._data, dict) else {}
         if session_id is None or engine is None:
@@ -172,13 +168,13 @@ class Page:
         except EngineError as error:
             gr.Warning(str(error))
             return _UNCHANGED
-        chat: tuple[Any, ...] = _UNCHANGED[:4]
+        chat: tuple[Any, ...] = _UNCHANGED[:2]
         # Undo may come before the browser knows that another conversation is open since the deletion.
         if click.act == "undelete" or (click.act == "open" and not is_current):
             ids, chat = await self._opened(click.session_id, request)
         elif click.act == "delete" and is_current:
             ids = identity.mint(session_id.owner)
-            chat = (ids, [], [], [])
+            chat = (ids, [])
         deleted = click.session_id.conversation if click.act == "delete" else None
         return (*chat, self.shelf(ids, search, request, deleted))
 
@@ -191,7 +187,7 @@ class Page:
             gr.Warning(str(error))
             return _UNCHANGED
         messages = await self._restored(session_id, _language(request))
-        return (gr.skip(), messages, messages, messages, gr.skip())
+        return (gr.skip(), messages, gr.skip())
 
     async def _rated(
         self, session_id: SessionId, feedback: Feedback, node: str, request: gr.Request
@@ -204,7 +200,7 @@ class Page:
         if self._turns.is_running(str(request.session_hash)):
             return _UNCHANGED  # its end shows everything
         messages = await self._restored(session_id, _language(request))
-        return (gr.skip(), messages, messages, messages, gr.skip())
+        return (gr.skip(), messages, gr.skip())
 
     async def _opened(
         self, session_id: SessionId, request: gr.Request
@@ -212,7 +208,7 @@ class Page:
         await self._turns.end(str(request.session_hash), silently=True)
         messages = await self._restored(session_id, _language(request))
         ids = session_id._asdict()
-        return ids, (ids, messages, messages, messages)
+        return ids, (ids, messages)
 
     async def _linked(
         self, owner: str, link: Any, language: str
@@ -230,7 +226,7 @@ class Page:
     async def show(
         self, session_id: SessionId, search: str, request: gr.Request
     ) -> tuple[Any, ...]:
-        """Open a conversation; returns ids, the chat (three times), the list."""
+        """Open a conversation; returns ids, the chat, the list."""
         ids, chat = await self._opened(session_id, request)
         return (*chat, self.shelf(ids, search, request))
 
@@ -243,8 +239,8 @@ class Page:
             return _UNCHANGED[1:]
         messages = await self._restored(session_id, _language(request))
         is_same = user_texts(messages) == user_texts(history) and len(messages) == len(history)
-        chat = _UNCHANGED[:3] if is_same or not messages else (messages,) * 3
-        return (*chat, self.fresh_shelf(ids, search, request))
+        chat = gr.skip() if is_same or not messages else messages
+        return chat, self.fresh_shelf(ids, search, request)
 
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
         """The list of conversations, if another tab or the model has changed it."""
@@ -252,10 +248,6 @@ class Page:
         before = self._shelves.shown(page)
         html = self.shelf(ids, search, request, self._shelves.deleted(page))
         return html if self._shelves.shown(page) != before else gr.skip()
-
-    def turn_over(self, ids: Any, search: str, request: gr.Request) -> tuple[bool, str]:
-        """The page's history is known again, and the list of conversations has changed."""
-        return True, self.shelf(ids, search, request)
 
     def shelf(self, ids: Any, search: str, request: gr.Request, deleted: str | None = None) -> str:
         """The list of conversations, those that hold `search`."""
@@ -318,10 +310,10 @@ class Page:
         return view.conversation(entries, language)
 
     def _refusal(
-        self, message: str, history: list[PageMessage], sentence: str, language: str
-    ) -> tuple[str, list[PageMessage]]:
+        self, message: str, history: list[PageMessage] | None, sentence: str, language: str
+    ) -> list[PageMessage]:
         refused = Frame((), message, refused=sentence)
-        return sentence, [*history, *view.turn(refused, self._startup, language)]
+        return [*(history or ()), *view.turn(refused, self._startup, language)]
 
 
 def welcome(language: str) -> str:

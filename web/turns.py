@@ -39,7 +39,7 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the person wants said. history: what the page shows before it, None if that is lost.
+    """What the person wants said. history: what the page shows before it, None if it shows nothing.
 
     continues: nothing is said; the last reply goes on.
     """
@@ -214,8 +214,8 @@ class Turns:
     def _place(self, request: Request) -> tuple[int, str]:
         """How many messages stay, and the message; a retried one in its canonical spelling.
 
-        When the server has lost the page's state (it was restarted, or forgot the page), its empty
-        history says nothing: then everything stays and the message is added at the end.
+        A page that shows nothing yet says nothing of the place: then everything stays and the message
+        is added at the end.
         """
         self._engine().open_session(request.session_id)
         canonical = _messages(self._transcript(request.session_id))

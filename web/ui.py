@@ -50,7 +50,6 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         ids = gr.BrowserState(
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
-        is_known = gr.State(False)  # lost together with the page's history, and tells so
         with gr.Sidebar(elem_id="conversations", width=300):
             search = gr.Textbox(
                 label=words("search"),
@@ -74,40 +73,36 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
         settings = Settings(startup.options.sampling)
         composing, attach, sign = page.composing, _attach(), gr.HTML(elem_id="draft", render=False)
+        chatbot = _chatbot()
         chat = KeptChat(
             page.chat,
             stop=page.stop,
             sent=composing.sent,
-            is_sent=(composing.attached, [], [attach]),
-            after=(page.turn_over, [ids, search], [is_known, conversations]),
+            undo=(page.undo, [ids, chatbot], []),
+            moved=(composing.attached, [], [attach]),
+            after=(page.shelf, [ids, search], [conversations]),
             below=[attach, sign],
             footer=settings.render,
-            chatbot=_chatbot(),
+            chatbot=chatbot,
             textbox=_textbox(),
-            additional_inputs=[ids, is_known, *settings.controls],
+            additional_inputs=[ids, *settings.controls],
             examples=[[say("en", key)] for key in EXAMPLES],
             cache_examples=False,
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",  # web.client has a /chat for programs
         )
-        chat_values = [chat.chatbot, chat.chatbot_state]
-        on_shelf, chat_wholly = [ids, search], [ids, *chat_values, chat.chatbot_value]
-        demo.load(page.load, ids, [ids, *chat_values, is_known], **QUIET).then(
+        on_shelf, all_shown = [ids, search], [ids, chatbot, conversations]
+        demo.load(page.load, ids, [ids, chatbot], **QUIET).then(
             page.shelf, on_shelf, conversations, **QUIET
         )
-        exchange.connect(demo, on_shelf, [*chat_wholly, conversations])
-        followed = [*chat_values, chat.chatbot_value, conversations]
-        conversations.submit(page.follow, [*on_shelf, chat.chatbot_state], followed, **QUIET)
-        clicked = [*chat_wholly, conversations]
-        conversations.click(page.click, on_shelf, clicked, **QUIET | {"queue": True})  # it may warn
+        exchange.connect(demo, on_shelf, all_shown)
+        conversations.submit(page.follow, [*on_shelf, chatbot], [chatbot, conversations], **QUIET)
+        conversations.click(
+            page.click, on_shelf, all_shown, **QUIET | {"queue": True}
+        )  # it may warn
         search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
-        undone = chat.chatbot.undo(page.undo, [ids, chat.chatbot], None, **QUIET)
-        for step in (demo.load, undone.then):
-            step(composing.attached, None, attach, **QUIET)
-        for trigger in (chat.chatbot.clear, anew.click):
-            trigger(page.start_anew, ids, chat_wholly, **QUIET).then(
+        demo.load(composing.attached, None, attach, **QUIET)
+        for trigger in (chatbot.clear, anew.click):
+            trigger(page.start_anew, ids, [ids, chatbot], **QUIET).then(
                 page.shelf, on_shelf, conversations, **QUIET
             )
         draft_timer = gr.Timer(DRAFT_S, active=False)

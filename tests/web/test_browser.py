@@ -49,6 +49,30 @@ def test_the_second_turn_reuses_the_first(page: Page) -> None:
     assert int(reused[2]) < 30
 
 
+def test_a_message_sent_the_moment_it_may_be_follows_all_that_was_said(page: Page) -> None:
+    """Also when what the page shows goes up slowly once, right after an answer perhaps."""
+    page.evaluate(
+        """() => {
+            const chat = gradio_config.components.find((part) => part.props.elem_id === 'chat').id;
+            const telling = gradio_config.dependencies
+                .filter((step) => step.inputs.includes(chat)).map((step) => step.id);
+            const send = window.fetch;
+            window.told = 0;
+            window.fetch = async (url, options) => {
+                const body = typeof options?.body === 'string' ? JSON.parse(options.body) : {};
+                if (telling.includes(body.fn_index) && ++window.told === 2)
+                    await new Promise((resolve) => setTimeout(resolve, 1500));
+                return send(url, options);
+            };
+        }"""
+    )
+    for count in (1, 2):
+        send(page, "What is the capital of France?")
+        finished(page, count)
+    expect(page.locator(".user.message")).to_have_count(2)
+    assert page.evaluate("window.told") >= 2
+
+
 def test_stop_is_quick_and_the_conversation_goes_on(page: Page) -> None:
     send(page, LONG)
     expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
