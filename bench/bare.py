@@ -16,6 +16,7 @@ import openvino as ov
 from engine import EngineConfig
 from engine.batch import Inputs, build_inputs
 from engine.kv_cache import KVCache
+from engine.loading import has_single_token_graph
 from engine.model import CompileOptions, Model
 from engine.sequence import Batch, Sequence
 from engine.threads import usable_cpus
@@ -70,6 +71,7 @@ class BareModel(Model):
             num_threads=usable_cpus(),
             kv_precision=kv_precision or config.kv_precision,
             precision=precision or config.precision,
+            single_token=has_single_token_graph(config),
             changes=changes,
         )
         super().__init__(model_dir, options)
@@ -80,18 +82,19 @@ class BareModel(Model):
 
     def prepare(self, contexts: list[int], new_tokens: int = 1) -> None:
         """Set the inputs of a step that gives each sequence `new_tokens` behind its context."""
-        self._inputs = step_inputs(contexts, new_tokens, self.block_size, self.vocab_size)
-        self.forward(self._inputs)
+        inputs = step_inputs(contexts, new_tokens, self.block_size, self.vocab_size)
+        self._program = self.program_for(inputs)
+        self._program.run(inputs)
 
     def step(self) -> float:
         """Seconds of one forward over the prepared inputs."""
         began_at = time.perf_counter()
-        self._request.infer()
+        self._program.again()
         return time.perf_counter() - began_at
 
     def weight_ports(self) -> list[WeightPort]:
-        """The constants of the compiled graph, once for each operation that reads them."""
-        nodes = self._compiled.get_runtime_model().get_ordered_ops()
+        """The constants of the prepared step's graph, once for each operation that reads them."""
+        nodes = self._program.compiled.get_runtime_model().get_ordered_ops()
         return [port for node in nodes for port in _constant_inputs(node)]
 
     @property

@@ -35,6 +35,8 @@ class EngineConfig:
     data_dir: where conversations and their KV are kept; None: in memory only.
     disk_budget_bytes: most that the KV on disk may take; None: no limit.
     num_threads: inference threads; None: what CPU quota and affinity allow.
+    single_token_graph: compile the model once more for the steps of one reply alone, which are quicker
+    then; its weights are in memory twice. None: for small models, where there is room for it.
     overflow: what becomes of the KV when the oldest turns are left out: `recompute` it while nobody
     waits, or `shift` it to its new positions at once, with traces of what was left out.
     titles: let the model name stored conversations while nobody waits.
@@ -59,6 +61,7 @@ class EngineConfig:
     max_queue: int | None = None
     max_num_batched_tokens: int = 512
     max_prefill_beside_decode: int | None = None
+    single_token_graph: bool | None = None
     warm_up: bool = True
     overflow: str = "recompute"
     titles: bool = True

@@ -38,6 +38,7 @@ from engine.scheduler import Scheduler
 from engine.session import SessionTable
 from engine.sharing import Sharing
 from engine.shift import Move, Shift
+from engine.single_token import is_worth_it
 from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
 from engine.snapshot_folder import SnapshotFolder
 from engine.speculation import StepCosts
@@ -90,6 +91,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         num_threads=config.num_threads or usable_cpus(),
         kv_precision=config.kv_precision,
         precision=config.precision,
+        single_token=has_single_token_graph(config),
     )
     tokenizer = Tokenizer(config.model_dir)
     template = read_chat_template(config.model_dir)
@@ -221,6 +223,18 @@ def assemble(
             context_length=context_length,
         )
     )
+
+
+def has_single_token_graph(config: EngineConfig) -> bool:
+    """Whether steps of a single token are to have a graph of their own."""
+    if config.single_token_graph is not None:
+        return config.single_token_graph
+    try:
+        weights = (config.model_dir / "openvino_model.bin").stat().st_size
+    except OSError:  # what is missing is told when the model is read
+        return False
+    room = available_memory_bytes() or _MEMORY_UNKNOWN
+    return config.device == "CPU" and is_worth_it(weights, room)
 
 
 def mover(config: EngineConfig, model: Model, kv_cache: KVCache) -> Move | None:

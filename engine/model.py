@@ -1,11 +1,10 @@
-"""The language model: read its IR, make attention paged, compile, one forward at a time.
+"""The language model: compiled with paged attention, one forward at a time.
 
-Owns: the compiled model and its infer request. Does not know: sequences, sessions, text.
-Takes stateful IRs (Optimum-Intel's, OpenVINO GenAI's, this project's) and explicit ones with
-past_key_values.N inputs and present.N outputs; both become stateful first, then paged. The
-paged-attention transformation is an internal OpenVINO API, which is why OpenVINO is pinned exactly.
+Owns: the compiled graphs and their infer requests. Does not know: sequences, sessions, text.
 """
 
+import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
-from openvino import opset13 as ops
-from openvino._offline_transformations import paged_attention_transformation
 
 from engine import key_scales
 from engine.batch import Inputs
-from engine.errors import ModelNotFound, ModelUnsupported
-from engine.joining import join_small_products
+from engine.errors import ModelUnsupported
 from engine.kv_cache import KVCache, KVPort
+from engine.paging import last_line, read_paged
 from engine.quantizing import ACTIVATION_GROUP, multiplies_int8, quantize_products
-from engine.stateful import make_stateful
+from engine.single_token import is_single_token, multiply_bytes_in_floats, single_token_graph
+
+log = logging.getLogger(__name__)
 
 Logits = npt.NDArray[np.float32]
 
@@ -31,6 +30,8 @@ Logits = npt.NDArray[np.float32]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompileOptions:
     """What decides how a model is compiled; `precision` and `kv_precision` as in EngineConfig.
+
+    single_token: compile a second graph, for steps of a single token.
 
     There is no CACHE_DIR: OpenVINO 2026.4.1 writes a paged model to its cache and never gets it
     back, because the cached form loses the run-time info (k_head_size) that paged attention needs.
@@ -40,6 +41,7 @@ class CompileOptions:
     num_threads: int
     kv_precision: str
     precision: str = "f32"
+    single_token: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -74,108 +76,108 @@ class Model:
     """A compiled paged model. Single-threaded: one forward at a time."""
 
     def __init__(self, model_dir: Path, options: CompileOptions) -> None:
-        self._compiled = _compile(model_dir, options)
-        self._request = self._compiled.create_infer_request()
-        self.kv_ports = [_kv_port(p) for p in self._compiled.inputs if "_cache." in p.any_name]
+        graphs = _graphs(model_dir, options)
+        self._any, *singles = _compile(model_dir, graphs, options.device)
+        self._single = singles[0] if singles else None
+        self.kv_ports = self._any.kv_ports
         if not self.kv_ports:
             raise ModelUnsupported(f"{model_dir}: no attention layer with a KV cache was found.")
         values = [port for port in self.kv_ports if port.name.startswith("value_cache")]
         self.block_size = values[0].block_shape[1]
         self.block_bytes = sum(port.block_bytes for port in self.kv_ports)
-        self.vocab_size = int(self._compiled.outputs[0].partial_shape[-1].get_length())
-        self._input_names = {port.any_name for port in self._compiled.inputs}
+        self.vocab_size = int(self._any.compiled.outputs[0].partial_shape[-1].get_length())
 
     def bind(self, kv_cache: KVCache) -> None:
         """Use these KV tensors from now on."""
-        for name, tensor in kv_cache.tensors.items():
-            self._request.set_tensor(name, tensor)
+        for program in filter(None, (self._any, self._single)):
+            program.bind(kv_cache)
 
     def forward(self, inputs: Inputs) -> Logits:
         """One step; see engine.batch.build_inputs. Writes the new keys and values into the KV cache.
 
         Returns [len(logit_indices), vocab] float32, valid until the next forward.
         """
-        for name, value in inputs.items():
-            if name in self._input_names:
-                self._request.set_tensor(name, ov.Tensor(value, shared_memory=True))
+        return self.program_for(inputs).run(inputs).reshape(-1, self.vocab_size)
+
+    def program_for(self, inputs: Inputs) -> "Program":
+        """What runs such a step."""
+        return self._single if self._single and is_single_token(inputs) else self._any
+
+
+class Program:
+    """A compiled graph with its infer request, whose input tensors are written to again and again."""
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self.compiled = compiled
+        self.kv_ports = [_kv_port(port) for port in compiled.inputs if "_cache." in port.any_name]
+        self._request = compiled.create_infer_request()
+        names = {port.any_name for port in compiled.inputs} - {port.name for port in self.kv_ports}
+        self._inputs: dict[str, npt.NDArray[Any]] = dict.fromkeys(names, np.empty((0, 0)))
+
+    def bind(self, kv_cache: KVCache) -> None:
+        """Use these KV tensors from now on."""
+        for name, tensor in kv_cache.tensors.items():
+            self._request.set_tensor(name, tensor)
+
+    def run(self, inputs: Inputs) -> Logits:
+        """The graph's first output, valid until the next run."""
+        for name, tensor in self._inputs.items():
+            value = inputs[name]
+            if tensor.shape == value.shape:
+                tensor[...] = value
+            else:
+                self._set(name, value)
+        return self.again()
+
+    def again(self) -> Logits:
+        """As `run`, with the inputs of the last one."""
         self._request.infer()
         logits: Logits = self._request.get_output_tensor(0).data
-        return logits.reshape(-1, self.vocab_size)
+        return logits
+
+    def _set(self, name: str, value: npt.NDArray[Any]) -> None:
+        tensor = ov.Tensor(value)  # a copy
+        self._request.set_tensor(name, tensor)
+        self._inputs[name] = tensor.data
 
 
-def _compile(model_dir: Path, options: CompileOptions) -> ov.CompiledModel:
+Graph = tuple[ov.Model, dict[str, str]]  # what is compiled, with which properties
+
+
+def _graphs(model_dir: Path, options: CompileOptions) -> list[Graph]:
+    """The graph for any step, then the one for single tokens if that is wanted and can be made."""
     core = ov.Core()
     if options.device not in core.available_devices:
         raise ModelUnsupported(
             f"OpenVINO sees no device {options.device!r} here, only {', '.join(core.available_devices)}."
         )
-    model = read_paged(core, model_dir)
-    properties = {}
+    model, properties = read_paged(core, model_dir), options.properties()
     if options.is_int8 and multiplies_int8() and quantize_products(model):
-        properties["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = str(ACTIVATION_GROUP)
+        properties = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(ACTIVATION_GROUP)} | properties
     if options.rounds_keys and key_scales.fit_tokens(model):
-        properties["KEY_CACHE_QUANT_MODE"] = "BY_TOKEN"
+        properties = {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"} | properties
+    graphs = [(model, properties)]
+    if options.single_token and (single := single_token_graph(model)) is not None:
+        graphs.append((single, properties | multiply_bytes_in_floats(single)))
+    return graphs
+
+
+def _compile(model_dir: Path, graphs: list[Graph], device: str) -> list[Program]:
+    """All of them at once: most of a compilation is one thread's work."""
+    core = ov.Core()
+
+    def compile_one(graph: Graph) -> ov.CompiledModel:
+        return core.compile_model(graph[0], device, graph[1])
+
     try:
-        return core.compile_model(model, options.device, {**properties, **options.properties()})
+        with ThreadPoolExecutor(len(graphs)) as pool:
+            return [Program(compiled) for compiled in pool.map(compile_one, graphs)]
     except RuntimeError as error:
         raise ModelUnsupported(
-            f"{model_dir}: OpenVINO cannot compile it: {_reason(error)}"
+            f"{model_dir}: OpenVINO cannot compile it: {last_line(error)}"
         ) from None
-
-
-def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
-    """The IR in `model_dir` with paged attention and the extra input `logit_indices` [rows] int64.
-
-    Small products are joined. Raises ModelNotFound or ModelUnsupported.
-    """
-    for name in ("openvino_model.xml", "openvino_model.bin"):
-        if not (model_dir / name).is_file():
-            raise ModelNotFound(
-                f"{model_dir}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`."
-            )
-    try:
-        model = make_stateful(core.read_model(model_dir / "openvino_model.xml"))
-        paged_attention_transformation(model)
-    except RuntimeError as error:
-        raise ModelUnsupported(
-            f"{model_dir}: OpenVINO cannot make its attention paged ({_reason(error)}). "
-            "Export it again with `python -m export SOURCE --out DIR`."
-        ) from None
-    pick_logits(model)
-    join_small_products(model)
-    return model
-
-
-def pick_logits(model: ov.Model) -> None:
-    """Compute logits only for the packed rows in the new input `logit_indices`.
-
-    The Gather goes in front of the lm_head: without it, prefill spends half its time on logits
-    that nobody reads.
-    """
-    head = _lm_head(model.output(0).get_node())
-    rows = ops.parameter([-1], ov.Type.i64)
-    rows.output(0).set_names({"logit_indices"})
-    rows.set_friendly_name("logit_indices")
-    picked = ops.gather(head.input_value(0), rows, ops.constant(np.int64(0)))
-    head.input(0).replace_source_output(picked.output(0))
-    model.add_parameters([rows])
-    model.validate_nodes_and_infer_types()
-
-
-def _lm_head(result: Any) -> Any:
-    """The MatMul in front of the model's result, or the result itself when there is none."""
-    node = result.input_value(0).get_node()
-    while node.get_type_name() in {"Add", "Convert", "Multiply", "Divide", "Tanh", "Reshape"}:
-        node = node.input_value(0).get_node()
-    return node if node.get_type_name() == "MatMul" else result
 
 
 def _kv_port(port: Any) -> KVPort:
     shape = tuple(dimension.get_length() for dimension in list(port.partial_shape)[1:])
     return KVPort(port.any_name, port.element_type, shape)
-
-
-def _reason(error: RuntimeError) -> str:
-    """The last line of an OpenVINO exception, which says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else "unknown reason"

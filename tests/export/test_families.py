@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.batch import build_inputs
+from engine.kv_cache import KVCache
+from engine.model import CompileOptions, Model
+from engine.sequence import Batch, Sequence
 from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder
@@ -85,6 +89,20 @@ def test_paged_equals_the_reference(stateful_xml: Path, wanted: F) -> None:
     paged = Paged(stateful_xml)
     assert paged.block_size < len(TEXT)
     close(np.concatenate([paged.step(part) for part in pieces(TEXT, 37, 23)]), wanted)
+
+
+def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted: F) -> None:
+    options = CompileOptions(
+        device="CPU", num_threads=2, kv_precision="f32", precision="f32", single_token=True
+    )
+    model = Model(stateful_xml.parent, options)
+    assert model._single is not None
+    model.bind(KVCache(model.kv_ports, 8))
+    past = 0
+    for part in pieces(TEXT, 37, 23):
+        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
+        past += len(part)
+        close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
 
 
 @pytest.mark.parametrize(

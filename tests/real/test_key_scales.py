@@ -11,7 +11,8 @@ from engine import key_scales
 from engine.batch import build_inputs
 from engine.key_blocks import decode_keys
 from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model, read_paged
+from engine.model import CompileOptions, Model
+from engine.paging import read_paged
 from engine.sequence import Batch, Sequence
 from export.exporter import write_model
 from export.families import read_decoder

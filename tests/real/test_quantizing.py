@@ -16,21 +16,9 @@ from engine.model import CompileOptions, Model
 from engine.quantizing import multiplies_int8, quantize_products
 from engine.sequence import Batch, Sequence
 from engine.tokenizer import Tokenizer
+from tests.real.talk import NOISE, TALK
 
 ROWS, GROUPS, SIZE = 24, 3, 32
-NOISE = 0.6  # logits; what int8 may take from the most probable token's lead
-TALK = """<|im_start|>user
-Tell me a short story about a lighthouse keeper.<|im_end|>
-<|im_start|>assistant
-Once upon a time, there was a lighthouse keeper named Thomas who lived alone on a small island. Every
-evening he climbed the stairs to light the lamp, and every morning he put it out again. He had no
-company but the gulls and the sound of the waves. One night a storm came, and through the rain he saw
-the lights of a ship that had lost its way. He rang the bell until his arms were tired.<|im_end|>
-<|im_start|>user
-What is the capital of France?<|im_end|>
-<|im_start|>assistant
-The capital of France is Paris.<|im_end|>
-"""
 
 
 def weights(zero_points: npt.NDArray[Any], *, code_type: ov.Type = ov.Type.u4) -> Any:
@@ -117,7 +105,7 @@ def test_activations_are_rounded_in_larger_groups_beside_them(
     smollm2_dir: Path, precision: str, group: int
 ) -> None:
     options = CompileOptions(device="CPU", num_threads=2, kv_precision="u8", precision=precision)
-    compiled = Model(smollm2_dir, options)._compiled
+    compiled = Model(smollm2_dir, options)._any.compiled
     assert int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")) == group
 
 
