@@ -11,11 +11,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from engine.block_pool import BlockPool
 from engine.conversation import Node
 from engine.errors import QueueFull, SessionBusy
-from engine.events import Finished, FinishReason, Prefilling, Queued, Text
+from engine.events import Finished, FinishReason, Prefilling, Queued
 from engine.idle import Idle
 from engine.journal import Journal
 from engine.metrics import KVSource
@@ -295,16 +296,22 @@ class EngineCore:
                 turn.sequence.tokens.append(token)
                 turn.reply.add(token)
                 going_on.append(turn)
-        windows = [window for turn in going_on for window in turn.reply.windows()]
-        texts = self.parts.tokenizer.decode_batch(windows)
-        for turn, before, now in zip(going_on, texts[::2], texts[1::2], strict=True):
-            turn.reply.advance(before, now)
-            self._show(turn)
+        now = time.monotonic()
+        self._read([turn for turn in going_on if turn.is_text_due(now)])
+        for turn in going_on:
             self._end_if_over(turn)
+
+    def _read(self, turns: Sequence[Turn]) -> None:
+        """Make text of the new tokens of these replies, and tell it."""
+        windows = [turn.reply.windows() for turn in turns]
+        texts = iter(self.parts.tokenizer.decode_batch([*chain.from_iterable(windows)]))
+        for turn, own in zip(turns, windows, strict=True):
+            turn.reply.advance([*islice(texts, len(own))])
+            self._show(turn)
 
     def _show(self, turn: Turn, *, final: bool = False) -> None:
         if piece := turn.reply.take(final=final):
-            turn.request.emit(Text(piece))
+            turn.tell(piece)
             self.parts.journal.stream(turn.session, turn.node_id, turn.text)
 
     def _end_if_over(self, turn: Turn) -> None:
@@ -339,7 +346,7 @@ class EngineCore:
         """The only way in which a turn ends: the branch gets the reply, the scheduler lets go."""
         del self._turns[turn.sequence]
         self.parts.scheduler.remove(turn.sequence)
-        self._show(turn, final=True)
+        self._read_rest(turn)
         self._keep_reply(turn)
         finished = Finished(reason, turn.clock.figures(), error)
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
@@ -353,6 +360,15 @@ class EngineCore:
             if reason in (FinishReason.STOP, FinishReason.LENGTH):
                 self.parts.idle.titles.want(turn.session, turn.request.setting)
         turn.request.emit(finished)
+
+    def _read_rest(self, turn: Turn) -> None:
+        """Tell what has gathered, and what might have become a stop string."""
+        try:
+            if turn.reply.has_unread and not turn.reply.stopped:
+                self._read([turn])
+        except Exception:  # the reply ends with what could be read of it
+            log.exception("Tokens could not be decoded")
+        self._show(turn, final=True)
 
     def _keep_reply(self, turn: Turn) -> None:
         """The tokens of the reply stay, as far as they stand for its text."""

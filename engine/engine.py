@@ -19,21 +19,16 @@ from engine.events import Event
 from engine.journal import open_journal
 from engine.library import Library
 from engine.loading import Home, ModelInfo, load
-from engine.owner import Gather, Loader, Owner
+from engine.owner import Loader, Owner
 from engine.rendering import Setting
 from engine.sampling import SamplingParams
 from engine.session import SessionId, SessionTable
 from engine.stats import EngineStats, stats_of
-from engine.turn import TurnRequest
+from engine.turn import Gather, TurnRequest, at_once
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 
 _DEFAULT_PARAMS = SamplingParams()
-
-
-def _at_once() -> float:
-    """Events do not gather."""
-    return 0.0
 
 
 class Engine:
@@ -215,20 +210,20 @@ class Engine:
         keep: int | None = None,
         system: str | None = None,
         params: SamplingParams = _DEFAULT_PARAMS,
-        gather: Gather = _at_once,
+        gather: Gather = at_once,
         **template_options: Any,
     ) -> AsyncGenerator[Event, None]:
         """Say `message` in the session and stream what comes of it; the last event is Finished.
 
         keep: how many of `messages()` stay in front of it (None: all), which is how a message is
         edited; one that says what the next of them says gets that one another reply. gather: for how
-        many seconds, asked anew each time, events may gather before they come all at once; the first
+        many seconds, asked anew each time, text may gather before it comes in one piece; the first
         text and the end do not wait. Closing the generator cancels the turn and keeps what was said.
         Raises a RequestError, with nothing changed, or EngineClosed.
         """
         setting = Setting(system, dict(template_options))
-        request = TurnRequest(session_id, message, params, _ignore, keep, setting)
-        async with contextlib.aclosing(self._stream(request, gather)) as events:
+        request = TurnRequest(session_id, message, params, _ignore, keep, setting, gather=gather)
+        async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:
                 yield event
 
@@ -238,7 +233,7 @@ class Engine:
         *,
         system: str | None = None,
         params: SamplingParams = _DEFAULT_PARAMS,
-        gather: Gather = _at_once,
+        gather: Gather = at_once,
         **template_options: Any,
     ) -> AsyncGenerator[Event, None]:
         """Go on with the last reply, which was cut off, stopped or interrupted; as `chat`.
@@ -246,8 +241,10 @@ class Engine:
         The pieces of text are those that are new. Raises RequestError if that reply is whole.
         """
         setting = Setting(system, dict(template_options))
-        request = TurnRequest(session_id, "", params, _ignore, None, setting, continues=True)
-        async with contextlib.aclosing(self._stream(request, gather)) as events:
+        request = TurnRequest(
+            session_id, "", params, _ignore, None, setting, continues=True, gather=gather
+        )
+        async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:
                 yield event
 
@@ -259,7 +256,7 @@ class Engine:
         name: what `cancel_completion` stops it by.
         """
         request = TurnRequest(None, text, params, _ignore, name=name)
-        async with contextlib.aclosing(self._stream(request, _at_once)) as events:
+        async with contextlib.aclosing(self._stream(request)) as events:
             async for event in events:
                 yield event
 
@@ -291,10 +288,10 @@ class Engine:
         self._sessions.remove(session_id)
         self._owner.post(lambda core: core.forget(session))
 
-    async def _stream(self, request: TurnRequest, gather: Gather) -> AsyncGenerator[Event, None]:
+    async def _stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
         self._requests.add(request)
         try:
-            async with contextlib.aclosing(self._owner.stream(request, gather)) as events:
+            async with contextlib.aclosing(self._owner.stream(request)) as events:
                 async for event in events:
                     yield event
         finally:

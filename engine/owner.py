@@ -16,7 +16,7 @@ from typing import TypeVar
 from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
-from engine.events import Event, Finished, Prefilling, Queued, Text
+from engine.events import Event, Finished
 from engine.loading import Home, ModelInfo
 from engine.mailbox import Mailbox
 from engine.turn import TurnRequest
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 Command = Callable[[EngineCore], object]
 Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
-Gather = Callable[[], float]
 
 SAVE_AT_END_S = 3.5
 
@@ -57,18 +56,13 @@ class Owner:
         if self.thread.is_alive():
             self.thread.join(timeout_s)
 
-    async def stream(self, request: TurnRequest, gather: Gather) -> AsyncGenerator[Event, None]:
+    async def stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
         """The events of a request, up to its end; closing the generator cancels it."""
         events: Mailbox[Event | EngineError] = Mailbox()
-        is_begun = False
 
         def emit(event: Event | EngineError) -> None:
-            nonlocal is_begun
-            is_text, is_progress = isinstance(event, Text), isinstance(event, Queued | Prefilling)
-            is_urgent = not is_progress and not (is_text and is_begun)
-            is_begun = is_begun or is_text
             try:
-                events.put(event, urgent=is_urgent)
+                events.put(event)
             except RuntimeError:  # the loop is closed: nobody listens any more
                 request.cancelled = True
 
@@ -85,7 +79,7 @@ class Owner:
         try:
             self.post(begin)
             while True:
-                for event in await self._next(events, gather()):
+                for event in await self._next(events):
                     if isinstance(event, EngineError):
                         raise event
                     yield event
@@ -95,12 +89,10 @@ class Owner:
             request.cancelled = True
             self.wake()
 
-    async def _next(
-        self, answers: Mailbox[Answer], gather_s: float = 0.0
-    ) -> list[Answer] | list[EngineError]:
+    async def _next(self, answers: Mailbox[Answer]) -> list[Answer] | list[EngineError]:
         """The owner thread's next answers; EngineClosed if it ended without one."""
         while True:
-            if taken := await answers.take(gather_s, 1.0):
+            if taken := await answers.take(1.0):
                 return taken
             if not self.thread.is_alive() and answers.is_empty:
                 return [self.error or EngineClosed("The engine has stopped.")]

@@ -2,9 +2,9 @@
 
 Owns: one reply's text so far, and where in it each token ends. Does not know: the model, the page.
 Decoding token by token is wrong (a character may span tokens, a space may belong to the next one),
-so a window of ids is decoded twice, with and without the new ones, and the difference is the new
-text; it is held back while it ends in U+FFFD. The scheme is that of `decode_token` in Hugging
-Face's text-generation-inference.
+so a window of ids is decoded without a token and with it, and the difference is the token's text; it
+is held back while it ends in U+FFFD. The scheme is that of `decode_token` in Hugging Face's
+text-generation-inference. Tokens may gather before they are decoded, all in one call.
 """
 
 from bisect import bisect_right
@@ -33,24 +33,40 @@ class ReplyText:
         self.text = ""
         self.stopped = False
 
+    @property
+    def can_stop(self) -> bool:
+        """Whether the text decides where the reply ends."""
+        return bool(self._stop)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there are tokens that `advance` has not seen."""
+        return self._num_decoded < len(self._ids)
+
     def add(self, token: int) -> None:
-        """The reply goes on with `token`; `advance` must follow."""
+        """The reply goes on with `token`; `advance` is to follow, at once or after other tokens."""
         self._ids.append(token)
 
-    def windows(self) -> tuple[list[int], list[int]]:
-        """The two runs of ids whose texts `advance` wants: without and with the new tokens."""
-        return self._ids[self._prefix : self._read], self._ids[self._prefix :]
+    def windows(self) -> list[list[int]]:
+        """The runs of ids whose texts `advance` wants: without the new tokens, and up to each of them."""
+        ends = [self._read, *range(self._num_decoded + 1, len(self._ids) + 1)]
+        return [self._ids[self._prefix : end] for end in ends]
 
-    def advance(self, before: str, now: str) -> None:
-        """Take the texts of the two windows, and add what is certain to the reply's text."""
-        self._num_decoded = len(self._ids)
-        held = self._num_decoded - self._read
-        self._is_broken = now.endswith(BROKEN) and held < MAX_HELD_TOKENS
-        if len(now) > len(before) and not self._is_broken:
-            self.text += now[len(before) :]
-            self._ends += [len(self.text)] * held
-            self._prefix, self._read = self._read, len(self._ids)
-            self._cut_at_stop()
+    def advance(self, texts: Sequence[str]) -> None:
+        """Take the texts of the windows, and add what is certain to the reply's text."""
+        before, prefix = texts[0], self._prefix
+        for now in texts[1:]:
+            self._num_decoded += 1
+            held = self._num_decoded - self._read
+            self._is_broken = now.endswith(BROKEN) and held < MAX_HELD_TOKENS
+            if len(now) > len(before) and not self._is_broken:
+                self.text += now[len(before) :]
+                self._ends += [len(self.text)] * held
+                prefix, self._read, before = self._read, self._num_decoded, now
+                self._cut_at_stop()
+            if self.stopped:
+                break
+        self._prefix = prefix
 
     def take(self, *, final: bool = False) -> str:
         """Text not taken before; a tail that may become a stop string waits unless `final`."""

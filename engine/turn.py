@@ -4,11 +4,12 @@ Owns: sampler, reply text, clock. Does not know: the scheduler, the model. A req
 thread; everything else lives in the engine's own thread.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.errors import EngineError
-from engine.events import Event
+from engine.events import Event, Text
 from engine.metrics import TurnClock
 from engine.rendering import Setting
 from engine.sampling import Sampler, SamplingParams
@@ -16,6 +17,13 @@ from engine.sequence import Sequence
 from engine.session import Branch, Session, SessionId
 from engine.speculation import Guesses
 from engine.streaming import ReplyText
+
+Gather = Callable[[], float]
+
+
+def at_once() -> float:
+    """Text does not gather."""
+    return 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +35,7 @@ class TurnRequest:
     continues: there is no message; the session's last reply, which is unfinished, goes on.
     name: of a completion, to cancel it by.
     emit: is called in the engine's thread with each event, or with what refused the request late.
+    gather: for how many seconds text may gather before it is told, asked anew each time.
     """
 
     session_id: SessionId | None
@@ -37,6 +46,7 @@ class TurnRequest:
     setting: Setting = field(default_factory=Setting)
     continues: bool = False
     name: str | None = None
+    gather: Gather = at_once
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 
@@ -63,6 +73,7 @@ class Turn:
     """A turn whose sequence the scheduler has.
 
     `num_prompt` tokens come before those of this turn's reply, which goes on from `earlier`.
+    text_due_at: when the reply's new tokens are to be read as text, by time.monotonic.
     """
 
     request: TurnRequest
@@ -76,11 +87,21 @@ class Turn:
     guesses: Guesses
     earlier: Earlier = field(default_factory=Earlier)
     queue_position: int | None = None
+    text_due_at: float = 0.0
 
     @property
     def sequence(self) -> Sequence:
         """The branch's sequence."""
         return self.branch.sequence
+
+    def is_text_due(self, now: float) -> bool:
+        """Whether new tokens are to be read now: those that may end the reply are, at once."""
+        return self.text_due_at <= now or self.reply.can_stop
+
+    def tell(self, piece: str) -> None:
+        """Tell new text; what follows gathers."""
+        self.request.emit(Text(piece))
+        self.text_due_at = time.monotonic() + self.request.gather()
 
     @property
     def text(self) -> str:

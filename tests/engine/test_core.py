@@ -1,6 +1,6 @@
 """Turns through the whole core, over the fake model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -16,7 +16,7 @@ from engine.events import FinishReason, Prefilling, Queued, Text
 from engine.sampling import SamplingParams
 from engine.turn import TurnRequest
 from tests.engine.fakes import EOS, PIECE_IDS, SPECIAL, endless, saying
-from tests.engine.rig import GREEDY, Rig, assistant, make_rig, session_id, user
+from tests.engine.rig import GREEDY, Asked, Rig, assistant, make_rig, session_id, user
 
 Rigs = Callable[..., Rig]
 
@@ -87,6 +87,59 @@ def test_a_stop_string_across_tokens_is_never_shown(rigs: Rigs) -> None:
     assert asked.reason is FinishReason.STOP
     assert rig.session().messages[-1] == assistant("So ")
     assert rig.tokenizer.decode(rig.tokens())[-3:] == "So "
+
+
+def never() -> float:
+    """Text gathers until the reply is over."""
+    return 1e9
+
+
+def gathered(rig: Rig, params: SamplingParams = GREEDY) -> Asked:
+    rig.session()
+    return rig.submit(TurnRequest(session_id(), "Hi", params, lambda _: None, gather=never))
+
+
+def test_text_that_gathers_is_whole_and_decoded_rarely(
+    rigs: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = rigs(choose=saying("One two three 中文 four."))
+    alone = rig.chat("Hi", "other")
+    calls, decode = list[int](), rig.tokenizer.decode_batch
+
+    def counted(batch: Sequence[Sequence[int]]) -> list[str]:
+        calls.append(len(batch))
+        return decode(batch)
+
+    monkeypatch.setattr(rig.tokenizer, "decode_batch", counted)
+    asked = gathered(rig)
+    rig.run()
+    assert [e.text for e in asked.events if isinstance(e, Text)] == ["O", asked.text[1:]]
+    assert asked.text == alone.text
+    assert sum(calls) > len(asked.text), "each token is decoded"
+    assert len([count for count in calls if count]) == 2
+    assert rig.tokens() == rig.tokens("other")
+
+
+def test_a_stop_string_ends_a_reply_whose_text_gathers(rigs: Rigs) -> None:
+    rig = rigs(choose=saying("So STOP and much more"))
+    asked = gathered(rig, SamplingParams(temperature=0, stop=("STOP",)))
+    rig.run()
+    assert asked.text == "So "
+    assert asked.figures.generated_tokens == len("So STOP")
+
+
+def test_a_reply_whose_rest_cannot_be_decoded_keeps_what_was_read(rigs: Rigs) -> None:
+    rig = rigs(choose=endless)
+    asked = gathered(rig)
+    while not asked.text:
+        rig.step()
+    rig.tokenizer.fails = True
+    asked.request.cancelled = True
+    rig.run()
+    assert asked.reason is FinishReason.CANCELLED
+    assert rig.session().messages[-1] == assistant(asked.text)
+    rig.tokenizer.fails = False
+    assert rig.chat("Next").reason is not None
 
 
 def test_what_looked_like_a_stop_string_is_shown_in_the_end(rigs: Rigs) -> None:

@@ -40,45 +40,21 @@ def test_items_come_in_order_from_another_thread() -> None:
     run(main())
 
 
-def test_what_is_not_urgent_gathers() -> None:
+def test_who_waits_gets_what_comes_and_nothing_when_patience_ends() -> None:
     async def main() -> None:
         mailbox: Mailbox[str] = Mailbox()
-        taking = asyncio.create_task(mailbox.take(gather_s=LONG_S))
+        taking = asyncio.create_task(mailbox.take(LONG_S))
         await settle()
-        mailbox.put("a", urgent=False)
-        mailbox.put("b", urgent=False)
-        await settle()
-        assert not taking.done()
-        mailbox.put("end")
-        assert await taking == ["a", "b", "end"]
+        mailbox.put("a")
+        assert await taking == ["a"]
+        assert await mailbox.take(0.01) == []
+        mailbox.put("b")
+        assert await mailbox.take(0.0) == ["b"]
 
     run(main())
 
 
-def test_what_was_urgent_before_is_taken_at_once() -> None:
-    async def main() -> None:
-        mailbox: Mailbox[str] = Mailbox()
-        mailbox.put("first")
-        assert await mailbox.take(gather_s=LONG_S) == ["first"]
-        taking = asyncio.create_task(mailbox.take(gather_s=LONG_S))
-        await settle()
-        assert not taking.done(), "what was urgent is taken"
-        taking.cancel()
-
-    run(main())
-
-
-def test_gathering_ends_with_what_has_come() -> None:
-    async def main() -> None:
-        mailbox: Mailbox[str] = Mailbox()
-        mailbox.put("a", urgent=False)
-        assert await mailbox.take(gather_s=0.01) == ["a"]
-        assert await mailbox.take(gather_s=0.01, patience_s=0.01) == []
-
-    run(main())
-
-
-def test_the_loop_is_not_woken_for_what_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loop_is_woken_only_where_somebody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         mailbox: Mailbox[int] = Mailbox()
         loop = asyncio.get_running_loop()
@@ -89,13 +65,15 @@ def test_the_loop_is_not_woken_for_what_gathers(monkeypatch: pytest.MonkeyPatch)
             wake(callback)
 
         monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-        for gather_s, expected in ((LONG_S, 1), (0.0, 2)):
-            taking = asyncio.create_task(mailbox.take(gather_s))
-            await settle()
-            for i in range(9):
-                mailbox.put(i, urgent=i == 8)
-            assert len(wakes) == expected
-            assert await taking == list(range(9))
+        mailbox.put(0)
+        assert wakes == []
+        assert await mailbox.take() == [0]
+        taking = asyncio.create_task(mailbox.take())
+        await settle()
+        for i in range(9):
+            mailbox.put(i)
+        assert len(wakes) == 1
+        assert await taking == list(range(9))
 
     run(main())
 

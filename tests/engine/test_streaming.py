@@ -1,6 +1,7 @@
 """Replies as they arrive: pieces join to the whole, characters and stop strings never break."""
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 from hypothesis import given
@@ -17,8 +18,7 @@ def stream(reply: ReplyText, tokens: Sequence[int]) -> list[str]:
     pieces = []
     for token in tokens:
         reply.add(token)
-        before, now = TOKENIZER.decode_batch(reply.windows())
-        reply.advance(before, now)
+        reply.advance(TOKENIZER.decode_batch(reply.windows()))
         pieces.append(reply.take())
         if reply.stopped:
             break
@@ -39,6 +39,25 @@ def test_pieces_join_to_the_full_decode(ids: list[int], context: str) -> None:
     pieces = stream(ReplyText(list(context.encode())), ids)
     assert "".join(pieces) == TOKENIZER.decode(ids)
     assert not any(BROKEN in piece for piece in pieces)
+
+
+@given(tokens, texts, stops, st.lists(st.integers(1, 12), min_size=1))
+def test_tokens_that_gathered_say_what_they_say_one_by_one(
+    ids: list[int], context: str, stop: tuple[str, ...], sizes: list[int]
+) -> None:
+    one_by_one, gathered = (ReplyText(list(context.encode()), stop) for _ in range(2))
+    stream(one_by_one, ids)
+    left, turns = list(ids), cycle(sizes)
+    while left and not gathered.stopped:
+        count = next(turns)
+        for token in left[:count]:
+            gathered.add(token)
+        left = left[count:]
+        assert gathered.has_unread
+        gathered.advance(TOKENIZER.decode_batch(gathered.windows()))
+        assert gathered.stopped or not gathered.has_unread
+    assert (gathered.text, gathered.stopped) == (one_by_one.text, one_by_one.stopped)
+    assert gathered.kept() == one_by_one.kept()
 
 
 @given(texts)
@@ -124,7 +143,6 @@ def test_a_detokenizer_that_strips_the_space_in_front_loses_none_within_a_reply(
     shown = ""
     for token in b" one two":
         reply.add(token)
-        before, now = (TOKENIZER.decode(ids).removeprefix(" ") for ids in reply.windows())
-        reply.advance(before, now)
+        reply.advance([TOKENIZER.decode(ids).removeprefix(" ") for ids in reply.windows()])
         shown += reply.take()
     assert shown == " one two"
