@@ -87,10 +87,12 @@ async def turn(
     *,
     max_tokens: int,
     keep: int | None = None,
+    gather_s: float = 0.0,
 ) -> TurnFigures:
-    """One greedy turn's figures."""
+    """One greedy turn's figures. gather_s: how long its text may gather."""
     params = SamplingParams(temperature=0, max_tokens=max_tokens)
-    async for event in engine.chat(session_id, message, keep=keep, params=params):
+    events = engine.chat(session_id, message, keep=keep, params=params, gather=lambda: gather_s)
+    async for event in events:
         if isinstance(event, Finished):
             return event.figures
     raise AssertionError("the turn ended without Finished")

@@ -3,8 +3,8 @@
 A decode reads every weight once, so tokens/s cannot exceed bandwidth over bytes read per token. Bandwidth
 is the median rate of the best of several ways to read an array far larger than any cache, with as
 many threads as the engine uses; the highest rate seen, on a host that others share, is told beside
-it. Decoding is measured through the engine, with nothing guessed ahead so that each token is a step,
-and as the bare forward; all three take turns.
+it. Decoding is measured through the engine, with nothing guessed ahead so that each token is a step
+and text that gathers as on the page, and as the bare forward; all three take turns.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ ARRAY_BYTES = 1 << 30
 PROMPT_TOKENS = 50
 REPLY_TOKENS = 64
 CONTEXT = 100  # what a reply has behind it in the middle, the template's tokens included
+GATHER_S = 0.05  # as one reader of the page lets text gather
 ROUNDS = 8
 SMALL = "qwen2.5-0.5b"
 Chunk = npt.NDArray[np.uint8]
@@ -173,7 +174,7 @@ async def _engine_s(engine: Engine, tokenizer: Tokenizer) -> float:
     """Median seconds between the tokens of one greedy reply, then peace."""
     session_id = new_session(engine)
     message = text_of(tokenizer, PROMPT_TOKENS)
-    figures = await turn(engine, session_id, message, max_tokens=REPLY_TOKENS)
+    figures = await turn(engine, session_id, message, max_tokens=REPLY_TOKENS, gather_s=GATHER_S)
     assert figures.itl_s is not None, "the reply was too short to measure"
     engine.close_session(session_id)
     await rest(engine)
