@@ -9,13 +9,11 @@ from typing import Any, cast
 import gradio as gr
 
 from web.exchange import SUFFIXES, Exchange
-from web.kept_chat import QUIET
+from web.kept_chat import QUEUED, QUIET
 from web.words import words
 
 SCRIPT = Path(__file__).with_name("exchange.js")
 
-# Gradio shows a warning only of what passed its queue.
-_TELLING: dict[str, Any] = QUIET | {"queue": True}
 # A form, since a link would put the ticket into an address.
 _SUBMIT = """(ticket) => {
   if (!ticket) return;
@@ -52,6 +50,6 @@ class ExchangeRow:
         exchange, ticket = self._exchange, self._ticket
         demo.load(exchange.render, None, self._export, **QUIET)
         self._export.click(
-            exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **_TELLING
+            exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **QUEUED
         ).then(None, ticket, None, js=_SUBMIT, **QUIET)
-        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **_TELLING)
+        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **QUEUED)

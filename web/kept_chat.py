@@ -25,6 +25,8 @@ Event = tuple[Callable[..., Any], list[Any], list[Any]]
 # What is asked: the box, the chat with it, what the page showed before (None: nothing), what is said.
 Asked = tuple[Any, list[PageMessage], list[PageMessage] | None, Said]
 QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Behind all that was sent to the page before, as what comes of an answer; and it may warn.
+QUEUED = QUIET | {"queue": True}
 
 
 class KeptChat(gr.ChatInterface):

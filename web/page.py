@@ -58,7 +58,7 @@ class Page:
         _draft: bool,
         thinking: bool,
         request: gr.Request,
-    ) -> AsyncGenerator[list[PageMessage], None]:
+    ) -> AsyncGenerator[Any, None]:
         """Answer `message` behind `history`, in the conversation that `ids` names; yields that.
 
         message: text, or {"text": ..., "files": [...]}, or what the page's box made of these, or a
@@ -100,10 +100,15 @@ class Page:
             thinking,
             continues,
         )
+        is_over = False
         async with aclosing(self._turns.run(str(request.session_hash), asked)) as frames:
             async for frame in frames:
-                before = view.conversation(frame.kept, language, is_over=frame.is_last)
+                is_over = frame.is_last
+                before = view.conversation(frame.kept, language, is_over=is_over)
                 yield [*before, *view.turn(frame, self._startup, language)]
+        if not is_over:
+            # The page shows something else by now; Gradio sends what was yielded last once more.
+            yield gr.skip()
 
     async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any]:
         """What a page shows when it opens: ids and chat."""

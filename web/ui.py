@@ -13,7 +13,7 @@ from web.composing import DRAFT_S
 from web.exchange import Exchange
 from web.exchange_row import ExchangeRow
 from web.header import header
-from web.kept_chat import QUIET, KeptChat
+from web.kept_chat import QUEUED, QUIET, KeptChat
 from web.page import PANEL_S, SETTLING_S, Page, welcome
 from web.settings import Settings
 from web.startup import Startup
@@ -102,7 +102,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
         for trigger in (chatbot.clear, anew.click):
-            trigger(page.start_anew, ids, [ids, chatbot], **QUIET).then(
+            trigger(page.start_anew, ids, [ids, chatbot], **QUEUED).then(
                 page.shelf, on_shelf, conversations, **QUIET
             )
         draft_timer = gr.Timer(DRAFT_S, active=False)

@@ -199,7 +199,7 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -
     expect(lines(page)).to_have_count(0, timeout=SOON_MS)
     send(page, LONG)
     expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
-    page.locator(".shelf .open").first.click()  # in mid-stream
+    page.locator(".shelf li", has_text=TOPIC).locator(".open").click()  # in mid-stream
     shown = page.locator(".bot.message:not(.pending)")
     expect(shown).to_contain_text(first.split("\n")[0], timeout=SOON_MS)
     expect(items).to_have_count(2)

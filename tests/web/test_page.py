@@ -69,3 +69,28 @@ def test_what_was_deleted_is_open_again_after_undo(page: Page, is_quick: bool) -
 def test_a_click_on_the_open_conversation_changes_nothing(page: Page) -> None:
     _, chat, *_ = asyncio.run(clicked(page, "open", IDS))
     assert not shown(chat)
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_itself(
+    started: Callable[[FakeEngine], Startup], *, is_left: bool
+) -> None:
+    """Gradio sends what was yielded last once more when an answer is over."""
+    startup = started(FakeEngine(reply="word " * 30, seconds_per_word=0.01))
+    page = Page(startup, Turns(startup))
+
+    async def scenario() -> list[Any]:
+        settings = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
+        yielded: list[Any] = []
+        async for shown in page.chat("Hello", None, IDS, *settings, REQUEST):
+            yielded.append(shown)
+            if is_left and "word" in str(shown):
+                leaving = asyncio.create_task(page.start_anew(IDS, REQUEST))
+        if is_left:
+            await leaving
+        return yielded
+
+    yielded = asyncio.run(scenario())
+    assert (yielded[-1] == gr.skip()) is is_left
+    assert gr.skip() not in yielded[:-1]
+    assert "word" in str(yielded)
