@@ -43,6 +43,7 @@ class Options:
     overflow: str
     system_prompt: str | None
     num_threads: int | None
+    single_token_graph: bool | None
     data_dir: Path
     max_tokens: int
     titles: bool
@@ -130,6 +131,9 @@ def _add_model_options(parser: _Parser) -> None:
         help="let the model name conversations while nobody waits (default: yes)")  # fmt: skip
     add("--threads", type=_threads, metavar="N", dest="num_threads",
         help="inference threads (default: what CPU quota and affinity allow)")  # fmt: skip
+    add("--single-token-graph", type=_yes_or_no, metavar="YES|NO",
+        help="one answer alone comes quicker, with the weights in memory twice "
+        "(default: for small models, where there is room)")  # fmt: skip
     add("--max-tokens", type=_whole(1, 1_000_000), default=512, metavar="N",
         help="longest answer, in tokens; the page can change it (default: %(default)s)")  # fmt: skip
 

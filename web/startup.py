@@ -61,6 +61,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         data_dir=None if options.ask is not None else options.data_dir,
         disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,
+        single_token_graph=options.single_token_graph,
         titles=options.titles,
         max_queue=options.max_queue,
     )

@@ -24,6 +24,7 @@ def test_defaults_are_those_of_the_readme() -> None:
         "auto",
         None,
     )
+    assert options.single_token_graph is None
     assert (options.max_tokens, options.share, options.data_dir.name) == (512, False, "data")
 
 
@@ -55,6 +56,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--modle", "x"], "unrecognized"),
         (["--mod", "x"], "unrecognized"),
         (["--raw"], "--ask"),
+        (["--single-token-graph", "maybe"], "neither yes nor no"),
     ],
 )
 def test_impossible_values_are_refused_with_one_sentence(
@@ -125,3 +127,11 @@ def test_persistent_storage_of_a_space_is_used_where_there_is_some(tmp_path: Pat
     assert default_data_dir(True, tmp_path) == tmp_path
     assert default_data_dir(True, tmp_path / "absent").name == "data"
     assert default_data_dir(False, tmp_path).name == "data"
+
+
+@pytest.mark.parametrize(("said", "expected"), [("yes", True), ("no", False)])
+def test_the_graph_for_single_tokens_can_be_asked_for_and_refused(
+    said: str, *, expected: bool
+) -> None:
+    assert parse("--single-token-graph", said).single_token_graph is expected
+    assert parse(WARMCHAT_SINGLE_TOKEN_GRAPH=said).single_token_graph is expected
