@@ -3,7 +3,6 @@
 Owns: the compiled graphs and their infer requests. Does not know: sequences, sessions, text.
 """
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,6 @@ from engine.paging import last_line, read_paged
 from engine.quantizing import ACTIVATION_GROUP, multiplies_int8, quantize_products
 from engine.single_token import is_single_token, multiply_bytes_in_floats, single_token_graph
 
-log = logging.getLogger(__name__)
-
 Logits = npt.NDArray[np.float32]
 
 
@@ -32,7 +29,6 @@ class CompileOptions:
     """What decides how a model is compiled; `precision` and `kv_precision` as in EngineConfig.
 
     single_token: compile a second graph, for steps of a single token.
-
     There is no CACHE_DIR: OpenVINO 2026.4.1 writes a paged model to its cache and never gets it
     back, because the cached form loses the run-time info (k_head_size) that paged attention needs.
     """
