@@ -95,9 +95,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         )
         exchange.connect(demo, on_shelf, all_shown)
         conversations.submit(page.follow, [*on_shelf, chatbot], [chatbot, conversations], **QUIET)
-        conversations.click(
-            page.click, on_shelf, all_shown, **QUIET | {"queue": True}
-        )  # it may warn
+        conversations.click(page.click, on_shelf, all_shown, **QUEUED)
         search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
