@@ -2,9 +2,10 @@
 
 Owns: that look at the graph. Does not know: blocks, compiling. By token, a step of 16 sequences takes
 0.9 of the time (`bench/NOTES.md`), and how keys are rounded does not depend on the steps in which a
-conversation was read, since a block that fills up is not quantised again. But one channel much larger than the others would take
-their precision (outlier channels: Liu et al., KIVI, 2024). Biases and norms of keys, as Qwen2 and
-Qwen3 have them, are made for that: such models keep a scale for each channel.
+conversation was read, since a block that fills up is not quantised again. But one channel much
+larger than the others would take their precision (outlier channels: Liu et al., KIVI, 2024). Biases
+and norms of keys, as Qwen2 and Qwen3 have them, are made for that: such models keep a scale for
+each channel.
 """
 
 from math import prod

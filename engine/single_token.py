@@ -3,7 +3,7 @@
 Owns: that copy of a paged model. Does not know: files, KV. With every shape but the block table's known
 when it is compiled, the plugin need not look for new ones in some 600 operations at each step, nor
 prepare itself anew between a prompt and its reply; and matrices of 8 bits are multiplied in floats, which
-takes less time for a single row. Together 0.8 of a step's time (`bench/NOTES.md`). It holds the
+takes less time for a single row. Together 0.8 of a step's time for the 135M model (`bench/NOTES.md`). It holds the
 weights once more, so it is for small models.
 """
 
@@ -18,7 +18,7 @@ from engine.batch import Inputs
 
 log = logging.getLogger(__name__)
 
-# What it saves does not grow with the model; its memory does.
+# What it saves grows with the operations, its memory with all weights.
 MAX_WEIGHT_BYTES = 1 << 30
 _SHARE_OF_MEMORY = 8
 

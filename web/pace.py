@@ -31,7 +31,7 @@ class Pace:
         return min(max(self._num_shown * self._cost_s / SHARE, FASTEST_S), SLOWEST_S)
 
     def gather_s(self) -> float:
-        """Seconds for which the engine may hold events back: half an interval, since News waits as well."""
+        """Seconds for which the engine may hold text back: half an interval, since News waits as well."""
         return self.interval_s() / 2
 
     @contextmanager
