@@ -26,6 +26,7 @@ from web.turns import Continuation, Request, Turns
 PANEL_S = 2.0
 SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often the page asks for the status
 
+# Ids, the chat and the list come together: the list gives the page its address (sidebars.js).
 _UNCHANGED: tuple[Any, ...] = (gr.skip(),) * 3
 
 
@@ -110,8 +111,8 @@ class Page:
             # The page shows something else by now; Gradio sends what was yielded last once more.
             yield gr.skip()
 
-    async def load(self, ids: Any, request: gr.Request) -> tuple[Any, Any]:
-        """What a page shows when it opens: ids and chat."""
+    async def load(self, ids: Any, search: str, request: gr.Request) -> tuple[Any, ...]:
+        """What a page shows when it opens: ids, the chat, the list."""
         language, session_id = _language(request), identity.session_id(ids, request.username)
         if session_id is None:
             ids, messages = identity.mint(identity.user_owner(request.username)), []
@@ -124,7 +125,7 @@ class Page:
             placeholder=welcome(language),
             examples=[{"text": say(language, key)} for key in EXAMPLES],
         )
-        return ids, chatbot
+        return ids, chatbot, self.shelf(ids, search, request)
 
     def stop(self, request: gr.Request) -> None:
         """Stop the page's turn; also when the page is closed."""
@@ -140,13 +141,15 @@ class Page:
             self.composing.give_back(page, event.value)
             await self._turns.undo(page, session_id, history[:index])
 
-    async def start_anew(self, ids: Any, request: gr.Request) -> tuple[Any, Any]:
-        """Leave this conversation; its successor's ids and an empty chat."""
+    async def start_anew(self, ids: Any, search: str, request: gr.Request) -> tuple[Any, ...]:
+        """Leave this conversation; returns its successor's ids, an empty chat, the list."""
         session_id = identity.session_id(ids, request.username)
         if session_id is None:
-            return identity.mint(identity.user_owner(request.username)), []
-        await self._turns.end(str(request.session_hash), silently=True)
-        return identity.mint(session_id.owner), []
+            ids = identity.mint(identity.user_owner(request.username))
+        else:
+            await self._turns.end(str(request.session_hash), silently=True)
+            ids = identity.mint(session_id.owner)
+        return ids, [], self.shelf(ids, search, request)
 
     async def click(
         self, ids: Any, search: str, request: gr.Request, event: gr.EventData

@@ -64,6 +64,7 @@ new MutationObserver(() => {
     refocus = null;
   }
 }).observe(element, { childList: true, subtree: true, attributes: true }); // Gradio changes what differs
+address(); // the list may have come before this script
 
 // Another tab may have gone on with this conversation.
 let left = false;

@@ -90,9 +90,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
             cache_examples=False,
         )
         on_shelf, all_shown = [ids, search], [ids, chatbot, conversations]
-        demo.load(page.load, ids, [ids, chatbot], **QUIET).then(
-            page.shelf, on_shelf, conversations, **QUIET
-        )
+        demo.load(page.load, on_shelf, all_shown, **QUIET)
         exchange.connect(demo, on_shelf, all_shown)
         conversations.submit(page.follow, [*on_shelf, chatbot], [chatbot, conversations], **QUIET)
         conversations.click(page.click, on_shelf, all_shown, **QUEUED)
@@ -100,9 +98,7 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
         for trigger in (chatbot.clear, anew.click):
-            trigger(page.start_anew, ids, [ids, chatbot], **QUEUED).then(
-                page.shelf, on_shelf, conversations, **QUIET
-            )
+            trigger(page.start_anew, on_shelf, all_shown, **QUEUED)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafted = [sign, draft_timer]
         draft = (composing.draft, [chat.textbox, ids, *settings.draft_inputs], drafted)

@@ -85,7 +85,7 @@ def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_i
         async for shown in page.chat("Hello", None, IDS, *settings, REQUEST):
             yielded.append(shown)
             if is_left and "word" in str(shown):
-                leaving = asyncio.create_task(page.start_anew(IDS, REQUEST))
+                leaving = asyncio.create_task(page.start_anew(IDS, "", REQUEST))
         if is_left:
             await leaving
         return yielded
