@@ -22,9 +22,10 @@ from engine.events import FinishReason
 from web import identity, view
 from web.frames import Frame
 from web.languages import spoken
+from web.live_turn import Request
 from web.startup import Startup
 from web.texts import say
-from web.turns import Request, Turns
+from web.turns import Turns
 
 Settings = dict[str, Any]
 Message = str | dict[str, Any]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from engine import SamplingParams
 from web.frames import Frame, Preparing
+from web.live_turn import STOP_PATIENCE_S, refused
 from web.news import Failure, News
 from web.pace import FASTEST_S
 from web.startup import Startup
-from web.turns import STOP_PATIENCE_S, refused
 
 _numbers = itertools.count()
 

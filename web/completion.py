@@ -14,9 +14,8 @@ import gradio as gr
 
 from engine import SamplingParams
 from engine.errors import ConfigError
-from web import view
+from web import header, view
 from web.completing import Completions, Moment
-from web.header import header
 from web.kept_chat import QUIET
 from web.languages import choice, spoken
 from web.startup import Startup
@@ -26,7 +25,6 @@ from web.words import words
 ADDRESS = "completion"
 LOOK = Path(__file__).with_name("completion.css")
 
-_SETTLING_S, _SETTLED_S = 1.0, 5.0
 _LONGEST = 2048
 
 
@@ -76,9 +74,7 @@ class CompletionPage:
 
     def status(self, request: gr.Request) -> tuple[str, Any]:
         """The header's status, and how soon to ask again."""
-        pace = _SETTLED_S if self._startup.is_settled else _SETTLING_S
-        language = spoken(request.headers)
-        return view.status(self._startup, language), gr.Timer(pace)
+        return header.status(self._startup, request)
 
     def _line(self, moment: Moment, language: str) -> str:
         frame = moment.frame
@@ -165,9 +161,9 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
 
 def _header() -> tuple[gr.HTML, gr.HTML, gr.Timer]:
     with gr.Row(elem_id="header"):
-        status, language = header()
+        status, language = header.header()
         gr.Button(words("completion_back"), link="./", size="sm", elem_id="to-chat", scale=0)
-    return status, language, gr.Timer(_SETTLING_S)
+    return status, language, gr.Timer(header.SETTLING_S)
 
 
 def _controls(params: SamplingParams) -> list[gr.Slider]:

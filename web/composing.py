@@ -5,7 +5,6 @@ Does not know the layout (web.ui), how files are read, nor what becomes of a mes
 """
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ from engine import SessionId
 from web import identity, view
 from web.attaching import Attaching, uploads_in
 from web.attachments import Said, read_page
+from web.drafts import Drafts
 from web.history import text_of
+from web.languages import spoken
 from web.startup import Startup
 from web.turns import Turns
 
@@ -28,11 +29,9 @@ DRAFT_S = 0.5  # between two looks at how much of a draft is prefilled
 class Composing:
     """Drafts and attached files of all pages. `ids` is what the browser stores."""
 
-    def __init__(
-        self, startup: Startup, turns: Turns, language: Callable[[gr.Request], str]
-    ) -> None:
+    def __init__(self, startup: Startup, turns: Turns) -> None:
         self._turns = turns
-        self._language = language
+        self._drafts = Drafts(startup)
         self._postponed: set[str] = set()  # pages whose draft waits for the end of a turn
         self._attaching = Attaching(startup, Path(get_upload_folder()))
 
@@ -54,7 +53,7 @@ class Composing:
         if self._turns.is_running(page):
             self._postponed.add(page)
             return "", gr.Timer(active=True)
-        await self._turns.draft(session_id, message, system_prompt.strip() or None, thinking)
+        await self._drafts.take(session_id, message, system_prompt.strip() or None, thinking)
         return self._sign(session_id, request)
 
     async def drafted(  # noqa: PLR0917
@@ -78,13 +77,13 @@ class Composing:
         return self._sign(session_id, request)
 
     def _sign(self, session_id: SessionId, request: gr.Request) -> Sign:
-        percent = self._turns.draft_percent(session_id)
-        sign = view.draft_sign(percent, self._language(request))
+        percent = self._drafts.percent(session_id)
+        sign = view.draft_sign(percent, spoken(request.headers))
         return sign, gr.Timer(active=percent < 100)
 
     async def attach(self, request: gr.Request, event: gr.EventData) -> str:
         """Files were chosen, or one is taken away again; returns what waits below the box."""
-        page, language = _page(request), self._language(request)
+        page, language = _page(request), spoken(request.headers)
         click = event._data if isinstance(event._data, dict) else {}
         if click.get("act") == "remove":
             with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -96,7 +95,7 @@ class Composing:
 
     def attached(self, request: gr.Request) -> str:
         """HTML of what waits below the box."""
-        return self._attaching.render(_page(request), self._language(request))
+        return self._attaching.render(_page(request), spoken(request.headers))
 
     def sent(self, typed: str, request: gr.Request) -> Said:
         """What was typed, with the files that waited for it."""

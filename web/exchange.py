@@ -15,8 +15,8 @@ from engine import Engine, SessionId
 from engine.errors import EngineError
 from web import identity, languages
 from web.attachments import readable_title
+from web.conversations import Conversations
 from web.downloads import Downloads
-from web.page import Page
 from web.startup import Startup
 from web.texts import say
 
@@ -45,9 +45,11 @@ Shown = tuple[Any, ...]
 class Exchange:
     """Export of the open conversation, and import of a new one."""
 
-    def __init__(self, startup: Startup, page: Page, downloads: Downloads) -> None:
+    def __init__(
+        self, startup: Startup, conversations: Conversations, downloads: Downloads
+    ) -> None:
         self._startup = startup
-        self._page = page
+        self._conversations = conversations
         self._downloads = downloads
 
     def render(self, request: gr.Request) -> str:
@@ -105,7 +107,7 @@ class Exchange:
             return (gr.skip(),) * 3
         finally:
             Path(path).unlink(missing_ok=True)
-        return await self._page.show(new, search, request)
+        return await self._conversations.show(new, search, request)
 
     async def _fill(self, engine: Engine, new: SessionId, path: Path, language: str) -> None:
         """Raises EngineError, or ValueError or OSError about the file itself."""

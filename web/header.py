@@ -1,12 +1,16 @@
 """What stands at the top of every page: the brand, the model's status, the choice of language."""
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from web.languages import SCRIPT
+from web import view
+from web.languages import SCRIPT, spoken
+from web.startup import Startup
 
 LOGO = Path(__file__).with_name("logo.svg")
+SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often a page asks for the status
 BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
 
 
@@ -21,3 +25,9 @@ def header() -> tuple[gr.HTML, gr.HTML]:
         elem_id="language",
     )
     return status, language
+
+
+def status(startup: Startup, request: gr.Request) -> tuple[str, Any]:
+    """The status, and how soon to ask again."""
+    pace = _SETTLED_S if startup.is_settled else SETTLING_S
+    return view.status(startup, spoken(request.headers)), gr.Timer(pace)

@@ -19,7 +19,7 @@ from gradio.components import Component
 from web import view
 from web.attachments import Said, read_page
 from web.history import PageMessage, text_of, user_texts
-from web.turns import Continuation
+from web.live_turn import Continuation
 
 Event = tuple[Callable[..., Any], list[Any], list[Any]]
 # What is asked: the box, the chat with it, what the page showed before (None: nothing), what is said.

@@ -1,4 +1,4 @@
-"""The page's layout: Gradio components, and which function of web.page each event calls.
+"""The page's layout: Gradio components, and which function each event calls.
 
 Owns: layout, controls and events. Does not know what the functions do.
 """
@@ -7,14 +7,15 @@ from pathlib import Path
 
 import gradio as gr
 
-from web import completion, identity
+from web import completion, header, identity, view
+from web.chat import Chat
 from web.client import Client
-from web.composing import DRAFT_S
+from web.composing import DRAFT_S, Composing
+from web.conversations import Conversations
 from web.exchange import Exchange
 from web.exchange_row import ExchangeRow
-from web.header import header
 from web.kept_chat import QUEUED, QUIET, KeptChat
-from web.page import PANEL_S, SETTLING_S, Page, welcome
+from web.overview import PANEL_S, Overview
 from web.settings import Settings
 from web.startup import Startup
 from web.texts import EXAMPLES, say
@@ -33,16 +34,18 @@ UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and 
 def build_page(startup: Startup) -> gr.Blocks:
     """The pages and the endpoints over the engine that `startup` brings up."""
     turns = Turns(startup)
-    page = Page(startup, turns)
-    demo = _build_chat(startup, page)
+    composing = Composing(startup, turns)
+    demo = _build_chat(startup, turns, composing)
     with demo:
-        Client(startup, turns, page.composing.read).connect()
+        Client(startup, turns, composing.read).connect()
     completion.build_completion(demo, startup)
     demo.queue(default_concurrency_limit=None)
     return demo
 
 
-def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
+def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Blocks:
+    chat = Chat(startup, turns, composing)
+    conversations, overview = Conversations(startup, turns), Overview(startup, turns)
     demo: gr.Blocks
     with gr.Blocks(
         title="WarmChat", fill_height=True, analytics_enabled=False, delete_cache=UPLOADS_S
@@ -58,29 +61,29 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
                 container=False,
                 elem_id="search",
             )
-            conversations = gr.HTML(
+            shelf = gr.HTML(
                 js_on_load="".join(script.read_text("utf-8") for script in SHELF),
                 apply_default_css=False,
                 elem_id="shelf",
             )
-            exchange = ExchangeRow(Exchange(startup, page, startup.downloads))
-            _foot(demo, page)
+            exchange = ExchangeRow(Exchange(startup, conversations, startup.downloads))
+            _foot(demo, overview)
         with gr.Sidebar(position="right", open=False, width=320, elem_id="live") as live:
             live_panel = gr.HTML(padding=False, apply_default_css=False)
             panel_timer = gr.Timer(PANEL_S, active=False)
         with gr.Row(elem_id="header"):
-            status, language = header()
+            status, language = header.header()
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
         settings = Settings(startup.options.sampling)
-        composing, attach, sign = page.composing, _attach(), gr.HTML(elem_id="draft", render=False)
+        attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
         chatbot = _chatbot()
-        chat = KeptChat(
-            page.chat,
-            stop=page.stop,
+        box = KeptChat(
+            chat.answer,
+            stop=chat.stop,
             sent=composing.sent,
-            undo=(page.undo, [ids, chatbot], []),
+            undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
-            after=(page.shelf, [ids, search], [conversations]),
+            after=(conversations.shelf, [ids, search], [shelf]),
             below=[attach, sign],
             footer=settings.render,
             chatbot=chatbot,
@@ -89,43 +92,43 @@ def _build_chat(startup: Startup, page: Page) -> gr.Blocks:
             examples=[[say("en", key)] for key in EXAMPLES],
             cache_examples=False,
         )
-        on_shelf, all_shown = [ids, search], [ids, chatbot, conversations]
-        demo.load(page.load, on_shelf, all_shown, **QUIET)
+        on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
+        demo.load(conversations.load, on_shelf, all_shown, **QUIET)
         exchange.connect(demo, on_shelf, all_shown)
-        conversations.submit(page.follow, [*on_shelf, chatbot], [chatbot, conversations], **QUIET)
-        conversations.click(page.click, on_shelf, all_shown, **QUEUED)
-        search.change(page.shelf, on_shelf, conversations, trigger_mode="always_last", **QUIET)
+        shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
+        shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
         for trigger in (chatbot.clear, anew.click):
-            trigger(page.start_anew, on_shelf, all_shown, **QUEUED)
+            trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafted = [sign, draft_timer]
-        draft = (composing.draft, [chat.textbox, ids, *settings.draft_inputs], drafted)
-        chat.textbox.change(*draft, trigger_mode="always_last", **QUIET)
+        draft = (composing.draft, [box.textbox, ids, *settings.draft_inputs], drafted)
+        box.textbox.change(*draft, trigger_mode="always_last", **QUIET)
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
         ids.change(*draft, **QUIET)
         draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
         settings.connect(demo)
-        demo.load(page.language_choice, None, language, **QUIET)
+        demo.load(overview.language_choice, None, language, **QUIET)
         for trigger in (live.expand, panel_timer.tick):
-            trigger(page.panel, ids, live_panel, **QUIET)
+            trigger(overview.panel, ids, live_panel, **QUIET)
         live.expand(lambda: gr.Timer(active=True), None, panel_timer, **QUIET)
         live.collapse(lambda: gr.Timer(active=False), None, panel_timer, **QUIET)
-        timer = gr.Timer(SETTLING_S)
+        timer = gr.Timer(header.SETTLING_S)
         for trigger in (demo.load, timer.tick):
-            trigger(page.status, None, [status, timer, settings.thinking], **QUIET)
-        timer.tick(page.fresh_shelf, on_shelf, conversations, **QUIET)
+            trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)
+        timer.tick(conversations.fresh_shelf, on_shelf, shelf, **QUIET)
     return demo
 
 
-def _foot(demo: gr.Blocks, page: Page) -> None:
+def _foot(demo: gr.Blocks, overview: Overview) -> None:
     """What stands below the list of conversations: the other page, and who is signed in."""
     completion.link()
     account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
-    demo.load(page.account, None, account, **QUIET)
+    demo.load(overview.account, None, account, **QUIET)
 
 
 def _attach() -> gr.HTML:
@@ -147,7 +150,7 @@ def _chatbot() -> gr.Chatbot:
         editable="user",
         buttons=["copy"],
         feedback_options=None,
-        placeholder=welcome("en"),
+        placeholder=view.welcome("en"),
         layout="bubble",
         allow_tags=False,
         render=False,

@@ -110,6 +110,14 @@ def _step(step: Step, language: str) -> str:
     return f"{text} {of} {step.percent} %".replace("  ", " ")
 
 
+def welcome(language: str) -> str:
+    """HTML of what an empty chat says."""
+    return (
+        f'<div class="welcome"><h2>{say(language, "welcome")}</h2>'
+        f"<p>{say(language, 'tagline')}</p><p>{say(language, 'welcome_more')}</p></div>"
+    )
+
+
 def draft_sign(percent: int, language: str) -> str:
     """HTML of the sign that the draft is, or is about to be, prefilled."""
     key = "draft_ready" if percent == 100 else "draft_pending"

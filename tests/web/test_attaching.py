@@ -13,8 +13,9 @@ from tests.web.test_history import page
 from web import view
 from web.attaching import MAX_FILES, Attaching, Upload, uploads_in
 from web.attachments import Said, read_message, read_page
+from web.live_turn import Request
 from web.startup import Startup
-from web.turns import Request, Turns
+from web.turns import Turns
 
 ID = SessionId("owner", "conversation")
 Started = Callable[[FakeEngine], Startup]

@@ -13,9 +13,9 @@ from engine import Engine, EngineConfig, SamplingParams, SessionId
 from tests.engine.rig import Rig, make_loader
 from web import exchange as exchange_module
 from web import identity
+from web.conversations import Conversations
 from web.downloads import Download, Downloads
 from web.exchange import Exchange, file_stem, imported_title
-from web.page import Page
 from web.startup import Startup
 
 IDS = identity.mint()
@@ -40,7 +40,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-class FakePage:
+class FakeConversations:
     """Remembers which conversation it was told to show."""
 
     def __init__(self) -> None:
@@ -52,14 +52,14 @@ class FakePage:
 
 
 @pytest.fixture
-def page() -> FakePage:
-    return FakePage()
+def page() -> FakeConversations:
+    return FakeConversations()
 
 
 @pytest.fixture
-def exchange(engine: Engine, page: FakePage) -> Exchange:
+def exchange(engine: Engine, page: FakeConversations) -> Exchange:
     startup = cast(Startup, SimpleNamespace(engine=engine, phase="ready"))
-    return Exchange(startup, cast(Page, page), Downloads())
+    return Exchange(startup, cast(Conversations, page), Downloads())
 
 
 def say(engine: Engine, session_id: SessionId, message: str) -> None:
@@ -83,7 +83,7 @@ def imported(exchange: Exchange, path: Path) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("form", ["markdown", "json", "portable"])
 def test_what_is_exported_comes_back_as_a_new_conversation(
-    engine: Engine, exchange: Exchange, page: FakePage, tmp_path: Path, form: str
+    engine: Engine, exchange: Exchange, page: FakeConversations, tmp_path: Path, form: str
 ) -> None:
     say(engine, ME, "Hello you")
     engine.library.rename(ME, "法国: first/second?")
@@ -134,7 +134,7 @@ def test_only_ones_own_conversation_is_exported(
 def test_a_refused_file_gets_a_sentence_and_changes_nothing(
     engine: Engine,
     exchange: Exchange,
-    page: FakePage,
+    page: FakeConversations,
     warnings: list[str],
     tmp_path: Path,
     name: str,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine import SamplingParams
 from web import presets
-from web.page import Page
+from web.chat import Chat
 from web.preferences import NAMES, Preferences
 from web.settings import Settings
 from web.texts import LANGUAGES, say
@@ -35,7 +35,7 @@ def asked_in(language: str) -> gr.Request:
 
 
 def test_the_page_takes_the_settings_in_their_order() -> None:
-    taken = list(inspect.signature(Page.chat).parameters)
+    taken = list(inspect.signature(Chat.answer).parameters)
     first = taken.index("system_prompt")
     assert tuple(n.removeprefix("_") for n in taken[first : first + len(NAMES)]) == NAMES
 

@@ -9,11 +9,13 @@ import pytest
 
 from engine import SessionId
 from tests.web.fake_engine import FakeEngine
+from web.drafts import Drafts
 from web.history import kept_messages
+from web.live_turn import Request, template_options
 from web.startup import Startup
 from web.texts import say
 from web.thoughts import fold, split
-from web.turns import Request, Turns, template_options
+from web.turns import Turns
 from web.view import conversation, turn
 
 ID = SessionId("owner", "conversation")
@@ -134,6 +136,6 @@ def test_a_draft_is_prefilled_as_the_turn_will_be(
 
     monkeypatch.setattr(engine, "draft", draft, raising=False)
     monkeypatch.setattr(engine, "is_prefilled", lambda _id: True, raising=False)
-    turns = Turns(started(engine))
-    asyncio.run(turns.draft(ID, "hello", "Be brief.", thinking=False))
+    drafts = Drafts(started(engine))
+    asyncio.run(drafts.take(ID, "hello", "Be brief.", thinking=False))
     assert drafted == [{"system": "Be brief.", "enable_thinking": False}]

@@ -12,9 +12,10 @@ from engine.store import StoreError
 from tests.web.fake_engine import FakeEngine
 from tests.web.test_history import page
 from web.frames import Frame, Preparing
+from web.live_turn import Request
 from web.options import Options
 from web.startup import Startup
-from web.turns import Request, Turns
+from web.turns import Turns
 
 ID = SessionId("owner", "conversation")
 Started = Callable[[FakeEngine], Startup]

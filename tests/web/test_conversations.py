@@ -1,4 +1,4 @@
-"""What the page's events do, called as Gradio calls them."""
+"""What the page's events do to conversations, called as Gradio calls them."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,9 @@ from engine.session import Session
 from engine.store import Store
 from tests.web.fake_engine import FakeEngine
 from web import identity
-from web.page import Page
+from web.chat import Chat
+from web.composing import Composing
+from web.conversations import Conversations
 from web.startup import Startup
 from web.turns import Turns
 
@@ -29,15 +31,35 @@ REQUEST = cast(
 
 
 @pytest.fixture
-def page(tmp_path: Path, started: Callable[[FakeEngine], Startup]) -> Page:
-    """A page whose open conversation has a message, in the list and in the engine."""
-    engine: Any = FakeEngine()
+def engine(tmp_path: Path) -> FakeEngine:
+    """An engine whose conversation has a message, in the library too; its answers take a while."""
+    engine: Any = FakeEngine(reply="word " * 30, seconds_per_word=0.01)
     journal = Journal(Store(tmp_path / "warmchat.db"))
     journal.add(Session(ME), "user", "Hello")
     engine.library = Library(journal, lambda _session_id: None)
+    return cast(FakeEngine, engine)
+
+
+@pytest.fixture
+def startup(engine: FakeEngine, started: Callable[[FakeEngine], Startup]) -> Startup:
+    """With that engine, in which the message is said."""
     asyncio.run(said(engine))
-    startup = started(engine)
-    return Page(startup, Turns(startup))
+    return started(engine)
+
+
+@pytest.fixture
+def turns(startup: Startup) -> Turns:
+    return Turns(startup)
+
+
+@pytest.fixture
+def conversations(startup: Startup, turns: Turns) -> Conversations:
+    return Conversations(startup, turns)
+
+
+@pytest.fixture
+def chat(startup: Startup, turns: Turns) -> Chat:
+    return Chat(startup, turns, Composing(startup, turns))
 
 
 async def said(engine: FakeEngine) -> None:
@@ -46,9 +68,9 @@ async def said(engine: FakeEngine) -> None:
         pass
 
 
-async def clicked(page: Page, act: str, ids: dict[str, str]) -> tuple[Any, ...]:
+async def clicked(conversations: Conversations, act: str, ids: dict[str, str]) -> tuple[Any, ...]:
     event = SimpleNamespace(_data={"act": act, "id": IDS["conversation"], "text": ""})
-    return await page.click(ids, "", REQUEST, cast(gr.EventData, event))
+    return await conversations.click(ids, "", REQUEST, cast(gr.EventData, event))
 
 
 def shown(chat: Any) -> bool:
@@ -56,36 +78,36 @@ def shown(chat: Any) -> bool:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_what_was_deleted_is_open_again_after_undo(page: Page, is_quick: bool) -> None:
+def test_what_was_deleted_is_open_again_after_undo(
+    conversations: Conversations, is_quick: bool
+) -> None:
     """A quick Undo comes with the ids from before the deletion."""
-    ids, chat, *_ = asyncio.run(clicked(page, "delete", IDS))
+    ids, chat, *_ = asyncio.run(clicked(conversations, "delete", IDS))
     assert ids != IDS
     assert chat == []
-    ids, chat, *_ = asyncio.run(clicked(page, "undelete", IDS if is_quick else ids))
+    ids, chat, *_ = asyncio.run(clicked(conversations, "undelete", IDS if is_quick else ids))
     assert ids == IDS
     assert shown(chat)
 
 
-def test_a_click_on_the_open_conversation_changes_nothing(page: Page) -> None:
-    _, chat, *_ = asyncio.run(clicked(page, "open", IDS))
+def test_a_click_on_the_open_conversation_changes_nothing(conversations: Conversations) -> None:
+    _, chat, *_ = asyncio.run(clicked(conversations, "open", IDS))
     assert not shown(chat)
 
 
 @pytest.mark.parametrize("is_left", [False, True])
 def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_itself(
-    started: Callable[[FakeEngine], Startup], *, is_left: bool
+    chat: Chat, conversations: Conversations, *, is_left: bool
 ) -> None:
     """Gradio sends what was yielded last once more when an answer is over."""
-    startup = started(FakeEngine(reply="word " * 30, seconds_per_word=0.01))
-    page = Page(startup, Turns(startup))
 
     async def scenario() -> list[Any]:
         settings = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
         yielded: list[Any] = []
-        async for shown in page.chat("Hello", None, IDS, *settings, REQUEST):
+        async for shown in chat.answer("Hello", None, IDS, *settings, REQUEST):
             yielded.append(shown)
             if is_left and "word" in str(shown):
-                leaving = asyncio.create_task(page.start_anew(IDS, "", REQUEST))
+                leaving = asyncio.create_task(conversations.start_anew(IDS, "", REQUEST))
         if is_left:
             await leaving
         return yielded
