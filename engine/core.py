@@ -1,17 +1,14 @@
 """The engine's single-threaded heart: turns begin, advance by one step at a time, and end.
 
-Owns: the turns under way, and with them the only place where a turn's blocks, ledger and messages
+Owns: the turns under way, and the order in which a turn's blocks, ledger and messages
 change. Does not know: threads, event loops, files. `step()` is the whole algorithm.
 Invariants: every turn that begins ends exactly once, with one Finished event; a turn that is
 cancelled or fails gives nothing away of its neighbours'.
 """
 
 import logging
-import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import chain, islice
 
 from engine.block_pool import BlockPool
 from engine.conversation import Node
@@ -19,8 +16,8 @@ from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued
 from engine.idle import Idle
 from engine.journal import Journal
-from engine.metrics import KVSource
 from engine.opening import Opening
+from engine.parking import Parked, Parking
 from engine.prompt import Prompt
 from engine.rendering import Setting
 from engine.runner import Logits, Runner
@@ -29,9 +26,8 @@ from engine.sequence import Batch
 from engine.sequence import Sequence as TokenSequence
 from engine.session import Session, SessionTable
 from engine.sharing import Sharing
-from engine.snapshot import Snapshot, SnapshotRefused
-from engine.special_tokens import escaped_offsets
 from engine.speculation import MAX_REPLIES, NUM_GUESSES, StepCosts
+from engine.telling import Telling
 from engine.tiers import Tiers
 from engine.tokenizer import Tokenizer
 from engine.turn import Turn, TurnRequest
@@ -41,18 +37,7 @@ log = logging.getLogger(__name__)
 CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
 QUEUE_FULL = "Too many others are waiting for an answer; try again in a moment."
 BUSY = "An answer is still being written here; stop it or wait for its end."
-NOT_RESTORED = "What was kept on disk could not be read; the conversation was computed again."
 STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
-
-
-@dataclass(frozen=True, slots=True)
-class _Parked:
-    """A request whose KV is being read from disk."""
-
-    request: TurnRequest
-    prompt: Prompt
-    reply: Node
-    loading: Future[Snapshot]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,15 +65,14 @@ class EngineCore:
     def __init__(self, parts: CoreParts) -> None:
         self.parts = parts
         self._turns: dict[TokenSequence, Turn] = {}
-        self._parked: dict[Session, _Parked] = {}
+        self._parking = Parking(parts.tiers)
+        self._telling = Telling(parts.tokenizer, parts.journal, parts.pool)
         self.tokens_generated = 0
 
     @property
     def has_work(self) -> bool:
         """Whether `step` would do something now."""
-        return bool(self._turns) or any(
-            parked.loading.done() or parked.request.cancelled for parked in self._parked.values()
-        )
+        return bool(self._turns) or self._parking.has_work
 
     def begin(self, request: TurnRequest) -> None:
         """Take a request. Raises RequestError or StoreError, with nothing changed."""
@@ -97,7 +81,7 @@ class EngineCore:
         self._end_cancelled()
         self._refuse_if_busy(session)
         self.parts.idle.give_way(session)
-        if not self.parts.scheduler.has_room(len(self._parked)):
+        if not self.parts.scheduler.has_room(len(self._parking)):
             raise QueueFull(QUEUE_FULL)
         prompt = self.parts.opening.plan(session, request)
         branch = self.parts.opening.source(session, request)
@@ -106,7 +90,7 @@ class EngineCore:
         if loading is None:
             self._launch(session, request, prompt, reply)
         else:
-            self._parked[session] = _Parked(request, prompt, reply, loading)
+            self._parking.add(session, Parked(request, prompt, reply, loading))
 
     def step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
@@ -156,7 +140,7 @@ class EngineCore:
     def release(self, session: Session) -> None:
         """The session leaves memory: end its turn, if any, and give back its blocks."""
         self.parts.idle.titles.forget(session)
-        if session in self._parked:
+        if session in self._parking:
             self._end_parked(session)
         for turn in [turn for turn in self._turns.values() if turn.session is session]:
             self._end(turn, FinishReason.CANCELLED)
@@ -173,8 +157,7 @@ class EngineCore:
         """End every turn as cancelled."""
         for turn in list(self._turns.values()):
             turn.request.cancelled = True
-        for parked in self._parked.values():
-            parked.request.cancelled = True
+        self._parking.cancel_all()
         self._end_cancelled()
 
     def check_integrity(self) -> None:
@@ -190,7 +173,7 @@ class EngineCore:
             assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
 
     def _is_busy(self, session: Session) -> bool:
-        return session in self._parked or any(t.session is session for t in self._turns.values())
+        return session in self._parking or any(t.session is session for t in self._turns.values())
 
     def _refuse_if_busy(self, session: Session) -> None:
         if self._is_busy(session):
@@ -205,27 +188,8 @@ class EngineCore:
 
     def _unpark(self) -> None:
         """Start the requests whose KV has come from disk, or could not."""
-        for session, parked in list(self._parked.items()):
-            if parked.loading.done():
-                del self._parked[session]
-                self._restore(session, parked)
-                self._launch(session, parked.request, parked.prompt, parked.reply)
-
-    def _restore(self, session: Session, parked: _Parked) -> None:
-        clock = parked.request.clock
-        try:
-            snapshot = parked.loading.result()
-            branch = session.branches[parked.reply.id]
-            if self.parts.tiers.adopt(branch.sequence, snapshot):
-                clock.source = KVSource.DISK
-                self.parts.tiers.counts.restored += 1
-        except SnapshotRefused as refusal:
-            log.warning("The conversation is prefilled again: %s", refusal)
-            clock.notes.append(str(refusal))
-            self.parts.tiers.counts.refused += 1
-        except Exception:
-            log.exception("KV could not be restored; the conversation is prefilled again")
-            clock.notes.append(NOT_RESTORED)
+        for session, parked in self._parking.arrived():
+            self._launch(session, parked.request, parked.prompt, parked.reply)
 
     def _announce(self, batch: Batch) -> None:
         """Before a step: start clocks, count prefilled tokens, tell the others their place."""
@@ -296,23 +260,9 @@ class EngineCore:
                 turn.sequence.tokens.append(token)
                 turn.reply.add(token)
                 going_on.append(turn)
-        now = time.monotonic()
-        self._read([turn for turn in going_on if turn.is_text_due(now)])
+        self._telling.read_due(going_on)
         for turn in going_on:
             self._end_if_over(turn)
-
-    def _read(self, turns: Sequence[Turn]) -> None:
-        """Make text of the new tokens of these replies, and tell it."""
-        windows = [turn.reply.windows() for turn in turns]
-        texts = iter(self.parts.tokenizer.decode_batch([*chain.from_iterable(windows)]))
-        for turn, own in zip(turns, windows, strict=True):
-            turn.reply.advance([*islice(texts, len(own))])
-            self._show(turn)
-
-    def _show(self, turn: Turn, *, final: bool = False) -> None:
-        if piece := turn.reply.take(final=final):
-            turn.tell(piece)
-            self.parts.journal.stream(turn.session, turn.node_id, turn.text)
 
     def _end_if_over(self, turn: Turn) -> None:
         if turn.reply.stopped:
@@ -326,13 +276,12 @@ class EngineCore:
     def _end_cancelled(self) -> None:
         for turn in [turn for turn in self._turns.values() if turn.request.cancelled]:
             self._end(turn, FinishReason.CANCELLED)
-        for session, parked in list(self._parked.items()):
-            if parked.request.cancelled:
-                self._end_parked(session)
+        for session in self._parking.cancelled:
+            self._end_parked(session)
 
     def _end_parked(self, session: Session) -> None:
         """A request ends as cancelled before its turn began."""
-        parked = self._parked.pop(session)
+        parked = self._parking.leave(session)
         finished = Finished(FinishReason.CANCELLED, parked.request.clock.figures())
         self._keep_message(session, parked.reply.id, parked.reply.content, finished)
         parked.request.emit(finished)
@@ -346,8 +295,7 @@ class EngineCore:
         """The only way in which a turn ends: the branch gets the reply, the scheduler lets go."""
         del self._turns[turn.sequence]
         self.parts.scheduler.remove(turn.sequence)
-        self._read_rest(turn)
-        self._keep_reply(turn)
+        self._telling.end(turn)
         finished = Finished(reason, turn.clock.figures(), error)
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
         if turn.session.id is None:
@@ -360,25 +308,6 @@ class EngineCore:
             if reason in (FinishReason.STOP, FinishReason.LENGTH):
                 self.parts.idle.titles.want(turn.session, turn.request.setting)
         turn.request.emit(finished)
-
-    def _read_rest(self, turn: Turn) -> None:
-        """Tell what has gathered, and what might have become a stop string."""
-        try:
-            if turn.reply.has_unread and not turn.reply.stopped:
-                self._read([turn])
-        except Exception:  # the reply ends with what could be read of it
-            log.exception("Tokens could not be decoded")
-        self._show(turn, final=True)
-
-    def _keep_reply(self, turn: Turn) -> None:
-        """The tokens of the reply stay, as far as they stand for its text."""
-        reply, branch, tokenizer = turn.reply, turn.branch, self.parts.tokenizer
-        ends = reply.kept()
-        turn.sequence.truncate(turn.num_prompt + len(ends), self.parts.pool)
-        text, ends = turn.earlier.with_more(reply.text, ends)
-        escaped = tokenizer.escape_reply(text)
-        branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
-        branch.last_used_at = time.monotonic()
 
     def _keep_message(self, session: Session, node_id: int, text: str, finished: Finished) -> None:
         """The reply is said, as far as it came."""
