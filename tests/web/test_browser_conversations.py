@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import LONG, SOON_MS, App, finished, lines, send
+from tests.web.browsing import LONG, App, finished, lines, send
 
 pytestmark = pytest.mark.browser
 FRANCE = "What is the capital of France?"
@@ -26,7 +26,7 @@ def open_conversation(page: Page) -> str | None:
 
 def addressed(page: Page) -> str:
     """Wait until the address names a conversation."""
-    page.wait_for_function("new URL(location).searchParams.has('c')", timeout=SOON_MS)
+    page.wait_for_function("new URL(location).searchParams.has('c')")
     return page.url
 
 
@@ -47,7 +47,7 @@ def load(page: Page, path: Path) -> None:
 def test_the_model_names_the_conversation_a_moment_after_its_first_answer(page: Page) -> None:
     send(page, "How do I reverse a list in Python?")
     first = finished(page, 1)
-    expect(titles(page)).not_to_have_text("How do I reverse a list in Python?", timeout=2 * SOON_MS)
+    expect(titles(page)).not_to_have_text("How do I reverse a list in Python?")
     expect(titles(page)).to_have_text(re.compile("Python|[Ll]ist"))
     send(page, "Thanks.")
     finished(page, 2)
@@ -61,20 +61,20 @@ def test_the_address_names_the_open_conversation_but_never_its_owner(page: Page,
     finished(page, 1)
     france = addressed(page)
     page.get_by_role("button", name="New chat").click()
-    expect(page).to_have_url(app.url + "/", timeout=SOON_MS)
+    expect(page).to_have_url(app.url + "/")
     send(page, "Name a fruit.")
     finished(page, 1)
     fruit = addressed(page)
     assert fruit != france
     page.goto(france)
-    expect(page.locator(".user.message")).to_have_text([FRANCE], timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_have_text([FRANCE])
     page.reload()
-    expect(page.locator(".user.message")).to_have_text([FRANCE], timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_have_text([FRANCE])
     assert page.url == france
     query = parse_qs(urlsplit(fruit).query)
     assert set(query) == {"c"}
     page.locator(f'.shelf [data-id="{query["c"][0]}"] .open').click()
-    expect(page).to_have_url(fruit, timeout=SOON_MS)
+    expect(page).to_have_url(fruit)
 
 
 def test_an_address_that_is_not_ones_own_opens_a_new_chat_with_a_sentence(
@@ -87,12 +87,10 @@ def test_an_address_that_is_not_ones_own_opens_a_new_chat_with_a_sentence(
     stranger = context.new_page()
     for url in (address, f"{app.url}/?c={'x' * 32}", f"{app.url}/?c=..%2F..%2Fetc"):
         stranger.goto(url)
-        expect(stranger.locator("#chat .notice")).to_contain_text(
-            "not among yours", timeout=SOON_MS
-        )
+        expect(stranger.locator("#chat .notice")).to_contain_text("not among yours")
         expect(stranger.locator(".user.message, .shelf .title")).to_have_count(0)
     send(stranger, "Name a fruit.")
-    expect(lines(stranger)).to_have_count(1, timeout=SOON_MS)
+    expect(lines(stranger)).to_have_count(1)
     context.close()
 
 
@@ -102,21 +100,21 @@ def test_two_tabs_on_one_conversation_keep_it_whole(page: Page) -> None:
     address = addressed(page)
     other = page.context.new_page()
     other.goto(address)
-    expect(other.locator(".user.message")).to_have_text([FRANCE], timeout=SOON_MS)
+    expect(other.locator(".user.message")).to_have_text([FRANCE])
     send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the", timeout=SOON_MS)
+    expect(page.locator(".bot.message").last).to_contain_text("the")
     send(other, "Name a fruit.")
-    expect(other.locator("#chat .notice")).to_contain_text("still being written", timeout=SOON_MS)
+    expect(other.locator("#chat .notice")).to_contain_text("still being written")
     page.get_by_test_id("stop-button").first.click()
     finished(page, 2)
     other.evaluate("window.dispatchEvent(new Event('blur'))")
     other.evaluate("window.dispatchEvent(new Event('focus'))")
-    expect(other.locator(".user.message")).to_have_text([FRANCE, LONG], timeout=SOON_MS)
+    expect(other.locator(".user.message")).to_have_text([FRANCE, LONG])
     send(other, "Name a fruit.")
-    expect(lines(other)).to_have_count(3, timeout=SOON_MS)
+    expect(lines(other)).to_have_count(3)
     page.reload()
     expected = [FRANCE, LONG, "Name a fruit."]
-    expect(page.locator(".user.message")).to_have_text(expected, timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_have_text(expected)
     other.close()
 
 
@@ -126,21 +124,21 @@ def test_the_list_is_used_by_keyboard(page: Page) -> None:
     page.locator(".shelf .open").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # pin
-    expect(page.locator("[data-act=unpin]")).to_be_focused(timeout=SOON_MS)
+    expect(page.locator("[data-act=unpin]")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # rename
     page.keyboard.type("Capitals")
     page.keyboard.press("Enter")
-    expect(titles(page)).to_have_text(["Capitals"], timeout=SOON_MS)
+    expect(titles(page)).to_have_text(["Capitals"])
     expect(page.locator(".shelf .open")).to_be_focused()
     for _ in range(3):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # delete
-    expect(page.locator(".undo button")).to_be_focused(timeout=SOON_MS)
+    expect(page.locator(".undo button")).to_be_focused()
     expect(titles(page)).to_have_count(0)
     page.keyboard.press("Enter")
-    expect(titles(page)).to_have_text(["Capitals"], timeout=SOON_MS)
-    expect(page.locator(".user.message")).to_have_text([FRANCE], timeout=SOON_MS)
+    expect(titles(page)).to_have_text(["Capitals"])
+    expect(page.locator(".user.message")).to_have_text([FRANCE])
 
 
 def test_a_conversation_is_saved_and_opened_again(page: Page, tmp_path: Path) -> None:
@@ -151,7 +149,7 @@ def test_a_conversation_is_saved_and_opened_again(page: Page, tmp_path: Path) ->
     page.get_by_label("Rename").click()
     page.locator(".shelf input").fill("Paris/France")
     page.locator(".shelf input").press("Enter")
-    expect(titles(page)).to_have_text(["Paris/France"], timeout=SOON_MS)
+    expect(titles(page)).to_have_text(["Paris/France"])
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     files = {form: save(page, form, tmp_path) for form in ("markdown", "json", "portable")}
@@ -163,17 +161,17 @@ def test_a_conversation_is_saved_and_opened_again(page: Page, tmp_path: Path) ->
     assert files["markdown"].read_text("utf-8").startswith(f"## User\n\n{FRANCE}")
     assert json.loads(files["json"].read_text("utf-8"))["messages"][0]["content"] == FRANCE
     load(page, files["portable"])
-    expect(titles(page)).to_have_count(2, timeout=SOON_MS)
-    expect(page).not_to_have_url(old, timeout=SOON_MS)
-    expect(page.locator(".user.message")).to_have_text([FRANCE], timeout=SOON_MS)
+    expect(titles(page)).to_have_count(2)
+    expect(page).not_to_have_url(old)
+    expect(page.locator(".user.message")).to_have_text([FRANCE])
     send(page, "And of Italy?")
-    expect(page.locator(".user.message")).to_have_count(2, timeout=SOON_MS)
-    expect(lines(page).last).to_have_text(re.compile(r"reused \d\d+ \(memory\)"), timeout=SOON_MS)
+    expect(page.locator(".user.message")).to_have_count(2)
+    expect(lines(page).last).to_have_text(re.compile(r"reused \d\d+ \(memory\)"))
     prefilled = re.search(r"prefilled (\d+)", lines(page).last.inner_text())
     assert prefilled is not None
     assert int(prefilled[1]) < 20
     load(page, files["markdown"])
-    expect(titles(page)).to_have_count(3, timeout=SOON_MS)
+    expect(titles(page)).to_have_count(3)
 
 
 def test_a_file_that_is_no_conversation_gets_a_sentence(page: Page, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import SOON_MS, App, finished, lines, send
+from tests.web.browsing import App, finished, lines, send
 from web.texts import say
 
 pytestmark = pytest.mark.browser
@@ -40,7 +40,7 @@ def visit(browser: Any, app: App) -> Iterator[Visit]:
             page: Page = context.new_page()
             page.on("request", lambda request: requests.append(request.url))
             page.goto(f"{app.url}/{path}?__theme={theme}")
-            expect(page.locator("#status .ready")).to_be_attached(timeout=SOON_MS)
+            expect(page.locator("#status .ready")).to_be_attached()
             return page
 
         yield opened
@@ -75,10 +75,10 @@ def test_everybody_can_use_every_screen(visit: Visit, locale: str, theme: str) -
     findings["empty"] = serious(page)
     send(page, "What is the capital of France?")
     finished(page, 1)
-    expect(page.locator(".shelf li")).to_have_count(1, timeout=SOON_MS)
+    expect(page.locator(".shelf li")).to_have_count(1)
     findings["answered"] = serious(page)
     page.locator(".sidebar.right .toggle-button").click()
-    expect(page.locator(".panel svg")).not_to_have_count(0, timeout=SOON_MS)
+    expect(page.locator(".panel svg")).not_to_have_count(0)
     findings["panel"] = serious(page)
     page.locator(".sidebar.right .toggle-button").click()
     page.locator("#settings button").first.click()
@@ -90,9 +90,9 @@ def test_everybody_can_use_every_screen(visit: Visit, locale: str, theme: str) -
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_everybody_can_use_the_page_of_completion(visit: Visit, theme: str) -> None:
     page = visit("completion", theme=theme)
-    expect(page.locator("#prompt textarea")).not_to_have_value("", timeout=SOON_MS)
+    expect(page.locator("#prompt textarea")).not_to_have_value("")
     page.locator("#run").click()
-    expect(page.locator("#figures .figures")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#figures .figures")).to_be_visible()
     assert serious(page) == []
 
 
@@ -121,7 +121,7 @@ def test_everything_is_in_reach_on_a_phone(visit: Visit, locale: str) -> None:
     page = visit(locale=locale, size=PHONE)
     conversations = page.locator("#conversations")
     toggle = page.locator(".sidebar:not(.right) .toggle-button")
-    expect(conversations).not_to_have_class(re.compile(r"\bopen\b"), timeout=SOON_MS)
+    expect(conversations).not_to_have_class(re.compile(r"\bopen\b"))
     page.wait_for_timeout(500)
     parts = {
         "brand": page.locator("#brand svg"),
@@ -146,7 +146,7 @@ def test_everything_is_in_reach_on_a_phone(visit: Visit, locale: str) -> None:
     assert {name: is_on_top(part) for name, part in shown.items()} == dict.fromkeys(shown, True)
     assert width_beyond(page) <= 0
     toggle.click()
-    expect(page.locator(".shelf .open").first).to_be_visible(timeout=SOON_MS)
+    expect(page.locator(".shelf .open").first).to_be_visible()
     page.wait_for_timeout(500)
     assert is_on_top(page.locator(".shelf .open").first)
     assert is_on_top(toggle)
@@ -163,9 +163,9 @@ def test_a_whole_visit_asks_only_this_machine(visit: Visit) -> None:
     finished(page, 1)
     page.locator("#settings button").first.click()
     page.locator(".sidebar.right .toggle-button").click()
-    expect(page.locator(".panel")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator(".panel")).to_be_visible()
     page.locator("#to-completion").click()
     page.locator("#run").click()
-    expect(page.locator("#figures .figures")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#figures .figures")).to_be_visible()
     page.reload()
-    expect(page.locator("#run")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#run")).to_be_visible()

@@ -5,11 +5,12 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import SOON_MS, finished, lines, send
+from tests.web.browsing import finished, lines, send
 from web.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
 KEYS = list(TEXTS[ENGLISH])
+REMEMBERED_MS = 1500  # what the browser remembers is written by an event of its own
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
@@ -19,16 +20,16 @@ def number(page: Page, label: str) -> Locator:
 
 def unfold(page: Page) -> None:
     button = page.locator("#settings > button")
-    expect(button).to_be_visible(timeout=SOON_MS)
+    expect(button).to_be_visible()
     if "open" not in (button.get_attribute("class") or ""):
         button.click()
-    expect(page.locator("#system-prompt textarea")).to_be_visible(timeout=SOON_MS)
+    expect(page.locator("#system-prompt textarea")).to_be_visible()
 
 
 def reload(page: Page) -> None:
-    page.wait_for_timeout(700)  # what the browser remembers is written by an event of its own
+    page.wait_for_timeout(REMEMBERED_MS)
     page.reload()
-    expect(page.locator("#chat .welcome, #chat .message").first).to_be_visible(timeout=SOON_MS)
+    expect(page.locator(".shelf li").first).to_be_visible()
     page.wait_for_timeout(500)
     unfold(page)
 
@@ -47,7 +48,7 @@ def choose_prompt(page: Page, name: str) -> None:
 def speak(page: Page, language: str) -> None:
     page.locator("#language select").select_option(language)
     expected = say(language or "en", "welcome")
-    expect(page.get_by_text(expected)).to_be_visible(timeout=SOON_MS)
+    expect(page.get_by_text(expected)).to_be_visible()
     expect(page.get_by_placeholder(say(language or "en", "message_hint"))).to_be_visible()
 
 
@@ -71,11 +72,9 @@ def test_settings_are_remembered_and_reset(page: Page) -> None:
     page.locator("#stop textarea").fill("END")
     page.get_by_label("Read ahead").uncheck()
     choose_prompt(page, "Teacher")
-    expect(page.locator("#system-prompt textarea")).to_have_value(
-        say("en", "prompt_teacher_text"), timeout=SOON_MS
-    )
+    expect(page.locator("#system-prompt textarea")).to_have_value(say("en", "prompt_teacher_text"))
     reload(page)
-    expect(page.get_by_role("radio", name="Creative")).to_be_checked(timeout=SOON_MS)
+    expect(page.get_by_role("radio", name="Creative")).to_be_checked()
     expect(number(page, "Temperature")).to_have_value("0.9")
     expect(number(page, "Max tokens")).to_have_value("300")
     expect(page.locator("#stop textarea")).to_have_value("END")
@@ -94,7 +93,7 @@ def test_garbage_in_the_browsers_store_is_ignored(page: Page) -> None:
     page.evaluate("localStorage.setItem('warmchat-settings', 'garbage')")
     page.reload()
     unfold(page)
-    expect(number(page, "Temperature")).to_have_value("0.3", timeout=SOON_MS)
+    expect(number(page, "Temperature")).to_have_value("0.3")
     send(page, "What is the capital of France?")
     finished(page, 1)
 
@@ -104,14 +103,14 @@ def test_ones_own_prompt_is_named_and_reaches_the_model(page: Page) -> None:
     prompt = page.locator("#system-prompt textarea")
     prompt.fill("Answer with a fruit. " * 20)
     prompt.blur()
-    expect(page.locator("#prompt-preset input")).to_have_value("My own words", timeout=SOON_MS)
+    expect(page.locator("#prompt-preset input")).to_have_value("My own words")
     send(page, "What is the capital of France?")
     with_prompt = prompt_tokens(finished(page, 1))
     assert with_prompt > 100
     page.get_by_role("button", name="New chat").click()
-    expect(lines(page)).to_have_count(0, timeout=SOON_MS)
+    expect(lines(page)).to_have_count(0)
     choose_prompt(page, "None")
-    expect(prompt).to_have_value("", timeout=SOON_MS)
+    expect(prompt).to_have_value("")
     send(page, "What is the capital of France?")
     assert prompt_tokens(finished(page, 1)) < with_prompt - 50
 
@@ -153,8 +152,8 @@ def test_answers_and_written_words_survive_a_switch(page: Page) -> None:
     assert "reused" in finished(page, 1)
     page.locator("#message textarea").fill("And of Italy?")
     page.locator("#language select").select_option("zh-CN")
-    expect(page.locator("#chat .turn-line")).to_contain_text("预填充", timeout=SOON_MS)
-    expect(page.locator("#message textarea")).to_have_value("And of Italy?", timeout=SOON_MS)
+    expect(page.locator("#chat .turn-line")).to_contain_text("预填充")
+    expect(page.locator("#message textarea")).to_have_value("And of Italy?")
     page.locator("#message textarea").press("Enter")
     assert re.search(r"复用 \d\d+", finished(page, 2))
 
@@ -163,9 +162,9 @@ def test_a_preset_chosen_in_one_language_is_said_in_the_next(page: Page) -> None
     unfold(page)
     choose_prompt(page, "Teacher")
     prompt = page.locator("#system-prompt textarea")
-    expect(prompt).to_have_value(say("en", "prompt_teacher_text"), timeout=SOON_MS)
-    page.wait_for_timeout(700)
+    expect(prompt).to_have_value(say("en", "prompt_teacher_text"))
+    page.wait_for_timeout(REMEMBERED_MS)
     speak(page, "zh-TW")
     unfold(page)
-    expect(prompt).to_have_value(say("zh-TW", "prompt_teacher_text"), timeout=SOON_MS)
+    expect(prompt).to_have_value(say("zh-TW", "prompt_teacher_text"))
     expect(page.locator("#prompt-preset input")).to_have_value(say("zh-TW", "prompt_teacher"))
