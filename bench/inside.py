@@ -35,6 +35,7 @@ class WatchedModel:
 
     def __init__(self, model: ForwardModel, observe: Observer) -> None:
         self.vocab_size = model.vocab_size
+        self.has_single_token_graph = model.has_single_token_graph
         self._model = model
         self._observe = observe
 

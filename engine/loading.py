@@ -167,7 +167,7 @@ def assemble(
     budget = TokenBudget(
         config.max_num_batched_tokens, config.max_prefill_beside_decode, pool.block_size
     )
-    costs = StepCosts()
+    costs = StepCosts(apart=runner.model.has_single_token_graph)
     runner.observers += [budget.observe, tiers.pace.observe]
     if config.speculation:
         runner.observers.append(costs.observe)

@@ -75,6 +75,7 @@ class Model:
         graphs = _graphs(model_dir, options)
         self._any, *singles = _compile(model_dir, graphs, options.device)
         self._single = singles[0] if singles else None
+        self.has_single_token_graph = self._single is not None
         self.kv_ports = self._any.kv_ports
         if not self.kv_ports:
             raise ModelUnsupported(f"{model_dir}: no attention layer with a KV cache was found.")

@@ -19,9 +19,13 @@ Logits = npt.NDArray[np.float32]
 
 
 class ForwardModel(Protocol):
-    """What the engine needs of a model: one step over named inputs."""
+    """What the engine needs of a model: one step over named inputs.
+
+    has_single_token_graph: steps of a single token run in a graph of their own.
+    """
 
     vocab_size: int
+    has_single_token_graph: bool
 
     def forward(self, inputs: Inputs) -> Logits:
         """Logits [rows, vocab] of the rows in inputs["logit_indices"]."""

@@ -4,9 +4,10 @@ Owns: what steps of few tokens cost, each reply's guesses, and how many tokens s
 yield. Does not know: text, KV, sampling. A guess is what followed the last two tokens when they last
 occurred in the conversation (prompt lookup: Saxena, 2023); the step that computes it also tells
 whether it is what would have been sampled, so the reply stays what it would have been, up to
-rounding (Leviathan et al., 2023). Steps of a changing number of tokens cost a third more each, so a
-reply either guesses in every step or in none; which of both pays is known beforehand, because
-guesses are counted right or wrong whether they are computed or not.
+rounding (Leviathan et al., 2023). Whether that pays is known beforehand, because guesses are counted
+right or wrong whether they are computed or not. In one graph, steps of a changing number of tokens
+cost a third more each, so replies guess in every step or in none; where single tokens have a graph of
+their own, a reply alone guesses in the steps that have something to look up.
 """
 
 from collections.abc import Sequence
@@ -24,47 +25,65 @@ _MAX_READ = 4096  # tokens of the conversation so far
 class StepCosts:
     """Seconds of steps over few tokens, by their number; learnt from every step that is run.
 
-    Only a step behind one of the same size counts: others prepare the model for theirs.
+    Only a step behind one of the same size in the same graph counts: others prepare that for theirs.
+    apart: single tokens have a graph of their own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False) -> None:
+        self._apart = apart
         self._last = 0
         self._seconds: dict[int, float] = {}
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A step over `batch` took so long."""
-        count, last = batch.num_tokens, self._last
-        self._last = count
-        if count == last and count <= MAX_REPLIES * (1 + NUM_GUESSES):
+        count = batch.num_tokens
+        is_prepared = count == self._last
+        if self._apart and count == 1:
+            is_prepared = True
+        else:
+            self._last = count
+        if is_prepared and count <= MAX_REPLIES * (1 + NUM_GUESSES):
             old = self._seconds.get(count, seconds)
             self._seconds[count] = (1 - _WEIGHT) * old + _WEIGHT * seconds
 
-    def guessing_pays(self, tokens_per_step: Sequence[float]) -> bool:
-        """Whether replies that would say so many tokens in each step with guesses should guess."""
-        plain = self._seconds.get(len(tokens_per_step))
-        guessing = self._seconds.get(len(tokens_per_step) * (1 + NUM_GUESSES))
+    def guessing_pays(self, replies: "Sequence[Guesses]") -> bool:
+        """Whether the replies of the next step should guess in it."""
+        plain = self._seconds.get(len(replies))
+        guessing = self._seconds.get(len(replies) * (1 + NUM_GUESSES))
         if plain is None or guessing is None:
             return False
-        return sum(tokens_per_step) / guessing > _MARGIN * len(tokens_per_step) / plain
+        if self._apart and len(replies) == 1:
+            tokens = replies[0].tokens_now
+        else:
+            tokens = sum(reply.tokens_per_step for reply in replies)
+        return tokens / guessing > _MARGIN * len(replies) / plain
 
 
 class Guesses:
     """What one reply may say next. tokens: of its conversation, which grows while it is read.
 
-    tokens_per_step: the mean yield of a step with guesses.
+    tokens_per_step: the mean yield of steps with guesses, if each had some.
     """
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self.tokens_per_step = 1.0
+        self._tokens_per_find = 1.0
         self._tokens = tokens
         self._followed_at: dict[tuple[int, ...], int] = {}
         self._num_read = 0
         self._pending: list[int] = []
+        self._is_found = False  # when the step began
         self._num_right = 0
+
+    @property
+    def tokens_now(self) -> float:
+        """What the next step would yield with guesses: no more than one where nothing is found."""
+        return self._tokens_per_find if self._behind(self._num_read) else 1.0
 
     def next(self) -> list[int]:
         """NUM_GUESSES tokens: those that followed the last ones before, as far as there are any."""
-        return self._behind(self._num_read)
+        found = self._behind(self._num_read)
+        return found + [0] * (NUM_GUESSES - len(found))
 
     def read(self) -> None:
         """The tokens have grown: learn what followed what, and which guesses were right."""
@@ -78,10 +97,9 @@ class Guesses:
         self._num_read = len(self._tokens)
 
     def _behind(self, end: int) -> list[int]:
-        """Guesses behind the first `end` tokens."""
+        """What followed the last of the first `end` tokens before; nothing if they are new."""
         begin = self._followed_at.get(tuple(self._tokens[end - _NGRAM : end]), end)
-        found = list(self._tokens[begin : min(begin + NUM_GUESSES, end)])
-        return found + [0] * (NUM_GUESSES - len(found))
+        return list(self._tokens[begin : min(begin + NUM_GUESSES, end)])
 
     def _count(self, i: int) -> None:
         """Token `i` was said: was it guessed? If not, or behind the last guess, a step has ended."""
@@ -89,5 +107,9 @@ class Guesses:
             self._num_right += 1
             del self._pending[0]
             return
-        self.tokens_per_step += _WEIGHT * (1 + self._num_right - self.tokens_per_step)
+        tokens = 1 + self._num_right
+        self.tokens_per_step += _WEIGHT * (tokens - self.tokens_per_step)
+        if self._is_found:
+            self._tokens_per_find += _WEIGHT * (tokens - self._tokens_per_find)
         self._num_right, self._pending = 0, self._behind(i + 1)
+        self._is_found = bool(self._pending)

@@ -32,6 +32,7 @@ class _EndlessModel:
 
     def __init__(self, model: ForwardModel, ends: list[int]) -> None:
         self.vocab_size = model.vocab_size
+        self.has_single_token_graph = model.has_single_token_graph
         self._model = model
         self._ends = ends
 

@@ -89,6 +89,7 @@ class FakeModel:
     choose: Choose = babble
     before: Callable[[Inputs], None] | None = None  # may raise, or wait
     vocab_size: int = VOCAB_SIZE
+    has_single_token_graph: bool = False
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -20,9 +20,9 @@ def batch(count: int) -> Batch:
     return Batch([Sequence([0] * count, num_scheduled_tokens=count)], [])
 
 
-def costs(**seconds: float) -> StepCosts:
+def costs(*, apart: bool = False, **seconds: float) -> StepCosts:
     """Steps of so many tokens cost so much."""
-    made = StepCosts()
+    made = StepCosts(apart=apart)
     for name, one in seconds.items():
         count = int(name.removeprefix("of_"))
         made.observe(batch(count), 99.0)  # behind a step of another size
@@ -33,25 +33,33 @@ def costs(**seconds: float) -> StepCosts:
 def guessing(rigs: Rigs, **options: object) -> Rig:
     """A rig that always guesses."""
     rig = rigs(num_blocks=512, **options)
-    rig.core.parts.costs.guessing_pays = lambda _yields: True  # type: ignore[assignment, method-assign]
+    rig.core.parts.costs.guessing_pays = lambda _replies: True  # type: ignore[assignment, method-assign]
     return rig
 
 
+def yielding(*tokens_per_step: float) -> list[Guesses]:
+    """Replies that would say so much in each step with guesses."""
+    replies = [Guesses([]) for _ in tokens_per_step]
+    for reply, tokens in zip(replies, tokens_per_step, strict=True):
+        reply.tokens_per_step = tokens
+    return replies
+
+
 def test_without_measurements_nothing_is_guessed() -> None:
-    assert not StepCosts().guessing_pays([4.0])
-    assert not costs(of_1=1.0).guessing_pays([4.0])
+    assert not StepCosts().guessing_pays(yielding(4.0))
+    assert not costs(of_1=1.0).guessing_pays(yielding(4.0))
 
 
 def test_replies_guess_where_a_step_yields_more_than_it_costs() -> None:
     measured = costs(of_1=1.0, of_4=1.4)
-    assert measured.guessing_pays([1.6])
-    assert not measured.guessing_pays([1.5])
+    assert measured.guessing_pays(yielding(1.6))
+    assert not measured.guessing_pays(yielding(1.5))
 
 
 def test_several_replies_share_a_step() -> None:
     measured = costs(of_2=1.0, of_8=2.0)
-    assert measured.guessing_pays([3.0, 2.0])
-    assert not measured.guessing_pays([3.0, 1.0])
+    assert measured.guessing_pays(yielding(3.0, 2.0))
+    assert not measured.guessing_pays(yielding(3.0, 1.0))
 
 
 def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
@@ -59,7 +67,19 @@ def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
     for _ in range(50):
         measured.observe(batch(1), 1.0)
         measured.observe(batch(4), 50.0)
-    assert measured.guessing_pays([2.0])
+    assert measured.guessing_pays(yielding(2.0))
+
+
+def test_single_tokens_with_a_graph_of_their_own_do_not_unsettle_the_others() -> None:
+    measured = costs(of_1=1.0, of_4=50.0, apart=True)
+    for _ in range(50):
+        measured.observe(batch(1), 1.0)
+        measured.observe(batch(4), 1.4)
+    repeated = reading([1, 2, 3, 4, 5, 6, 7, 8] * 4, 8)
+    assert measured.guessing_pays([repeated])
+    assert not measured.guessing_pays(yielding(4.0)), "nothing to look up in this step"
+    both = costs(of_2=1.0, of_8=1.4, apart=True)
+    assert both.guessing_pays(yielding(2.0, 2.0)), "no graph for two"
 
 
 def reading(tokens: list[int], count: int) -> Guesses:
@@ -86,6 +106,13 @@ def test_what_a_step_would_yield_is_known_without_guessing() -> None:
     assert reading(list(range(200)), 8).tokens_per_step == 1.0
     half = [x for i in range(60) for x in (1, 2, 3, 100 + i, 200 + i, 300 + i)]
     assert 1.0 < reading(half, 6).tokens_per_step < 1.5
+
+
+def test_a_reply_that_seldom_repeats_itself_knows_when_it_does() -> None:
+    seldom = [x for i in range(60) for x in (*range(1000 + 20 * i, 1020 + 20 * i), 1, 2, 3, 4, 5)]
+    assert reading(seldom, 25).tokens_per_step < 1.4
+    assert reading([*seldom, 0], 25).tokens_now == 1.0
+    assert reading([*seldom, 0, 1, 2], 25).tokens_now > 2.5
 
 
 def test_it_does_not_matter_how_many_tokens_come_at_once() -> None:

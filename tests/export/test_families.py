@@ -96,7 +96,7 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
         device="CPU", num_threads=2, kv_precision="f32", precision="f32", single_token=True
     )
     model = Model(stateful_xml.parent, options)
-    assert model._single is not None
+    assert model.has_single_token_graph
     model.bind(KVCache(model.kv_ports, 8))
     past = 0
     for part in pieces(TEXT, 37, 23):
