@@ -31,17 +31,16 @@ class StepCosts:
 
     def __init__(self, *, apart: bool = False) -> None:
         self._apart = apart
-        self._last = 0
+        self._last: dict[
+            bool, int
+        ] = {}  # tokens of the last step, by whether it was a single's graph
         self._seconds: dict[int, float] = {}
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A step over `batch` took so long."""
         count = batch.num_tokens
-        is_prepared = count == self._last
-        if self._apart and count == 1:
-            is_prepared = True
-        else:
-            self._last = count
+        graph = self._apart and count == len(batch.sampled) == 1
+        is_prepared, self._last[graph] = self._last.get(graph) == count, count
         if is_prepared and count <= MAX_REPLIES * (1 + NUM_GUESSES):
             old = self._seconds.get(count, seconds)
             self._seconds[count] = (1 - _WEIGHT) * old + _WEIGHT * seconds
@@ -53,7 +52,7 @@ class StepCosts:
         if plain is None or guessing is None:
             return False
         if self._apart and len(replies) == 1:
-            tokens = replies[0].tokens_now
+            tokens = replies[0].tokens_per_find if replies[0].has_found else 0.0
         else:
             tokens = sum(reply.tokens_per_step for reply in replies)
         return tokens / guessing > _MARGIN * len(replies) / plain
@@ -62,12 +61,13 @@ class StepCosts:
 class Guesses:
     """What one reply may say next. tokens: of its conversation, which grows while it is read.
 
-    tokens_per_step: the mean yield of steps with guesses, if each had some.
+    tokens_per_step: the mean yield of steps with guesses, if each had some; tokens_per_find: of those
+    that found something to look up.
     """
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self.tokens_per_step = 1.0
-        self._tokens_per_find = 1.0
+        self.tokens_per_find = 1.0
         self._tokens = tokens
         self._followed_at: dict[tuple[int, ...], int] = {}
         self._num_read = 0
@@ -76,9 +76,9 @@ class Guesses:
         self._num_right = 0
 
     @property
-    def tokens_now(self) -> float:
-        """What the next step would yield with guesses: no more than one where nothing is found."""
-        return self._tokens_per_find if self._behind(self._num_read) else 1.0
+    def has_found(self) -> bool:
+        """Whether there is something to look up for the next step."""
+        return bool(self._behind(self._num_read))
 
     def next(self) -> list[int]:
         """NUM_GUESSES tokens: those that followed the last ones before, as far as there are any."""
@@ -110,6 +110,6 @@ class Guesses:
         tokens = 1 + self._num_right
         self.tokens_per_step += _WEIGHT * (tokens - self.tokens_per_step)
         if self._is_found:
-            self._tokens_per_find += _WEIGHT * (tokens - self._tokens_per_find)
+            self.tokens_per_find += _WEIGHT * (tokens - self.tokens_per_find)
         self._num_right, self._pending = 0, self._behind(i + 1)
         self._is_found = bool(self._pending)

@@ -260,6 +260,7 @@ def make_rig(
     shifts: bool = False,
     titles: bool = True,
     speculation: bool = False,
+    has_single_token_graph: bool = False,
     max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
 ) -> Rig:
@@ -267,7 +268,7 @@ def make_rig(
     home = home or make_home()
     pool, model, tokenizer = (
         BlockPool(num_blocks, block_size),
-        FakeModel(num_blocks, block_size),
+        FakeModel(num_blocks, block_size, has_single_token_graph=has_single_token_graph),
         FakeTokenizer(),
     )
     model.choose = choose

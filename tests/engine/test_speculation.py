@@ -8,7 +8,7 @@ import pytest
 from engine.events import FinishReason
 from engine.sampling import Sampler, SamplingParams
 from engine.sequence import Batch, Sequence
-from engine.speculation import Guesses, StepCosts
+from engine.speculation import NUM_GUESSES, Guesses, StepCosts
 from tests.engine.fakes import PIECE_IDS, babble, endless, saying
 from tests.engine.rig import GREEDY, Rig
 
@@ -70,16 +70,46 @@ def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
     assert measured.guessing_pays(yielding(2.0))
 
 
+def repeated() -> Guesses:
+    """Of a reply that has something to look up, and that was right."""
+    return reading([1, 2, 3, 4, 5, 6, 7, 8] * 4, 8)
+
+
 def test_single_tokens_with_a_graph_of_their_own_do_not_unsettle_the_others() -> None:
     measured = costs(of_1=1.0, of_4=50.0, apart=True)
     for _ in range(50):
         measured.observe(batch(1), 1.0)
         measured.observe(batch(4), 1.4)
-    repeated = reading([1, 2, 3, 4, 5, 6, 7, 8] * 4, 8)
-    assert measured.guessing_pays([repeated])
-    assert not measured.guessing_pays(yielding(4.0)), "nothing to look up in this step"
+    assert measured.guessing_pays([repeated()])
     both = costs(of_2=1.0, of_8=1.4, apart=True)
     assert both.guessing_pays(yielding(2.0, 2.0)), "no graph for two"
+
+
+def test_a_graph_of_its_own_is_prepared_by_its_first_single_token() -> None:
+    measured = costs(of_1=1.0, of_4=9.0, apart=True)
+    assert not measured.guessing_pays([repeated()]), "the first one, which was slow, does not count"
+    chunk = Batch([Sequence([0, 0], num_scheduled_tokens=1)], [])  # not the last token: no logits
+    for _ in range(50):
+        measured.observe(chunk, 99.0)
+        measured.observe(batch(4), 9.0)
+    assert not measured.guessing_pays([repeated()]), "such a token runs in the other graph"
+
+
+def test_where_nothing_is_found_a_reply_alone_does_not_guess_whatever_it_costs() -> None:
+    measured = costs(of_1=99.0, of_4=1.0, apart=True)
+    assert measured.guessing_pays([repeated()])
+    assert not measured.guessing_pays(yielding(4.0))
+    assert costs(of_1=99.0, of_4=1.0).guessing_pays(yielding(4.0))
+
+
+def test_one_reply_alone_guesses_only_where_it_finds_something(rigs: Rigs) -> None:
+    partly = saying(*"what is new, what is new, what is new")
+    rig = rigs(num_blocks=512, choose=partly, has_single_token_graph=True)
+    rig.core.parts.costs._seconds = {1: 1.0, 1 + NUM_GUESSES: 0.5}
+    rig.chat("Hi")
+    counts = [sum(step.counts) for step in rig.model.steps]
+    assert counts.count(1) > 3
+    assert counts.count(1 + NUM_GUESSES) > 3
 
 
 def reading(tokens: list[int], count: int) -> Guesses:
@@ -111,8 +141,10 @@ def test_what_a_step_would_yield_is_known_without_guessing() -> None:
 def test_a_reply_that_seldom_repeats_itself_knows_when_it_does() -> None:
     seldom = [x for i in range(60) for x in (*range(1000 + 20 * i, 1020 + 20 * i), 1, 2, 3, 4, 5)]
     assert reading(seldom, 25).tokens_per_step < 1.4
-    assert reading([*seldom, 0], 25).tokens_now == 1.0
-    assert reading([*seldom, 0, 1, 2], 25).tokens_now > 2.5
+    assert not reading([*seldom, 0], 25).has_found
+    found = reading([*seldom, 0, 1, 2], 25)
+    assert found.has_found
+    assert found.tokens_per_find > 2.5
 
 
 def test_it_does_not_matter_how_many_tokens_come_at_once() -> None:
