@@ -219,8 +219,8 @@ class EngineCore:
             return
         for turn in turns:
             turn.guesses.read()
-        pays = self.parts.costs.guessing_pays([turn.guesses for turn in turns])
-        if pays and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
+        wanted = self.parts.costs.should_guess([turn.guesses for turn in turns])
+        if wanted and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
             for turn in turns:
                 turn.sequence.guesses = turn.guesses.next()
 

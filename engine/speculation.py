@@ -18,6 +18,8 @@ NUM_GUESSES = 3
 MAX_REPLIES = 4  # above, a step has enough tokens without guesses
 _NGRAM = 2
 _WEIGHT = 0.1  # of the newest measurement
+_WEIGHT_BELOW = 0.3  # of one below the mean: other work on the machine only ever makes steps slower
+_TRY_EVERY = 16  # steps in which guesses were found but seemed not to pay
 _MARGIN = 1.1
 _MAX_READ = 4096  # tokens of the conversation so far
 
@@ -35,6 +37,7 @@ class StepCosts:
             bool, int
         ] = {}  # tokens of the last step, by whether it was a single's graph
         self._seconds: dict[int, float] = {}
+        self._num_declined = 0
 
     def observe(self, batch: Batch, seconds: float) -> None:
         """A step over `batch` took so long."""
@@ -43,19 +46,32 @@ class StepCosts:
         is_prepared, self._last[graph] = self._last.get(graph) == count, count
         if is_prepared and count <= MAX_REPLIES * (1 + NUM_GUESSES):
             old = self._seconds.get(count, seconds)
-            self._seconds[count] = (1 - _WEIGHT) * old + _WEIGHT * seconds
+            weight = _WEIGHT if seconds > old else _WEIGHT_BELOW
+            self._seconds[count] = (1 - weight) * old + weight * seconds
 
-    def guessing_pays(self, replies: "Sequence[Guesses]") -> bool:
-        """Whether the replies of the next step should guess in it."""
+    def should_guess(self, replies: "Sequence[Guesses]") -> bool:
+        """Whether the replies of the next step guess in it: where that pays, as far as is known.
+
+        A reply alone also tries now and then where it would pay if guesses were cheaper than they were
+        last: what was measured while the machine did other things would stand for ever.
+        """
         plain = self._seconds.get(len(replies))
         guessing = self._seconds.get(len(replies) * (1 + NUM_GUESSES))
-        if plain is None or guessing is None:
+        alone = self._apart and len(replies) == 1
+        if plain is None or guessing is None or (alone and not replies[0].has_found):
             return False
-        if self._apart and len(replies) == 1:
-            tokens = replies[0].tokens_per_find if replies[0].has_found else 0.0
+        if alone:
+            tokens = replies[0].tokens_per_find
         else:
             tokens = sum(reply.tokens_per_step for reply in replies)
-        return tokens / guessing > _MARGIN * len(replies) / plain
+        wanted = _MARGIN * len(replies) / plain
+        if tokens / guessing > wanted:
+            return True
+        return alone and tokens / plain > wanted and self._is_time_to_try()
+
+    def _is_time_to_try(self) -> bool:
+        self._num_declined += 1
+        return self._num_declined % _TRY_EVERY == 0
 
 
 class Guesses:

@@ -33,7 +33,7 @@ def costs(*, apart: bool = False, **seconds: float) -> StepCosts:
 def guessing(rigs: Rigs, **options: object) -> Rig:
     """A rig that always guesses."""
     rig = rigs(num_blocks=512, **options)
-    rig.core.parts.costs.guessing_pays = lambda _replies: True  # type: ignore[assignment, method-assign]
+    rig.core.parts.costs.should_guess = lambda _replies: True  # type: ignore[assignment, method-assign]
     return rig
 
 
@@ -46,20 +46,20 @@ def yielding(*tokens_per_step: float) -> list[Guesses]:
 
 
 def test_without_measurements_nothing_is_guessed() -> None:
-    assert not StepCosts().guessing_pays(yielding(4.0))
-    assert not costs(of_1=1.0).guessing_pays(yielding(4.0))
+    assert not StepCosts().should_guess(yielding(4.0))
+    assert not costs(of_1=1.0).should_guess(yielding(4.0))
 
 
 def test_replies_guess_where_a_step_yields_more_than_it_costs() -> None:
     measured = costs(of_1=1.0, of_4=1.4)
-    assert measured.guessing_pays(yielding(1.6))
-    assert not measured.guessing_pays(yielding(1.5))
+    assert measured.should_guess(yielding(1.6))
+    assert not measured.should_guess(yielding(1.5))
 
 
 def test_several_replies_share_a_step() -> None:
     measured = costs(of_2=1.0, of_8=2.0)
-    assert measured.guessing_pays(yielding(3.0, 2.0))
-    assert not measured.guessing_pays(yielding(3.0, 1.0))
+    assert measured.should_guess(yielding(3.0, 2.0))
+    assert not measured.should_guess(yielding(3.0, 1.0))
 
 
 def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
@@ -67,7 +67,7 @@ def test_a_step_of_another_size_than_the_last_does_not_count() -> None:
     for _ in range(50):
         measured.observe(batch(1), 1.0)
         measured.observe(batch(4), 50.0)
-    assert measured.guessing_pays(yielding(2.0))
+    assert measured.should_guess(yielding(2.0))
 
 
 def repeated() -> Guesses:
@@ -80,26 +80,47 @@ def test_single_tokens_with_a_graph_of_their_own_do_not_unsettle_the_others() ->
     for _ in range(50):
         measured.observe(batch(1), 1.0)
         measured.observe(batch(4), 1.4)
-    assert measured.guessing_pays([repeated()])
+    assert measured.should_guess([repeated()])
     both = costs(of_2=1.0, of_8=1.4, apart=True)
-    assert both.guessing_pays(yielding(2.0, 2.0)), "no graph for two"
+    assert both.should_guess(yielding(2.0, 2.0)), "no graph for two"
 
 
 def test_a_graph_of_its_own_is_prepared_by_its_first_single_token() -> None:
     measured = costs(of_1=1.0, of_4=9.0, apart=True)
-    assert not measured.guessing_pays([repeated()]), "the first one, which was slow, does not count"
+    assert not measured.should_guess([repeated()]), "the first one, which was slow, does not count"
     chunk = Batch([Sequence([0, 0], num_scheduled_tokens=1)], [])  # not the last token: no logits
     for _ in range(50):
         measured.observe(chunk, 99.0)
         measured.observe(batch(4), 9.0)
-    assert not measured.guessing_pays([repeated()]), "such a token runs in the other graph"
+    assert not measured.should_guess([repeated()]), "such a token runs in the other graph"
 
 
 def test_where_nothing_is_found_a_reply_alone_does_not_guess_whatever_it_costs() -> None:
     measured = costs(of_1=99.0, of_4=1.0, apart=True)
-    assert measured.guessing_pays([repeated()])
-    assert not measured.guessing_pays(yielding(4.0))
-    assert costs(of_1=99.0, of_4=1.0).guessing_pays(yielding(4.0))
+    assert measured.should_guess([repeated()])
+    assert not measured.should_guess(yielding(4.0))
+    assert costs(of_1=99.0, of_4=1.0).should_guess(yielding(4.0))
+
+
+def test_a_cost_measured_on_a_busy_machine_does_not_stand_for_ever() -> None:
+    measured = costs(of_1=1.0, of_4=9.0, apart=True)
+    assert [measured.should_guess([repeated()]) for _ in range(40)].count(True) == 2
+    for _ in range(400):
+        measured.observe(batch(1), 1.0)
+        if measured.should_guess([repeated()]):
+            measured.observe(batch(4), 1.4)
+    assert all(measured.should_guess([repeated()]) for _ in range(40))
+
+
+def test_what_could_never_pay_is_not_tried() -> None:
+    wrong = reading([x for i in range(60) for x in (1, 2, 100 + i)], 6)
+    measured = costs(of_1=1.0, of_4=9.0, apart=True)
+    for token in (1, 2):
+        wrong._tokens.append(token)  # type: ignore[attr-defined]
+    wrong.read()
+    assert wrong.has_found
+    assert not any(measured.should_guess([wrong]) for _ in range(40))
+    assert not any(costs(of_1=1.0, of_4=9.0).should_guess(yielding(4.0)) for _ in range(40))
 
 
 def test_one_reply_alone_guesses_only_where_it_finds_something(rigs: Rigs) -> None:

@@ -56,7 +56,7 @@ def test_greedy_replies_are_the_same_in_fewer_steps(
     said: list[list[str]] = []
     sizes: list[list[int]] = []
     for guesses in (False, True):
-        monkeypatch.setattr(StepCosts, "guessing_pays", ruled(guesses))
+        monkeypatch.setattr(StepCosts, "should_guess", ruled(guesses))
         sizes.append([])
         said.append(replies(smollm2_dir, sizes[-1]))
     assert said[0] == said[1]
