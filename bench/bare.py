@@ -16,7 +16,7 @@ import openvino as ov
 from engine import EngineConfig
 from engine.batch import Inputs, build_inputs
 from engine.kv_cache import KVCache
-from engine.loading import has_single_token_graph
+from engine.loading import wants_single_token_graph
 from engine.model import CompileOptions, Model
 from engine.sequence import Batch, Sequence
 from engine.threads import usable_cpus
@@ -71,7 +71,7 @@ class BareModel(Model):
             num_threads=usable_cpus(),
             kv_precision=kv_precision or config.kv_precision,
             precision=precision or config.precision,
-            single_token=has_single_token_graph(config),
+            single_token=wants_single_token_graph(config),
             changes=changes,
         )
         super().__init__(model_dir, options)

@@ -91,7 +91,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         num_threads=config.num_threads or usable_cpus(),
         kv_precision=config.kv_precision,
         precision=config.precision,
-        single_token=has_single_token_graph(config),
+        single_token=wants_single_token_graph(config),
     )
     tokenizer = Tokenizer(config.model_dir)
     template = read_chat_template(config.model_dir)
@@ -225,7 +225,7 @@ def assemble(
     )
 
 
-def has_single_token_graph(config: EngineConfig) -> bool:
+def wants_single_token_graph(config: EngineConfig) -> bool:
     """Whether steps of a single token are to have a graph of their own."""
     if config.single_token_graph is not None:
         return config.single_token_graph

@@ -71,7 +71,7 @@ class Parking:
             yield session, parked
 
     def cancel_all(self) -> None:
-        """Nobody waits any longer."""
+        """Mark all of them as cancelled."""
         for parked in self._parked.values():
             parked.request.cancelled = True
 

@@ -161,7 +161,7 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
 
 def _header() -> tuple[gr.HTML, gr.HTML, gr.Timer]:
     with gr.Row(elem_id="header"):
-        status, language = header.header()
+        status, language = header.build()
         gr.Button(words("completion_back"), link="./", size="sm", elem_id="to-chat", scale=0)
     return status, language, gr.Timer(header.SETTLING_S)
 

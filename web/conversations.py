@@ -4,6 +4,7 @@ Owns: what the page's events about whole conversations do: opening the page, its
 versions and likes. Does not know the layout (web.ui), how the list looks (web.shelf), or how a turn runs.
 """
 
+import asyncio
 from typing import Any, cast
 
 import gradio as gr
@@ -19,9 +20,9 @@ from web.texts import EXAMPLES, say
 from web.turns import Turns
 
 # Ids, the chat and the list come together: the list gives the page its address (sidebars.js).
-Shown = tuple[Any, ...]
+Shown = tuple[Any, Any, Any]
 
-_UNCHANGED: Shown = (gr.skip(),) * 3
+UNCHANGED: Shown = (gr.skip(), gr.skip(), gr.skip())
 
 
 class Conversations:
@@ -46,7 +47,7 @@ class Conversations:
             placeholder=view.welcome(language),
             examples=[{"text": say(language, key)} for key in EXAMPLES],
         )
-        return ids, chatbot, self.shelf(ids, search, request)
+        return ids, chatbot, await self._listing(ids, search, request)
 
     async def start_anew(self, ids: Any, search: str, request: gr.Request) -> Shown:
         """Leave this conversation; returns its successor's ids, an empty chat, the list."""
@@ -56,60 +57,61 @@ class Conversations:
         else:
             await self._turns.end(str(request.session_hash))
             ids = identity.mint(session_id.owner)
-        return ids, [], self.shelf(ids, search, request)
+        return ids, [], await self._listing(ids, search, request)
 
     async def click(self, ids: Any, search: str, request: gr.Request, event: gr.EventData) -> Shown:
         """A button of the list, or of an answer; returns ids, the chat, the list."""
         session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         data = event._data if isinstance(event._data, dict) else {}
-        act, text = data.get("act"), data.get("text")
+        act, text = data.get("act"), str(data.get("text"))
         if session_id is None or engine is None:
-            return _UNCHANGED
+            return UNCHANGED
         try:
-            if act == "version":
-                return await self._switched(session_id, str(text), request)
-            if act in ("like", "dislike"):
-                return await self._rated(session_id, act, str(text), request)
-            click = shelf.read_click(session_id.owner, act, data.get("id"), text)
-            return await self._listed(session_id, click, search, request) if click else _UNCHANGED
-        except (EngineError, ValueError) as error:
+            if act == "version" and text.isdecimal():
+                return await self._switched(session_id, int(text), request)
+            if act in ("like", "dislike") and text.isdecimal():
+                return await self._rated(session_id, act, int(text), request)
+            click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
+            if click is None:
+                return UNCHANGED
+            if click.session_id == session_id and click.act == "delete":
+                await self._turns.end(str(request.session_hash))
+            shelf.apply(engine, click)
+        except EngineError as error:
             gr.Warning(str(error))
-            return _UNCHANGED
+            return UNCHANGED
+        return await self._listed(session_id, click, search, request)
 
-    async def _switched(self, session_id: SessionId, node: str, request: gr.Request) -> Shown:
+    async def _switched(self, session_id: SessionId, node: int, request: gr.Request) -> Shown:
         """Another version of a message."""
-        await self._turns.switch(str(request.session_hash), session_id, int(node))
+        await self._turns.switch(str(request.session_hash), session_id, node)
         messages = await self._restored(session_id, spoken(request.headers))
         return gr.skip(), messages, gr.skip()
 
     async def _rated(
-        self, session_id: SessionId, feedback: Feedback, node: str, request: gr.Request
+        self, session_id: SessionId, feedback: Feedback, node: int, request: gr.Request
     ) -> Shown:
         """An answer is liked or disliked; the end of one under way shows everything."""
-        await self._turns.rate(session_id, int(node), feedback)
+        await self._turns.rate(session_id, node, feedback)
         if self._turns.is_running(str(request.session_hash)):
-            return _UNCHANGED
+            return UNCHANGED
         messages = await self._restored(session_id, spoken(request.headers))
         return gr.skip(), messages, gr.skip()
 
     async def _listed(
         self, open_now: SessionId, click: shelf.Click, search: str, request: gr.Request
     ) -> Shown:
-        """A button of the list."""
+        """What the page shows after a button of the list."""
         is_open, deletes = click.session_id == open_now, click.act == "delete"
-        if is_open and deletes:
-            await self._turns.end(str(request.session_hash))
-        assert self._startup.engine is not None
-        shelf.apply(self._startup.engine, click)
         # Undo may come before the browser knows that another conversation is open since the deletion.
         if click.act == "undelete" or (click.act == "open" and not is_open):
             return await self.show(click.session_id, search, request)
         deleted = click.session_id.conversation if deletes else None
         if is_open and deletes:
             ids = identity.mint(open_now.owner)
-            return ids, [], self.shelf(ids, search, request, deleted)
-        html = self.shelf(open_now._asdict(), search, request, deleted)
-        return gr.skip(), gr.skip(), html
+            return ids, [], await self._listing(ids, search, request, deleted)
+        ids = open_now._asdict()
+        return gr.skip(), gr.skip(), await self._listing(ids, search, request, deleted)
 
     async def _linked(
         self, owner: str, link: Any, language: str
@@ -129,23 +131,28 @@ class Conversations:
         await self._turns.end(str(request.session_hash))
         messages = await self._restored(session_id, spoken(request.headers))
         ids = session_id._asdict()
-        return ids, messages, self.shelf(ids, search, request)
+        return ids, messages, await self._listing(ids, search, request)
 
     async def follow(
         self, ids: Any, search: str, history: list[PageMessage], request: gr.Request
-    ) -> Shown:
+    ) -> tuple[Any, Any]:
         """The page is looked at again: what another tab said meanwhile, in the chat and the list."""
         session_id = identity.session_id(ids, request.username)
         if session_id is None or self._turns.is_running(str(request.session_hash)):
-            return _UNCHANGED[1:]
+            return gr.skip(), gr.skip()
         messages = await self._restored(session_id, spoken(request.headers))
         is_same = user_texts(messages) == user_texts(history) and len(messages) == len(history)
         chat = gr.skip() if is_same or not messages else messages
-        return chat, self.fresh_shelf(ids, search, request)
+        return chat, await asyncio.to_thread(self.fresh_shelf, ids, search, request)
 
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
-        """The list of conversations, if another tab or the model has changed it."""
-        page = str(request.session_hash)
+        """The list of conversations, if another tab or the model has changed it.
+
+        Asked with ids that the page has left meanwhile, nothing: it would bring their address back.
+        """
+        page, session_id = str(request.session_hash), identity.session_id(ids, request.username)
+        if session_id and self._shelves.current(page) not in (None, session_id.conversation):
+            return gr.skip()
         before = self._shelves.shown(page)
         html = self.shelf(ids, search, request, self._shelves.deleted(page))
         return html if self._shelves.shown(page) != before else gr.skip()
@@ -163,6 +170,12 @@ class Conversations:
         page, current = str(request.session_hash), session_id.conversation
         self._shelves.remember(page, rows, current, deleted)
         return shelf.render(rows, session_id.conversation, spoken(request.headers), deleted)
+
+    async def _listing(
+        self, ids: Any, search: str, request: gr.Request, deleted: str | None = None
+    ) -> str:
+        """As `shelf`; what waits for the disk holds up no other page."""
+        return await asyncio.to_thread(self.shelf, ids, search, request, deleted)
 
     async def _restored(self, session_id: SessionId, language: str) -> list[PageMessage]:
         try:

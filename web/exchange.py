@@ -15,7 +15,7 @@ from engine import Engine, SessionId
 from engine.errors import EngineError
 from web import identity, languages
 from web.attachments import readable_title
-from web.conversations import Conversations
+from web.conversations import UNCHANGED, Conversations, Shown
 from web.downloads import Downloads
 from web.startup import Startup
 from web.texts import say
@@ -38,8 +38,6 @@ _UNNAMED = "conversation"
 _MAX_STEM = 80
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
 _COPY = re.compile(r"\s*\(\d+\)$")  # what browsers put behind a name that is there already
-
-Shown = tuple[Any, ...]
 
 
 class Exchange:
@@ -93,10 +91,10 @@ class Exchange:
         )
         engine = self._startup.engine
         if path is None or old is None:
-            return (gr.skip(),) * 3
+            return UNCHANGED
         if engine is None or self._startup.phase != "ready":
             _tell(say(language, "not_ready"))
-            return (gr.skip(),) * 3
+            return UNCHANGED
         new = SessionId(**identity.mint(old.owner))
         try:
             await self._fill(engine, new, Path(path), language)
@@ -104,7 +102,7 @@ class Exchange:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
             _tell(say(language, "import_refused", reason=error))
-            return (gr.skip(),) * 3
+            return UNCHANGED
         finally:
             Path(path).unlink(missing_ok=True)
         return await self._conversations.show(new, search, request)

@@ -14,7 +14,7 @@ SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often a page asks for the status
 BRAND = f"<h1>{LOGO.read_text('utf-8')}WarmChat</h1>"
 
 
-def header() -> tuple[gr.HTML, gr.HTML]:
+def build() -> tuple[gr.HTML, gr.HTML]:
     """Inside a row: the status, empty until it is asked for, and the select of languages."""
     gr.HTML(BRAND, elem_id="brand", padding=False)
     status = gr.HTML(elem_id="status", padding=False)

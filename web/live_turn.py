@@ -7,6 +7,7 @@ turns of other pages.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -52,7 +53,7 @@ class Request:
 
 
 class LiveTurn:
-    """A turn under way. silenced: its page has moved on and shows nothing more of it."""
+    """A turn under way."""
 
     def __init__(self, startup: Startup, pace: Pace, request: Request) -> None:
         self._startup = startup
@@ -60,8 +61,8 @@ class LiveTurn:
         self._request = request
         self._previous: int | None = None  # the conversation's last message before this turn
         self._stopped = False
-        self.silenced = False
-        self.over = asyncio.Event()
+        self._silenced = False
+        self._over = asyncio.Event()
 
     @property
     def session_id(self) -> SessionId:
@@ -73,8 +74,29 @@ class LiveTurn:
         self._stopped = True
         self._cancel()
 
+    async def leave(self) -> None:
+        """Its page moves on and shows nothing more of it: stop, and wait until it is over."""
+        self._silenced = True
+        self.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.wait(), STOP_PATIENCE_S + 1)
+
+    async def wait(self) -> None:
+        """Wait until it is over."""
+        await self._over.wait()
+
     async def frames(self) -> AsyncGenerator[Frame, None]:
         """Run it; ten frames a second at most, one a second at least."""
+        try:
+            async with aclosing(self._run()) as frames:
+                async for frame in frames:
+                    if self._silenced:
+                        return
+                    yield frame
+        finally:
+            self._over.set()
+
+    async def _run(self) -> AsyncGenerator[Frame, None]:
         request = self._request
         while not self._startup.is_settled:
             yield Frame((), request.message, progress=Preparing())

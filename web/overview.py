@@ -20,7 +20,7 @@ PANEL_S = 2.0
 
 
 class Overview:
-    """The functions behind the page's header and its live panel. `ids` is what the browser stores."""
+    """The functions behind the header, the live panel and the account. `ids` is what the browser stores."""
 
     def __init__(self, startup: Startup, turns: Turns) -> None:
         self._startup = startup

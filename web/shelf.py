@@ -48,6 +48,10 @@ class Shelves:
         """Something that is different whenever the page's list is."""
         return self._shown.get(page)
 
+    def current(self, page: str) -> str | None:
+        """The conversation that the page has open."""
+        return self._shown[page][1] if page in self._shown else None
+
     def deleted(self, page: str) -> str | None:
         """The conversation that the page offers to bring back."""
         return self._shown[page][0] if page in self._shown else None

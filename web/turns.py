@@ -1,7 +1,7 @@
 """The turns of all pages, and what else a page asks of its conversation.
 
-Owns: which page (a browser tab, by its session_hash) runs which turn: one at a time, and whatever a
-person does to the conversation ends it first. Does not know Gradio, languages, or how a turn runs
+Owns: which page (a browser tab, by its session_hash) runs which turn: one at a time, and whatever
+changes what the page shows ends it first. Does not know Gradio, languages, or how a turn runs
 (web.live_turn).
 """
 
@@ -60,11 +60,8 @@ class Turns:
         try:
             async with aclosing(turn.frames()) as frames:
                 async for frame in frames:
-                    if turn.silenced:
-                        return
                     yield frame
         finally:
-            turn.over.set()
             if self._live.get(page) is turn:
                 del self._live[page]
 
@@ -80,10 +77,7 @@ class Turns:
     async def end(self, page: str) -> None:
         """Stop the turn of `page`, which shows nothing more, and wait until it is over."""
         if turn := self._live.get(page):
-            turn.silenced = True
-            turn.stop()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(turn.over.wait(), STOP_PATIENCE_S + 1)
+            await turn.leave()
 
     async def undo(self, page: str, session_id: SessionId, before: Sequence[PageMessage]) -> None:
         """Take back everything after `before`, the page's history up to the message undone."""
@@ -114,4 +108,4 @@ class Turns:
 
 async def _all_over(turns: Sequence[LiveTurn]) -> None:
     for turn in turns:
-        await turn.over.wait()
+        await turn.wait()

@@ -72,12 +72,12 @@ def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Bloc
             live_panel = gr.HTML(padding=False, apply_default_css=False)
             panel_timer = gr.Timer(PANEL_S, active=False)
         with gr.Row(elem_id="header"):
-            status, language = header.header()
+            status, language = header.build()
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
         settings = Settings(startup.options.sampling)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
         chatbot = _chatbot()
-        box = KeptChat(
+        interface = KeptChat(
             chat.answer,
             stop=chat.stop,
             sent=composing.sent,
@@ -104,8 +104,8 @@ def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Bloc
             trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafted = [sign, draft_timer]
-        draft = (composing.draft, [box.textbox, ids, *settings.draft_inputs], drafted)
-        box.textbox.change(*draft, trigger_mode="always_last", **QUIET)
+        draft = (composing.draft, [interface.textbox, ids, *settings.draft_inputs], drafted)
+        interface.textbox.change(*draft, trigger_mode="always_last", **QUIET)
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )

@@ -12,7 +12,7 @@ from openvino import opset13 as ops
 from engine import EngineConfig, loading
 from engine.batch import Inputs, build_inputs
 from engine.kv_cache import KVCache
-from engine.loading import has_single_token_graph
+from engine.loading import wants_single_token_graph
 from engine.model import CompileOptions, Model
 from engine.quantizing import multiplies_int8
 from engine.sequence import Batch, Sequence
@@ -219,10 +219,10 @@ def test_whoever_configures_the_engine_may_decide(
 ) -> None:
     (tmp_path / "openvino_model.bin").write_bytes(b"0" * 1000)
     monkeypatch.setattr(loading, "available_memory_bytes", lambda: 8000)
-    assert has_single_token_graph(EngineConfig(model_dir=tmp_path))
-    assert not has_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=False))
-    assert not has_single_token_graph(EngineConfig(model_dir=tmp_path, device="GPU"))
-    assert not has_single_token_graph(EngineConfig(model_dir=tmp_path / "absent"))
+    assert wants_single_token_graph(EngineConfig(model_dir=tmp_path))
+    assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=False))
+    assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path, device="GPU"))
+    assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path / "absent"))
     monkeypatch.setattr(loading, "available_memory_bytes", lambda: 7999)
-    assert not has_single_token_graph(EngineConfig(model_dir=tmp_path))
-    assert has_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=True))
+    assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path))
+    assert wants_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=True))

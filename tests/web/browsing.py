@@ -21,7 +21,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 LONG = "Write a very long story about a fisherman, with every detail you can think of."
-expect.set_options(timeout=60_000)  # what is late on a busy machine is not wrong
+PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @dataclass
@@ -97,7 +98,7 @@ def answer_text(page: Page) -> str:
 
 def grows(page: Page, text: Callable[[], str]) -> None:
     """Wait until there is more of a text than now."""
-    early, deadline = text(), time.monotonic() + 60
+    early, deadline = text(), time.monotonic() + PATIENCE_S
     while len(text()) <= len(early):
         assert time.monotonic() < deadline, f"it stays {early!r}"
         page.wait_for_timeout(100)

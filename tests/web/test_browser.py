@@ -183,7 +183,7 @@ def test_a_new_chat_is_empty_even_after_a_reload_at_once(page: Page, app: App) -
     page.route("**/run/**", lambda route: route.abort())  # no later event mends the address
     page.get_by_role("button", name="New chat").click()
     expect(lines(page)).to_have_count(0)
-    expect(page).to_have_url(f"{app.url}/", timeout=1000)
+    expect(page).to_have_url(f"{app.url}/")
     page.unroute("**/run/**")
     page.reload()
     expect(page.locator(".shelf li")).to_have_count(1)

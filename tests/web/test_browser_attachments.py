@@ -44,7 +44,7 @@ def test_a_file_is_read_ahead_answered_and_shown_after_a_reload(page: Page) -> N
     attach(page, report__txt=REPORT.encode())
     expect(page.locator("#attach li")).to_have_text(re.compile(r"report\.txt\s*\d\.\d KB"))
     expect(page.locator("#draft .draft_pending")).to_have_text(re.compile(r"reading ahead … \d+ %"))
-    expect(page.locator("#draft .draft_ready")).to_be_visible(timeout=60_000)
+    expect(page.locator("#draft .draft_ready")).to_be_visible()
     send(page, "Which city is it?")
     answer = finished(page, 1)
     reused, prefilled = re.search(r"reused ([\d,]+) .*prefilled (\d+)", answer).groups()  # type: ignore[union-attr]

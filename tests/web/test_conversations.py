@@ -95,6 +95,36 @@ def test_a_click_on_the_open_conversation_changes_nothing(conversations: Convers
     assert not shown(chat)
 
 
+def test_a_new_chat_comes_with_its_list_which_has_nothing_open(
+    conversations: Conversations,
+) -> None:
+    """The list gives the page its address: later, a reload would open what was left."""
+    ids, chat, listed = asyncio.run(conversations.start_anew(IDS, "", REQUEST))
+    assert (ids["owner"], chat) == (IDS["owner"], [])
+    assert ids["conversation"] != IDS["conversation"]
+    assert IDS["conversation"] in listed
+    assert "aria-current" not in listed
+
+
+def test_a_page_opens_with_its_conversation_open_in_the_list(conversations: Conversations) -> None:
+    ids, chat, listed = asyncio.run(conversations.load(IDS, "", REQUEST))
+    assert ids == IDS
+    assert "Hello" in str(chat.value)
+    assert f'<li data-id="{IDS["conversation"]}" aria-current="true">' in listed
+
+
+def test_what_is_asked_with_ids_that_were_left_brings_no_list(conversations: Conversations) -> None:
+    ids, *_ = asyncio.run(conversations.start_anew(IDS, "", REQUEST))
+    conversations._shelves.remember("tab", [], ids["conversation"], None)  # so that it has changed
+    assert conversations.fresh_shelf(IDS, "", REQUEST) == gr.skip()
+    assert IDS["conversation"] in conversations.fresh_shelf(ids, "", REQUEST)
+
+
+def test_a_version_that_is_no_number_changes_nothing(conversations: Conversations) -> None:
+    event = cast(gr.EventData, SimpleNamespace(_data={"act": "version", "id": "", "text": "one"}))
+    assert asyncio.run(conversations.click(IDS, "", REQUEST, event)) == (gr.skip(),) * 3
+
+
 @pytest.mark.parametrize("is_left", [False, True])
 def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_itself(
     chat: Chat, conversations: Conversations, *, is_left: bool

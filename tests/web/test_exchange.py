@@ -52,14 +52,14 @@ class FakeConversations:
 
 
 @pytest.fixture
-def page() -> FakeConversations:
+def conversations() -> FakeConversations:
     return FakeConversations()
 
 
 @pytest.fixture
-def exchange(engine: Engine, page: FakeConversations) -> Exchange:
+def exchange(engine: Engine, conversations: FakeConversations) -> Exchange:
     startup = cast(Startup, SimpleNamespace(engine=engine, phase="ready"))
-    return Exchange(startup, cast(Conversations, page), Downloads())
+    return Exchange(startup, cast(Conversations, conversations), Downloads())
 
 
 def say(engine: Engine, session_id: SessionId, message: str) -> None:
@@ -83,7 +83,7 @@ def imported(exchange: Exchange, path: Path) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("form", ["markdown", "json", "portable"])
 def test_what_is_exported_comes_back_as_a_new_conversation(
-    engine: Engine, exchange: Exchange, page: FakeConversations, tmp_path: Path, form: str
+    engine: Engine, exchange: Exchange, conversations: FakeConversations, tmp_path: Path, form: str
 ) -> None:
     say(engine, ME, "Hello you")
     engine.library.rename(ME, "法国: first/second?")
@@ -92,7 +92,7 @@ def test_what_is_exported_comes_back_as_a_new_conversation(
     path = tmp_path / file.name
     path.write_bytes(file.content)
     imported(exchange, path)
-    (new,) = page.shown
+    (new,) = conversations.shown
     assert new.owner == ME.owner
     assert new != ME
     assert engine.messages(new) == engine.messages(ME)
@@ -134,7 +134,7 @@ def test_only_ones_own_conversation_is_exported(
 def test_a_refused_file_gets_a_sentence_and_changes_nothing(
     engine: Engine,
     exchange: Exchange,
-    page: FakeConversations,
+    conversations: FakeConversations,
     warnings: list[str],
     tmp_path: Path,
     name: str,
@@ -143,7 +143,7 @@ def test_a_refused_file_gets_a_sentence_and_changes_nothing(
     path = tmp_path / name
     path.write_bytes(content)
     imported(exchange, path)
-    assert page.shown == []
+    assert conversations.shown == []
     assert warnings[0].startswith("This file could not be opened. ")
     assert engine.library.conversations(ME.owner) == []
     assert engine.stats().sessions == 0

@@ -135,7 +135,6 @@ def test_a_draft_is_prefilled_as_the_turn_will_be(
         drafted.append(options)
 
     monkeypatch.setattr(engine, "draft", draft, raising=False)
-    monkeypatch.setattr(engine, "is_prefilled", lambda _id: True, raising=False)
     drafts = Drafts(started(engine))
     asyncio.run(drafts.take(ID, "hello", "Be brief.", thinking=False))
     assert drafted == [{"system": "Be brief.", "enable_thinking": False}]
