@@ -33,9 +33,7 @@ class StepCosts:
 
     def __init__(self, *, apart: bool = False) -> None:
         self._apart = apart
-        self._last: dict[
-            bool, int
-        ] = {}  # tokens of the last step, by whether it was a single's graph
+        self._last: dict[bool, int] = {}  # tokens of the last step, by whether it was a single's
         self._seconds: dict[int, float] = {}
         self._num_declined = 0
 

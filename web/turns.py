@@ -83,9 +83,8 @@ class Turns:
         """Take back everything after `before`, the page's history up to the message undone."""
         await self.end(page)
         keep = kept_messages(before, as_messages(transcript(self._startup, session_id)))
-        with contextlib.suppress(
-            SessionNotFound, SessionBusy
-        ):  # another tab is answering: keep all
+        # Where another tab is answering, all is kept.
+        with contextlib.suppress(SessionNotFound, SessionBusy):
             await self._engine().truncate(session_id, keep)
 
     async def switch(self, page: str, session_id: SessionId, node_id: int) -> None:
