@@ -37,16 +37,19 @@ class Composing:
 
     async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
         self,
-        text: str,
+        text: str | None,
         ids: Any,
         is_on: bool,
         system_prompt: str,
         thinking: bool,
         request: gr.Request,
     ) -> Sign:
-        """Prefill what is being typed, behind the files that go with it; returns as `drafted`."""
+        """Prefill what is being typed, behind the files that go with it; returns as `drafted`.
+
+        text: None while the page is opening and its box is not there yet.
+        """
         page, session_id = _page(request), identity.session_id(ids, request.username)
-        message = self._attaching.said(page, text).message
+        message = self._attaching.said(page, text or "").message
         self._postponed.discard(page)
         if session_id is None or not is_on or not message.strip():
             return "", gr.Timer(active=False)
@@ -58,7 +61,7 @@ class Composing:
 
     async def drafted(  # noqa: PLR0917
         self,
-        text: str,
+        text: str | None,
         ids: Any,
         is_on: bool,
         system_prompt: str,
