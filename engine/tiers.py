@@ -137,6 +137,7 @@ class Tiers:
             return
         tokens = [0] * (count * self.pool.block_size)
         measured, again = TokenSequence(tokens, blocks, len(tokens)), TokenSequence(list(tokens))
+        self.transfer.blank(blocks)
         try:
             self.disk.put(_MEASURE_KEY, self.transfer.take(measured))
             began_at = time.perf_counter()

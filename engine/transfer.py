@@ -57,6 +57,12 @@ class Transfer:
         if self._pool.num_blocks > 1:
             self._spare = self._pool.try_allocate(1) or []
 
+    def blank(self, blocks: Sequence[int]) -> None:
+        """Fill blocks with zeros: memory that nobody has written to may hold what is no number."""
+        self.storage.write_blocks(
+            blocks, [np.zeros_like(raw) for raw in self.storage.read_blocks(blocks)]
+        )
+
     def take(self, sequence: TokenSequence) -> Snapshot:
         """What is cached of a sequence, with the logits behind its last cached token."""
         logits = self._last_logits(sequence)

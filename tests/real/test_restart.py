@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId
+from engine.core import EngineCore
 from engine.events import Finished, Text
 from engine.metrics import KVSource
 
@@ -98,3 +101,29 @@ def test_after_a_kill_what_was_said_is_there_and_goes_on(smollm2_dir: Path, tmp_
     assert text
     assert finished.error is None
     assert engine.messages(SESSION)[2] == Message("user", "What is the capital of France?")
+
+
+def test_restoring_is_measured_whatever_the_memory_held_before(
+    smollm2_dir: Path, tmp_path: Path
+) -> None:
+    """Bytes that are no numbers, in blocks that nobody has written to yet."""
+    engine = engine_on(smollm2_dir, tmp_path)
+    measured: list[float | None] = []
+
+    def measure(core: EngineCore) -> None:
+        tiers, pool = core.parts.tiers, core.parts.pool
+        storage, blocks = tiers.transfer.storage, pool.try_allocate(pool.num_free)
+        assert blocks
+        storage.write_blocks(
+            blocks, [np.full_like(raw, 255) for raw in storage.read_blocks(blocks)]
+        )
+        pool.release(blocks)
+        tiers.pace.restore_s_per_byte = None
+        tiers.measure_restore()
+        measured.append(tiers.pace.restore_s_per_byte)
+
+    try:
+        asyncio.run(engine._owner.call(measure))
+    finally:
+        engine.close()
+    assert measured[0] is not None
