@@ -1,6 +1,7 @@
 """A running app, and what a person does on its page, for the tests in Chromium."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 LONG = "Write a very long story about a fisherman, with every detail you can think of."
+# As many tokens as a reply can have: a long story never ends while a test does something beside it.
+MOST_TOKENS = "2048"
 PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
 expect.set_options(timeout=PATIENCE_S * 1000)
 
@@ -79,7 +82,12 @@ def visit(page: Page, app: App) -> None:
     page.goto(app.url)
     expect(page.get_by_text("What shall we talk about?")).to_be_visible()
     page.wait_for_function("localStorage.getItem('warmchat') !== null")
-    set_numbers(page, ("Temperature", "0"), ("Max tokens", "300"))
+    set_numbers(page, ("Temperature", "0"), ("Max tokens", MOST_TOKENS))
+
+
+def be_brief(page: Page) -> None:
+    """Behind the long story, another message would be answered at length."""
+    set_numbers(page, ("Max tokens", "20"))
 
 
 def set_numbers(page: Page, *settings: tuple[str, str]) -> None:
@@ -96,12 +104,18 @@ def answer_text(page: Page) -> str:
     return page.locator(".bot.message").last.locator("p").first.inner_text()
 
 
+def eventually(page: Page, seen: Callable[[], Any], expected: Any = True) -> None:
+    """Wait until what is seen is what is expected."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (now := seen()) != expected:
+        assert time.monotonic() < deadline, f"it stays {now!r}"
+        page.wait_for_timeout(100)
+
+
 def grows(page: Page, text: Callable[[], str]) -> None:
     """Wait until there is more of a text than now."""
-    early, deadline = text(), time.monotonic() + PATIENCE_S
-    while len(text()) <= len(early):
-        assert time.monotonic() < deadline, f"it stays {early!r}"
-        page.wait_for_timeout(100)
+    early = len(text())
+    eventually(page, lambda: len(text()) > early)
 
 
 def send(page: Page, text: str) -> None:
@@ -110,6 +124,24 @@ def send(page: Page, text: str) -> None:
     expect(page.get_by_test_id("submit-button").first).to_be_visible()
     box.fill(text)
     box.press("Enter")
+
+
+def begin(page: Page) -> None:
+    """Ask for the long story, and wait for its first words."""
+    answers = page.locator(".bot.message")
+    before = answers.count()
+    send(page, LONG)
+    expect(answers).to_have_count(before + 1)
+    has_begun(page)
+
+
+def has_begun(page: Page) -> None:
+    """Wait for the first words of the story; "the" is in no sign of waiting and in no short answer."""
+    expect(page.locator(".bot.message").last).to_contain_text(re.compile(r"\bthe \w+ \w+"))
+
+
+def stop(page: Page) -> None:
+    page.get_by_test_id("stop-button").first.click()
 
 
 def lines(page: Page) -> Locator:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import LONG, App, finished, lines, send
+from tests.web.browsing import LONG, App, be_brief, begin, finished, lines, send, stop
 
 pytestmark = pytest.mark.browser
 FRANCE = "What is the capital of France?"
@@ -101,11 +101,11 @@ def test_two_tabs_on_one_conversation_keep_it_whole(page: Page) -> None:
     other = page.context.new_page()
     other.goto(address)
     expect(other.locator(".user.message")).to_have_text([FRANCE])
-    send(page, LONG)
-    expect(page.locator(".bot.message").last).to_contain_text("the")
+    be_brief(other)
+    begin(page)
     send(other, "Name a fruit.")
     expect(other.locator("#chat .notice")).to_contain_text("still being written")
-    page.get_by_test_id("stop-button").first.click()
+    stop(page)
     finished(page, 2)
     other.evaluate("window.dispatchEvent(new Event('blur'))")
     other.evaluate("window.dispatchEvent(new Event('focus'))")

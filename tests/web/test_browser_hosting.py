@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from engine import Message
 from engine.portable import to_json
-from tests.web.browsing import ROOT, App, finished, free_port, grows, send
+from tests.web.browsing import LONG, MOST_TOKENS, ROOT, App, finished, free_port, grows, send
 from web.texts import say
 from web.users import hashed
 
@@ -148,8 +148,8 @@ def test_whoever_comes_to_a_full_queue_is_told_so_and_can_try_again(
     expect(page.locator("#message textarea")).to_be_editable()
     client = Client(closed_app.url, auth=("anna", "geheim"), verbose=False)
     ids = [client.predict(api_name="/new_conversation") for _ in range(16)]
-    story = ("Tell a story.", {"max_tokens": 2000, "temperature": 1})
-    jobs = [client.submit(story[0], id_, story[1], api_name="/chat") for id_ in ids]
+    story = {"max_tokens": int(MOST_TOKENS), "temperature": 0}
+    jobs = [client.submit(LONG, id_, story, api_name="/chat") for id_ in ids]
     while not all(job.outputs() for job in jobs):
         page.wait_for_timeout(100)
     with pytest.raises(Exception, match="busy"):
@@ -183,7 +183,7 @@ def test_text_is_completed_with_figures_and_can_be_stopped(app: App, visitor: Vi
     assert float(numbers["Total time"].split()[0]) > float(
         numbers["Time to first token"].split()[0]
     )
-    page.get_by_label("number input for Max tokens").fill("2000")
+    page.get_by_label("number input for Max tokens").fill(MOST_TOKENS)
     page.get_by_label("number input for Temperature").fill("0")
     prompt.fill("1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,")
     prompt.press("Shift+Enter")

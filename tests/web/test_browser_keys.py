@@ -16,25 +16,23 @@ from playwright.sync_api import Page, expect
 from tests.conftest import DEFAULT_MODEL
 from tests.web.browsing import (
     LONG,
+    MOST_TOKENS,
     ROOT,
     App,
     answer_text,
+    be_brief,
+    begin,
     finished,
     free_port,
     grows,
+    has_begun,
     lines,
     send,
+    stop,
 )
 
 pytestmark = pytest.mark.browser
 FIRST_START_MS = 180_000  # a download of 88 MB, and the export
-
-
-def begin(page: Page, text: str = LONG) -> None:
-    """Send, and wait for the first words of the answer."""
-    send(page, text)
-    answer = page.locator(".bot.message").last
-    expect(answer).to_contain_text(re.compile(r"\w+ \w+ \w+"))
 
 
 def test_what_is_entered_while_an_answer_comes_stays_until_it_is_over(page: Page) -> None:
@@ -45,11 +43,12 @@ def test_what_is_entered_while_an_answer_comes_stays_until_it_is_over(page: Page
     page.keyboard.press("Enter")
     grows(page, lambda: answer_text(page))
     expect(box).to_have_value("And of Italy?")
-    page.get_by_test_id("stop-button").first.click()
+    stop(page)
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     page.wait_for_timeout(500)
     expect(box).to_have_value("And of Italy?")
+    be_brief(page)
     box.press("Enter")
     finished(page, 2)
     expect(page.locator(".user.message").last).to_have_text("And of Italy?")
@@ -95,7 +94,7 @@ def test_stop_before_the_first_word_of_a_long_message(page: Page) -> None:
     """Some thousands of tokens are being prefilled."""
     send(page, "The ships of Bremen sail to the north. " * 700)
     expect(page.locator("#chat")).to_contain_text(re.compile(r"Prefill \d+ %"))
-    page.get_by_test_id("stop-button").first.click()
+    stop(page)
     assert "stopped" in finished(page, 1)
     expect(page.locator("#chat")).not_to_contain_text("Prefill ")
     expect(page.locator(".user.message")).to_have_count(1)
@@ -110,10 +109,10 @@ def test_stop_while_others_are_before_one(page: Page, app: App) -> None:
     with crowd(app, page):
         send(page, LONG)
         expect(page.locator("#chat")).to_contain_text("Waiting")
-        page.get_by_test_id("stop-button").first.click()
+        stop(page)
         assert "stopped" in finished(page, 1)
     page.locator("#chat").get_by_label("Retry").last.click()
-    expect(page.locator(".bot.message").last).to_contain_text("the")
+    has_begun(page)
     page.keyboard.press("Escape")
     finished(page, 1)
 
@@ -123,8 +122,8 @@ def crowd(app: App, page: Page) -> Iterator[None]:
     """As many long answers as may run at a time."""
     client = Client(app.url, verbose=False)
     ids = [client.predict(api_name="/new_conversation") for _ in range(16)]
-    story: dict[str, Any] = {"max_tokens": 2000, "temperature": 1}
-    jobs = [client.submit("Tell a story.", id_, story, api_name="/chat") for id_ in ids]
+    story: dict[str, Any] = {"max_tokens": int(MOST_TOKENS), "temperature": 0}
+    jobs = [client.submit(LONG, id_, story, api_name="/chat") for id_ in ids]
     try:
         while not all(job.outputs() for job in jobs):
             failures = [job for job in jobs if job.done() and Future.exception(job)]

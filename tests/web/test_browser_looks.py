@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import App, finished, lines, send
+from tests.web.browsing import App, eventually, finished, lines, send
 from web.texts import say
 
 pytestmark = pytest.mark.browser
@@ -116,13 +116,17 @@ def is_on_top(part: Locator) -> bool:
     )
 
 
+def covered(parts: dict[str, Locator]) -> list[str]:
+    """The names of those that a finger does not meet."""
+    return [name for name, part in parts.items() if not is_on_top(part)]
+
+
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 def test_everything_is_in_reach_on_a_phone(visit: Visit, locale: str) -> None:
     page = visit(locale=locale, size=PHONE)
     conversations = page.locator("#conversations")
     toggle = page.locator(".sidebar:not(.right) .toggle-button")
     expect(conversations).not_to_have_class(re.compile(r"\bopen\b"))
-    page.wait_for_timeout(500)
     parts = {
         "brand": page.locator("#brand svg"),
         "language": page.locator("#language select"),
@@ -132,7 +136,7 @@ def test_everything_is_in_reach_on_a_phone(visit: Visit, locale: str) -> None:
         "box": page.locator("#message textarea"),
         "send": page.get_by_test_id("submit-button").first,
     }
-    assert {name: is_on_top(part) for name, part in parts.items()} == dict.fromkeys(parts, True)
+    eventually(page, lambda: covered(parts), [])
     assert width_beyond(page) <= 0
     send(page, "What is the capital of France?")
     finished(page, 1)
@@ -143,13 +147,12 @@ def test_everything_is_in_reach_on_a_phone(visit: Visit, locale: str) -> None:
     for part in answer_tools.values():
         part.scroll_into_view_if_needed()
     shown = answer_tools | parts
-    assert {name: is_on_top(part) for name, part in shown.items()} == dict.fromkeys(shown, True)
+    eventually(page, lambda: covered(shown), [])
     assert width_beyond(page) <= 0
     toggle.click()
     expect(page.locator(".shelf .open").first).to_be_visible()
-    page.wait_for_timeout(500)
-    assert is_on_top(page.locator(".shelf .open").first)
-    assert is_on_top(toggle)
+    listed = {"conversation": page.locator(".shelf .open").first, "list": toggle}
+    eventually(page, lambda: covered(listed), [])
     page.locator(".shelf .open").first.click()
     expect(conversations).not_to_have_class(re.compile(r"\bopen\b"))
     expect(lines(page)).to_have_count(1)

@@ -5,12 +5,12 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import finished, lines, send
+from tests.web.browsing import MOST_TOKENS, finished, lines, send
 from web.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
 KEYS = list(TEXTS[ENGLISH])
-REMEMBERED_MS = 1500  # what the browser remembers is written by an event of its own
+REMEMBERED_MS = 3000  # what the browser remembers is written by an event of its own
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
@@ -76,7 +76,7 @@ def test_settings_are_remembered_and_reset(page: Page) -> None:
     reload(page)
     expect(page.get_by_role("radio", name="Creative")).to_be_checked()
     expect(number(page, "Temperature")).to_have_value("0.9")
-    expect(number(page, "Max tokens")).to_have_value("300")
+    expect(number(page, "Max tokens")).to_have_value(MOST_TOKENS)
     expect(page.locator("#stop textarea")).to_have_value("END")
     expect(page.get_by_label("Read ahead")).not_to_be_checked()
     expect(page.locator("#prompt-preset input")).to_have_value("Teacher")
