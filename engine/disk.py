@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from engine.snapshot import Fingerprint, Snapshot, SnapshotRefused
 from engine.snapshot_folder import SnapshotFolder
@@ -67,7 +68,7 @@ class Disk:
         self._written[key] = len(snapshot.tokens)
         self._failed.discard(key)
         self._unwritten[key] = snapshot
-        self._writes.append(self._writer.submit(self._put, key, snapshot, list(stale)))
+        self._soon(self._put, key, snapshot, list(stale))
 
     def read(self, key: str) -> Future[Snapshot] | None:
         """Begin to read the snapshot of `key`; None if there is none."""
@@ -93,7 +94,7 @@ class Disk:
         """Delete the snapshots of `keys`, as far as there are any, soon."""
         for key in keys:
             self._written.pop(key, None)
-            self._writer.submit(self._drop, key)
+            self._soon(self._drop, key)
 
     def outdate(self, key: str) -> None:
         """The snapshot of `key`, if any, is no longer all that there is to write."""
@@ -108,6 +109,13 @@ class Disk:
         wait(self._writes, timeout=max(deadline - time.monotonic(), 0.1))
         self._writer.shutdown(wait=False)
         self._reader.shutdown(wait=False)
+
+    def _soon(self, task: Callable[..., None], *arguments: Any) -> None:
+        """In the writer's thread; here where the program is ending, which begins nothing beside it."""
+        try:
+            self._writes.append(self._writer.submit(task, *arguments))
+        except RuntimeError:
+            task(*arguments)
 
     def _num_unwritten_bytes(self) -> int:
         waiting = list(self._unwritten.values())

@@ -43,7 +43,7 @@ class Engine:
         self.library = Library(self._journal, self._forget)
 
     def start(self) -> "Engine":
-        """Begin to load the model, in the background."""
+        """Begin to load the model, in the background. When the program ends, it is closed."""
         self._owner.start(Home(self._sessions, self._journal, self._owner.wake))
         return self
 

@@ -5,6 +5,7 @@ what a command or a step does. Commands posted while the model loads wait for it
 gets EngineClosed.
 """
 
+import atexit
 import contextlib
 import logging
 import queue
@@ -28,6 +29,7 @@ Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
 
 SAVE_AT_END_S = 3.5
+CLOSE_AT_EXIT_S = 5.0
 
 
 class Owner:
@@ -45,12 +47,14 @@ class Owner:
         self.thread = threading.Thread(name="engine", daemon=True)
 
     def start(self, home: Home) -> None:
-        """Begin to load the model, in the thread."""
+        """Begin to load the model, in the thread. A program that ends without `close` closes it then."""
+        atexit.register(self.close, CLOSE_AT_EXIT_S)
         self.thread = threading.Thread(target=self._run, args=(home,), name="engine", daemon=True)
         self.thread.start()
 
     def close(self, timeout_s: float) -> None:
         """Cancel all turns and end the thread; waits at most `timeout_s`."""
+        atexit.unregister(self.close)
         self.closing.set()
         self.wake()
         if self.thread.is_alive():

@@ -20,7 +20,7 @@ SESSION = SessionId("owner", "conversation")
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
 LONG = "Tell me about Paris. " + "It is a city that I like. " * 30
 
-TALK_UNTIL_KILLED = """
+TALK = """
 import asyncio, sys
 from pathlib import Path
 from engine import Engine, EngineConfig, SamplingParams, SessionId
@@ -31,7 +31,7 @@ async def main():
                                  kv_budget_bytes=64 << 20, warm_up=False)).start()
     session = SessionId("owner", "conversation")
     engine.open_session(session)
-    params = SamplingParams(temperature=0, max_tokens=4000)
+    params = SamplingParams(temperature=0, max_tokens=int(sys.argv[3]))
     async for event in engine.chat(session, "Write a very long story about a dragon.", params=params):
         if isinstance(event, Text):
             print(event.text, end="", flush=True)
@@ -81,7 +81,7 @@ def test_after_a_restart_the_next_turn_prefills_only_its_new_tokens(
 
 
 def test_after_a_kill_what_was_said_is_there_and_goes_on(smollm2_dir: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", TALK_UNTIL_KILLED, str(smollm2_dir), str(tmp_path)]
+    command = [sys.executable, "-c", TALK, str(smollm2_dir), str(tmp_path), "4000"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True)
     assert child.stdout is not None
     shown = os.read(child.stdout.fileno(), 4096)
@@ -101,6 +101,18 @@ def test_after_a_kill_what_was_said_is_there_and_goes_on(smollm2_dir: Path, tmp_
     assert text
     assert finished.error is None
     assert engine.messages(SESSION)[2] == Message("user", "What is the capital of France?")
+
+
+def test_a_program_that_ends_without_closing_keeps_its_kv(
+    smollm2_dir: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", TALK, str(smollm2_dir), str(tmp_path), "20"]
+    ended = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    engine = engine_on(smollm2_dir, tmp_path)
+    figures = say(engine, "What is the capital of France?")[1].figures
+    engine.close()
+    assert figures.source is KVSource.DISK
 
 
 def test_restoring_is_measured_whatever_the_memory_held_before(
