@@ -99,9 +99,14 @@ def set_numbers(page: Page, *settings: tuple[str, str]) -> None:
     page.get_by_text("Settings").click()
 
 
+def last_answer(page: Page) -> Locator:
+    return page.locator(".bot.message").last
+
+
 def answer_text(page: Page) -> str:
-    """The last answer, without what stands around it."""
-    return page.locator(".bot.message").last.locator("p").first.inner_text()
+    """The paragraphs of the last answer, without what stands around them."""
+    paragraphs = last_answer(page).locator("p:not(:has(.turn-line, .notice, .tools))")
+    return "\n".join(paragraphs.all_inner_texts())
 
 
 def eventually(page: Page, seen: Callable[[], Any], expected: Any = True) -> None:
@@ -112,10 +117,10 @@ def eventually(page: Page, seen: Callable[[], Any], expected: Any = True) -> Non
         page.wait_for_timeout(100)
 
 
-def grows(page: Page, text: Callable[[], str]) -> None:
-    """Wait until there is more of a text than now."""
-    early = len(text())
-    eventually(page, lambda: len(text()) > early)
+def grows(page: Page, text: Callable[[], str], characters: int = 1) -> None:
+    """Wait until there is so much more of a text than now."""
+    enough = len(text()) + characters
+    eventually(page, lambda: len(text()) >= enough)
 
 
 def send(page: Page, text: str) -> None:
@@ -137,7 +142,7 @@ def begin(page: Page) -> None:
 
 def has_begun(page: Page) -> None:
     """Wait for the first words of the story; "the" is in no sign of waiting and in no short answer."""
-    expect(page.locator(".bot.message").last).to_contain_text(re.compile(r"\bthe \w+ \w+"))
+    expect(last_answer(page)).to_contain_text(re.compile(r"\bthe \w+ \w+"))
 
 
 def stop(page: Page) -> None:
@@ -152,4 +157,4 @@ def finished(page: Page, count: int) -> str:
     """Wait for `count` finished replies; the text of the last one, with its line."""
     expect(lines(page)).to_have_count(count)
     expect(page.get_by_test_id("submit-button").first).to_be_visible()
-    return page.locator(".bot.message").last.inner_text()
+    return last_answer(page).inner_text()

@@ -22,6 +22,7 @@ from tests.web.browsing import (
     finished,
     grows,
     has_begun,
+    last_answer,
     lines,
     send,
     set_numbers,
@@ -36,7 +37,7 @@ TOPIC = re.compile("capital|France|Paris", re.IGNORECASE)  # in the first words 
 
 def test_an_answer_streams_and_carries_its_line(page: Page) -> None:
     begin(page)
-    grows(page, page.locator(".bot.message").last.inner_text)
+    grows(page, last_answer(page).inner_text)
     stop(page)
     assert "stopped" in finished(page, 1)
 
@@ -109,7 +110,7 @@ def test_a_cut_answer_goes_on_and_a_stopped_one_too(page: Page) -> None:
     story = answer_text(page)
     set_numbers(page, ("Max tokens", MOST_TOKENS))
     go_on.click()
-    eventually(page, lambda: len(answer_text(page)) > len(story) + 40)
+    grows(page, last_answer(page).inner_text, 40)
     assert answer_text(page).startswith(story), "the old text stays while the new comes"
     stop(page)
     shown = finished(page, 1)

@@ -19,13 +19,13 @@ from tests.web.browsing import (
     MOST_TOKENS,
     ROOT,
     App,
-    answer_text,
     be_brief,
     begin,
     finished,
     free_port,
     grows,
     has_begun,
+    last_answer,
     lines,
     send,
     stop,
@@ -41,7 +41,7 @@ def test_what_is_entered_while_an_answer_comes_stays_until_it_is_over(page: Page
     page.keyboard.type("And of Italy?")
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")
-    grows(page, lambda: answer_text(page))
+    grows(page, last_answer(page).inner_text)
     expect(box).to_have_value("And of Italy?")
     stop(page)
     finished(page, 1)
@@ -57,9 +57,10 @@ def test_what_is_entered_while_an_answer_comes_stays_until_it_is_over(page: Page
 
 def test_enter_twice_says_it_once(page: Page) -> None:
     box = page.locator("#message textarea")
-    box.fill("What is the capital of France?")
+    box.fill(LONG)
     box.press("Enter")
     page.keyboard.press("Enter")
+    stop(page)
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     expect(page.locator("#chat .notice")).to_have_count(0)
