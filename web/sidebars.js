@@ -1,29 +1,42 @@
 // Runs once, beside the list of conversations: tells the server which button was clicked.
 const say = (act, id, text) => trigger('click', { act, id, text: text ?? '' });
 
+const itemOf = (id) => element.querySelector(`.shelf [data-id="${id}"]`);
+
+let renaming = null; // the box with the new name, and the conversation that gets it
+
 function rename(item) {
-  const title = item.querySelector('.title');
   const box = document.createElement('input');
-  box.value = title.textContent;
-  box.setAttribute('aria-label', item.querySelector('[data-act=rename]').title);
-  let open = true;
+  const before = (box.value = item.querySelector('.title').textContent);
+  const { id } = item.dataset;
   const end = (keep) => {
-    if (!open) return;
-    open = false;
-    const name = box.value.trim();
-    item.querySelector('.open').hidden = false;
+    if (renaming?.box !== box) return;
+    renaming = null;
     box.remove();
-    if (keep && name && name !== title.textContent) say('rename', item.dataset.id, name);
+    const open = itemOf(id)?.querySelector('.open');
+    if (open) open.hidden = false;
+    const name = box.value.trim();
+    if (keep && name && name !== before) say('rename', id, name);
   };
+  box.setAttribute('aria-label', item.querySelector('[data-act=rename]').title);
   box.addEventListener('keydown', (event) => {
     if (event.key === 'Enter') end(true);
     if (event.key === 'Escape') end(false);
     event.stopPropagation();
   });
-  box.addEventListener('blur', () => end(true));
-  item.querySelector('.open').hidden = true;
-  item.prepend(box);
+  // A list that is drawn anew takes the box away, which is no end: keepRenaming brings it back.
+  box.addEventListener('blur', () => setTimeout(() => box === document.activeElement || end(true)));
+  renaming = { box, id };
+  keepRenaming();
   box.select();
+}
+
+function keepRenaming() {
+  const item = renaming && itemOf(renaming.id);
+  if (!item || renaming.box.parentNode === item) return;
+  item.querySelector('.open').hidden = true;
+  item.prepend(renaming.box);
+  renaming.box.focus();
 }
 
 const narrow = () => window.innerWidth <= 768;
@@ -57,7 +70,7 @@ function address() {
 
 new MutationObserver(() => {
   address();
-  const renaming = element.querySelector('.shelf input');
+  keepRenaming();
   const found = refocus && !renaming && element.querySelector(refocus);
   if (found) {
     found.focus();

@@ -118,6 +118,30 @@ def test_two_tabs_on_one_conversation_keep_it_whole(page: Page) -> None:
     other.close()
 
 
+def test_a_name_that_is_being_typed_stays_while_the_list_changes(page: Page) -> None:
+    """Another tab pins the conversation; so it is when the model has named it."""
+    send(page, FRANCE)
+    finished(page, 1)
+    other = page.context.new_page()
+    other.goto(addressed(page))
+    name = page.locator(".shelf input")
+    page.locator(".shelf .open").hover()
+    page.get_by_label("Rename").click()
+    name.fill("Capi")
+    other.locator(".shelf .open").hover()
+    other.locator("[data-act=pin]").click()
+    expect(other.locator("[data-act=unpin]")).to_have_count(1)
+    other.close()
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.locator("[data-act=unpin]")).to_have_count(1)
+    expect(name).to_be_focused()
+    page.keyboard.type("tals")
+    page.keyboard.press("Enter")
+    expect(titles(page)).to_have_text(["Capitals"])
+    expect(name).to_have_count(0)
+
+
 def test_the_list_is_used_by_keyboard(page: Page) -> None:
     send(page, FRANCE)
     finished(page, 1)
