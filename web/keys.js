@@ -1,5 +1,8 @@
 // Runs once, beside the list of conversations: Esc stops, / goes to the box, and what is entered while an
-// answer comes stays in the box until that is over.
+// answer comes stays in the box until that is over, or until the page knows its conversation.
+const knowsItsConversation = () => element.querySelector('.shelf'); // the list comes together with it
+let isWaiting = false; // what was entered before
+
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest?.('input, textarea, [contenteditable]');
   if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
@@ -13,10 +16,19 @@ window.addEventListener('keydown', (event) => {
   if (event.key !== 'Enter' || event.shiftKey || event.target.tagName !== 'TEXTAREA') return;
   // This Enter chooses a word of an input method, as for Chinese.
   if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
-  if (!event.target.closest('#message') || !document.querySelector('#message .stop-button')) return;
+  if (!event.target.closest('#message')) return;
+  const isAnswered = document.querySelector('#message .stop-button');
+  if (!isAnswered && knowsItsConversation()) return;
   event.preventDefault();
   event.stopPropagation();
+  if (!isAnswered) isWaiting = true;
 }, true);
+
+new MutationObserver(() => {
+  if (!isWaiting || !knowsItsConversation()) return;
+  isWaiting = false;
+  if (document.querySelector('#message textarea').value.trim()) document.querySelector('#message .submit-button').click();
+}).observe(element, { childList: true, subtree: true });
 
 // Gradio calls the examples a list, but they are buttons.
 new MutationObserver(() => document.querySelector('#chat .examples[role=list]')?.setAttribute('role', 'group'))

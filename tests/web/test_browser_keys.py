@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.conftest import DEFAULT_MODEL
 from tests.web.browsing import (
@@ -64,6 +64,46 @@ def test_enter_twice_says_it_once(page: Page) -> None:
     finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     expect(page.locator("#chat .notice")).to_have_count(0)
+
+
+def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
+    page: Page, app: App
+) -> None:
+    """The server is slow to say which conversation it is."""
+    held: list[Route] = []
+    load = loading_step(page.request.get(f"{app.url}/config").json())
+
+    def hold(route: Route) -> None:
+        if (route.request.post_data_json or {}).get("fn_index") == load:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.evaluate("localStorage.clear()")
+    page.route("**/run/**", hold)
+    page.goto(app.url)
+    box = page.locator("#message textarea")
+    box.fill("What is the capital of France?")
+    box.press("Enter")
+    expect(page.get_by_test_id("submit-button").first).to_be_hidden()
+    page.wait_for_timeout(500)
+    expect(page.locator(".user.message, #chat .notice")).to_have_count(0)
+    expect(box).to_have_value("What is the capital of France?")
+    for route in held:
+        route.continue_()
+    assert "Paris" in finished(page, 1)
+    expect(page.locator(".user.message")).to_have_count(1)
+    expect(box).to_have_value("")
+
+
+def loading_step(config: dict[str, Any]) -> int:
+    """The event that fills the chat in when the page opens."""
+    chat = next(part for part in config["components"] if part["props"].get("elem_id") == "chat")
+    return next(
+        int(step["id"])
+        for step in config["dependencies"]
+        if chat["id"] in step["outputs"] and any(event == "load" for _, event in step["targets"])
+    )
 
 
 def test_shift_and_enter_make_a_line(page: Page) -> None:
