@@ -1,5 +1,6 @@
-// Runs once, beside the list of conversations: Esc stops, / goes to the box, and what is entered while an
-// answer comes stays in the box until that is over, or until the page knows its conversation.
+// Runs once, beside the list of conversations: Esc stops, / goes to the box, what is entered while an answer
+// comes stays in the box until that is over, and what is entered before the page knows its conversation is
+// sent as soon as it does.
 const knowsItsConversation = () => element.querySelector('.shelf'); // the list comes together with it
 let isWaiting = false; // what was entered before
 

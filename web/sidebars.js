@@ -3,9 +3,10 @@ const say = (act, id, text) => trigger('click', { act, id, text: text ?? '' });
 
 const itemOf = (id) => element.querySelector(`.shelf [data-id="${id}"]`);
 
-let renaming = null; // the box with the new name, and the conversation that gets it
+let renaming = null; // the conversation that gets a new name, the box with it, and how that ends
 
 function rename(item) {
+  renaming?.end(true);
   const box = document.createElement('input');
   const before = (box.value = item.querySelector('.title').textContent);
   const { id } = item.dataset;
@@ -26,7 +27,7 @@ function rename(item) {
   });
   // A list that is drawn anew takes the box away, which is no end: keepRenaming brings it back.
   box.addEventListener('blur', () => setTimeout(() => box === document.activeElement || end(true)));
-  renaming = { box, id };
+  renaming = { id, box, end };
   keepRenaming();
   box.select();
 }

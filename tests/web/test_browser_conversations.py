@@ -142,6 +142,24 @@ def test_a_name_that_is_being_typed_stays_while_the_list_changes(page: Page) -> 
     expect(name).to_have_count(0)
 
 
+def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
+    for count in (1, 2):
+        send(page, FRANCE)
+        finished(page, 1)
+        expect(titles(page)).to_have_count(count)
+        page.get_by_role("button", name="New chat").click()
+        expect(lines(page)).to_have_count(0)
+    for i, name in enumerate(("One", "Two")):
+        page.locator(".shelf li").nth(i).hover()
+        page.locator("[data-act=rename]").nth(i).click()
+        expect(page.locator(".shelf input")).to_have_count(1)
+        page.locator(".shelf input").fill(name)
+    page.keyboard.press("Enter")
+    expect(page.locator(".shelf input")).to_have_count(0)
+    expect(page.locator(".shelf .open")).to_have_text(["One", "Two"])
+    expect(page.locator(".shelf .open").last).to_be_visible()
+
+
 def test_the_list_is_used_by_keyboard(page: Page) -> None:
     send(page, FRANCE)
     finished(page, 1)
