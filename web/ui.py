@@ -105,11 +105,12 @@ def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Bloc
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafted = [sign, draft_timer]
         draft = (composing.draft, [interface.textbox, ids, *settings.draft_inputs], drafted)
-        interface.textbox.change(*draft, trigger_mode="always_last", **QUIET)
+        # One event of both: what an older one would say never comes after a newer one.
+        written = [interface.textbox.change, ids.change]
+        gr.on(written, *draft, trigger_mode="always_last", **QUIET)
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
-        ids.change(*draft, **QUIET)
         draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
         settings.connect(demo)
         demo.load(overview.language_choice, None, language, **QUIET)

@@ -94,6 +94,8 @@ def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
     assert "Paris" in finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     expect(box).to_have_value("")
+    page.wait_for_timeout(1000)  # a draft of what was in the box would be told by now
+    expect(page.locator("#draft")).to_have_text("")
 
 
 def loading_step(config: dict[str, Any]) -> int:
