@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Error, Locator, Page, expect
+from playwright.sync_api import Error, Locator, Page, Request, expect
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -25,7 +26,9 @@ LONG = "Write a very long story about a fisherman, with every detail you can thi
 # As many tokens as a reply can have: a long story never ends while a test does something beside it.
 MOST_TOKENS = "2048"
 PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
+QUIET_S = 1.0  # longer than from one event's answer to the next event
 expect.set_options(timeout=PATIENCE_S * 1000)
+_asked: WeakKeyDictionary[Page, set[Request]] = WeakKeyDictionary()
 
 
 @dataclass
@@ -115,6 +118,33 @@ def eventually(page: Page, seen: Callable[[], Any], expected: Any = True) -> Non
     while (now := seen()) != expected:
         assert time.monotonic() < deadline, f"it stays {now!r}"
         page.wait_for_timeout(100)
+
+
+def watch(page: Page) -> None:
+    """From now on, know which events the server has not answered yet."""
+    asked = _asked[page] = set()
+
+    def begins(request: Request) -> None:
+        if "/run/" in request.url:
+            asked.add(request)
+
+    def ends(request: Request) -> None:
+        asked.discard(request)
+
+    page.on("request", begins)
+    page.on("requestfinished", ends)
+    page.on("requestfailed", ends)
+
+
+def settled(page: Page) -> None:
+    """Wait until all events of a watched page are over, and what comes of them is too."""
+    deadline = time.monotonic() + PATIENCE_S
+    quiet_at = time.monotonic() + QUIET_S
+    while time.monotonic() < quiet_at:
+        page.wait_for_timeout(50)
+        if _asked[page]:
+            quiet_at = time.monotonic() + QUIET_S
+        assert time.monotonic() < deadline, _asked[page]
 
 
 def grows(page: Page, text: Callable[[], str], characters: int = 1) -> None:

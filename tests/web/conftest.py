@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.web.browsing import CHROMIUM, FLAGS, App, free_port, start, visit
+from tests.web.browsing import CHROMIUM, FLAGS, App, free_port, start, visit, watch
 from tests.web.fake_engine import FakeEngine
 from web.options import Options, parse_options
 from web.startup import Startup
@@ -58,6 +58,7 @@ def page(browser: Any, app: App) -> Iterator[Page]:
     opened = context.new_page()
     requests: list[str] = []
     opened.on("request", lambda request: requests.append(request.url))
+    watch(opened)
     visit(opened, app)
     yield opened
     context.close()

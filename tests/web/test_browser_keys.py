@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Error, Page, Route, expect
 
 from tests.conftest import DEFAULT_MODEL
 from tests.web.browsing import (
@@ -89,6 +89,9 @@ def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
     page.wait_for_timeout(500)
     expect(page.locator(".user.message, #chat .notice")).to_have_count(0)
     expect(box).to_have_value("What is the capital of France?")
+    for button in ("New chat", "Open a saved chat"):
+        with pytest.raises(Error, match="Timeout"):
+            page.get_by_role("button", name=button).click(timeout=500)
     for route in held:
         route.continue_()
     assert "Paris" in finished(page, 1)

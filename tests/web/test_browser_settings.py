@@ -5,12 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.web.browsing import MOST_TOKENS, finished, lines, send
+from tests.web.browsing import MOST_TOKENS, finished, lines, send, settled
 from web.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
 KEYS = list(TEXTS[ENGLISH])
-REMEMBERED_MS = 3000  # what the browser remembers is written by an event of its own
 OTHERS = [language for language in LANGUAGES if language != "en"]
 
 
@@ -27,10 +26,9 @@ def unfold(page: Page) -> None:
 
 
 def reload(page: Page) -> None:
-    page.wait_for_timeout(REMEMBERED_MS)
+    settled(page)
     page.reload()
-    expect(page.locator(".shelf li").first).to_be_visible()
-    page.wait_for_timeout(500)
+    settled(page)
     unfold(page)
 
 
@@ -90,6 +88,7 @@ def test_settings_are_remembered_and_reset(page: Page) -> None:
 
 
 def test_garbage_in_the_browsers_store_is_ignored(page: Page) -> None:
+    settled(page)
     page.evaluate("localStorage.setItem('warmchat-settings', 'garbage')")
     page.reload()
     unfold(page)
@@ -163,7 +162,7 @@ def test_a_preset_chosen_in_one_language_is_said_in_the_next(page: Page) -> None
     choose_prompt(page, "Teacher")
     prompt = page.locator("#system-prompt textarea")
     expect(prompt).to_have_value(say("en", "prompt_teacher_text"))
-    page.wait_for_timeout(REMEMBERED_MS)
+    settled(page)
     speak(page, "zh-TW")
     unfold(page)
     expect(prompt).to_have_value(say("zh-TW", "prompt_teacher_text"))
