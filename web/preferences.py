@@ -49,7 +49,7 @@ _RANGES = {
 _TEXTS = ("system_prompt", "stop")
 _SWITCHES = {"draft": True, "thinking": False}
 
-# The order in which Page.chat takes them.
+# The order in which Chat.answer takes them.
 NAMES = (
     "system_prompt", "max_tokens", "temperature", "top_p", "top_k", "seed", "min_p",
     "repetition_penalty", "presence_penalty", "frequency_penalty", "stop", "draft", "thinking",

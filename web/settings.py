@@ -41,12 +41,12 @@ class Settings:
 
     @property
     def controls(self) -> list[gr.components.Component]:
-        """The controls, in the order in which `Page.chat` takes their values."""
+        """The controls, in the order in which `Chat.answer` takes their values."""
         return list(self._by_name.values())
 
     @property
     def draft_inputs(self) -> list[gr.components.Component]:
-        """What `Page.draft` wants to know: whether it is on, the system prompt, thinking."""
+        """What `Composing.draft` wants to know: whether it is on, the system prompt, thinking."""
         return [self._by_name[name] for name in ("draft", "system_prompt", "thinking")]
 
     @property
