@@ -3,7 +3,7 @@ document.addEventListener('click', (event) => {
   const button = event.target.closest?.('#chat .tools button');
   if (!button || button.disabled) return;
   if (button.classList.contains('go-on')) return document.querySelector('#continue')?.click();
-  const [, act, id] = button.className.match(/\b(go|like|dislike)-(\d+)/) ?? [];
+  const [, act, id] = button.className.match(/\b(go|(?:un)?(?:dis)?like)-(\d+)/) ?? [];
   if (act) trigger('click', { act: act === 'go' ? 'version' : act, id: '', text: id });
 });
 

@@ -44,13 +44,13 @@ def _arrow(target: Sequence[int], sign: str, label: str) -> str:
 
 
 def _rating(reply: Node, language: str) -> list[str]:
-    """Two buttons; the one that was chosen takes the choice back."""
+    """Two buttons, which say what they do, so that it can be done twice; the chosen one takes it back."""
     buttons = []
     for feedback, chosen_label in (("like", "liked"), ("dislike", "disliked")):
         is_chosen = reply.feedback == feedback
         label = say(language, chosen_label if is_chosen else feedback)
-        chosen = " chosen" if is_chosen else ""
-        buttons.append(_button(f"rate {feedback}-{reply.id}{chosen}", "", label))
+        css_class = f"un{feedback}-{reply.id} chosen" if is_chosen else f"{feedback}-{reply.id}"
+        buttons.append(_button(f"rate {css_class}", "", label))
     return buttons
 
 

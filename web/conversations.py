@@ -23,6 +23,9 @@ from web.turns import Turns
 Shown = tuple[Any, Any, Any]
 
 UNCHANGED: Shown = (gr.skip(), gr.skip(), gr.skip())
+_RATINGS: dict[str, Feedback | None] = {
+    "like": "like", "unlike": None, "dislike": "dislike", "undislike": None,
+}  # fmt: skip
 
 
 class Conversations:
@@ -63,14 +66,15 @@ class Conversations:
         """A button of the list, or of an answer; returns ids, the chat, the list."""
         session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         data = event._data if isinstance(event._data, dict) else {}
-        act, text = data.get("act"), str(data.get("text"))
+        act, text = str(data.get("act")), str(data.get("text"))
         if session_id is None or engine is None:
             return UNCHANGED
         try:
             if act == "version" and text.isdecimal():
                 return await self._switched(session_id, int(text), request)
-            if act in ("like", "dislike") and text.isdecimal():
-                return await self._rated(session_id, act, int(text), request)
+            if act in _RATINGS and text.isdecimal():
+                await engine.rate(session_id, int(text), _RATINGS[act])
+                return await self._rated(session_id, request)
             click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
             if click is None:
                 return UNCHANGED
@@ -88,11 +92,8 @@ class Conversations:
         messages = await self._restored(session_id, spoken(request.headers))
         return gr.skip(), messages, gr.skip()
 
-    async def _rated(
-        self, session_id: SessionId, feedback: Feedback, node: int, request: gr.Request
-    ) -> Shown:
+    async def _rated(self, session_id: SessionId, request: gr.Request) -> Shown:
         """An answer is liked or disliked; the end of one under way shows everything."""
-        await self._turns.rate(session_id, node, feedback)
         if self._turns.is_running(str(request.session_hash)):
             return UNCHANGED
         messages = await self._restored(session_id, spoken(request.headers))

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from engine import Engine, SessionId, TurnFigures
-from engine.conversation import Entry, Feedback
+from engine.conversation import Entry
 from engine.errors import SessionBusy, SessionNotFound
 from web.frames import Frame
 from web.history import PageMessage, kept_messages
@@ -91,13 +91,6 @@ class Turns:
         """Show another version of a message. Raises RequestError or StoreError."""
         await self.end(page)
         await self._engine().switch(session_id, node_id)
-
-    async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback) -> None:
-        """Like or dislike a reply; the second time, take that back. RequestError or StoreError."""
-        engine = self._engine()
-        nodes = [entry.node for entry in engine.transcript(session_id)]
-        is_chosen = any((n.id, n.feedback) == (node_id, feedback) for n in nodes)
-        await engine.rate(session_id, node_id, None if is_chosen else feedback)
 
     def _engine(self) -> Engine:
         engine = self._startup.engine

@@ -228,7 +228,10 @@ def test_a_file_that_is_no_conversation_gets_a_sentence(page: Page, tmp_path: Pa
 def test_an_empty_conversation_is_not_saved_but_told(page: Page) -> None:
     page.locator("[data-form=json]").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("nothing in this conversation")
-    header, toast = page.locator("#header").bounding_box(), page.locator(".toast-wrap").bounding_box()
+    header, toast = (
+        page.locator("#header").bounding_box(),
+        page.locator(".toast-wrap").bounding_box(),
+    )
     assert header is not None
     assert toast is not None
     assert toast["y"] >= header["y"] + header["height"], "New chat is covered"

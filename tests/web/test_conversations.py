@@ -68,8 +68,10 @@ async def said(engine: FakeEngine) -> None:
         pass
 
 
-async def clicked(conversations: Conversations, act: str, ids: dict[str, str]) -> tuple[Any, ...]:
-    event = SimpleNamespace(_data={"act": act, "id": IDS["conversation"], "text": ""})
+async def clicked(
+    conversations: Conversations, act: Any, ids: dict[str, str], text: str = ""
+) -> tuple[Any, ...]:
+    event = SimpleNamespace(_data={"act": act, "id": IDS["conversation"], "text": text})
     return await conversations.click(ids, "", REQUEST, cast(gr.EventData, event))
 
 
@@ -126,9 +128,21 @@ def test_a_page_that_opens_drafts_before_its_box_has_a_text(startup: Startup, tu
     assert sign == ""
 
 
-def test_a_version_that_is_no_number_changes_nothing(conversations: Conversations) -> None:
-    event = cast(gr.EventData, SimpleNamespace(_data={"act": "version", "id": "", "text": "one"}))
+@pytest.mark.parametrize("act", ["version", "like", ["like"]])
+def test_what_no_button_says_changes_nothing(conversations: Conversations, act: Any) -> None:
+    event = cast(gr.EventData, SimpleNamespace(_data={"act": act, "id": "", "text": "one"}))
     assert asyncio.run(conversations.click(IDS, "", REQUEST, event)) == (gr.skip(),) * 3
+
+
+def test_likes_say_what_they_do_so_that_it_can_be_done_twice(
+    conversations: Conversations, engine: FakeEngine
+) -> None:
+    reply, seen = engine.transcript(ME)[1].node.id, []
+    for act in ("like", "like", "dislike", "unlike", "dislike", "undislike"):
+        _, chat, _ = asyncio.run(clicked(conversations, act, IDS, str(reply)))
+        assert shown(chat)
+        seen.append(engine.transcript(ME)[1].node.feedback)
+    assert seen == ["like", "like", "dislike", None, "dislike", None]
 
 
 @pytest.mark.parametrize("is_left", [False, True])

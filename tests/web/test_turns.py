@@ -153,20 +153,6 @@ def test_a_whole_answer_is_not_continued(started: Started) -> None:
     run(scenario())
 
 
-def test_the_second_like_takes_the_first_one_back(started: Started) -> None:
-    async def scenario() -> None:
-        engine = FakeEngine()
-        turns = Turns(started(engine))
-        await said(turns, "one")
-        reply, seen = engine.transcript(ID)[1].node.id, []
-        for feedback in ("like", "dislike", "dislike"):
-            await turns.rate(ID, reply, feedback)
-            seen.append(engine.transcript(ID)[1].node.feedback)
-        assert seen == ["like", "dislike", None]
-
-    run(scenario())
-
-
 def test_undo_takes_the_last_turn_back(started: Started) -> None:
     async def scenario() -> None:
         engine = FakeEngine()

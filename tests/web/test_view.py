@@ -100,8 +100,8 @@ def test_what_was_liked_is_marked() -> None:
         return re.findall(r'class="rate ([^"]*)" title="([^"]*)"', tools)
 
     assert buttons(None) == [("like-2", "赞"), ("dislike-2", "踩")]
-    assert buttons("like") == [("like-2 chosen", "已赞，点击取消"), ("dislike-2", "踩")]
-    assert buttons("dislike")[1] == ("dislike-2 chosen", "已踩，点击取消")
+    assert buttons("like") == [("unlike-2 chosen", "已赞，点击取消"), ("dislike-2", "踩")]
+    assert buttons("dislike")[1] == ("undislike-2 chosen", "已踩，点击取消")
 
 
 def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
