@@ -57,6 +57,7 @@ class Chat:
         Continuation.
         """
         language, session_id = spoken(request.headers), identity.session_id(ids, request.username)
+        self._composing.arrives(str(request.session_hash))
         continues = isinstance(message, Continuation)
         try:
             message = "" if continues else await self._composing.read(message, language)

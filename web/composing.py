@@ -33,6 +33,7 @@ class Composing:
         self._turns = turns
         self._drafts = Drafts(startup)
         self._postponed: set[str] = set()  # pages whose draft waits for the end of a turn
+        self._sending: set[str] = set()  # pages whose message has left the box; its turn comes
         self._attaching = Attaching(startup, Path(get_upload_folder()))
 
     async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
@@ -51,7 +52,8 @@ class Composing:
         page, session_id = _page(request), identity.session_id(ids, request.username)
         message = self._attaching.said(page, text or "").message
         self._postponed.discard(page)
-        if session_id is None or not is_on or not message.strip():
+        # A draft that comes behind its message would be without the files that went along.
+        if session_id is None or not is_on or not message.strip() or page in self._sending:
             return "", gr.Timer(active=False)
         if self._turns.is_running(page):
             self._postponed.add(page)
@@ -72,10 +74,10 @@ class Composing:
 
         Files that were attached during an answer are drafted once that is over.
         """
-        session_id = identity.session_id(ids, request.username)
-        if _page(request) in self._postponed:
+        page, session_id = _page(request), identity.session_id(ids, request.username)
+        if page in self._postponed:
             return await self.draft(text, ids, is_on, system_prompt, thinking, request)
-        if session_id is None or self._turns.is_running(_page(request)):
+        if session_id is None or page in self._sending or self._turns.is_running(page):
             return "", gr.Timer(active=False)
         return self._sign(session_id, request)
 
@@ -101,8 +103,13 @@ class Composing:
         return self._attaching.render(_page(request), spoken(request.headers))
 
     def sent(self, typed: str, request: gr.Request) -> Said:
-        """What was typed, with the files that waited for it."""
+        """What was typed, with the files that waited for it; until it `arrives`, nothing is drafted."""
+        self._sending.add(_page(request))
         return self._attaching.take(_page(request), typed)
+
+    def arrives(self, page: str) -> None:
+        """The turn of what was sent begins."""
+        self._sending.discard(page)
 
     def give_back(self, page: str, undone: Any) -> None:
         """The files of a message that was undone (its content) wait for the next one."""
@@ -114,9 +121,11 @@ class Composing:
 
     def closed(self, request: gr.Request) -> None:
         """The page is gone: its turn stops, its files are forgotten."""
-        self._turns.stop(_page(request))
-        self._attaching.forget(_page(request))
-        self._postponed.discard(_page(request))
+        page = _page(request)
+        self._turns.stop(page)
+        self._attaching.forget(page)
+        self._postponed.discard(page)
+        self._sending.discard(page)
 
 
 def _page(request: gr.Request) -> str:

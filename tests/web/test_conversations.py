@@ -122,12 +122,6 @@ def test_what_is_asked_with_ids_that_were_left_brings_no_list(conversations: Con
     assert IDS["conversation"] in conversations.fresh_shelf(ids, "", REQUEST)
 
 
-def test_a_page_that_opens_drafts_before_its_box_has_a_text(startup: Startup, turns: Turns) -> None:
-    composing = Composing(startup, turns)
-    sign, _ = asyncio.run(composing.draft(None, IDS, True, "", False, REQUEST))
-    assert sign == ""
-
-
 @pytest.mark.parametrize("act", ["version", "like", ["like"]])
 def test_what_no_button_says_changes_nothing(conversations: Conversations, act: Any) -> None:
     event = cast(gr.EventData, SimpleNamespace(_data={"act": act, "id": "", "text": "one"}))
