@@ -69,12 +69,12 @@ class Settings:
                 words("reset"), size="sm", variant="secondary", elem_id="reset-settings"
             )
 
-    def connect(self, demo: gr.Blocks) -> None:
-        """Bind the events."""
+    def connect(self, demo: gr.Blocks) -> Any:
+        """Bind the events; returns the one that fills in what the browser remembers."""
         shown = [*self.controls, self._sampling_preset, self._prompt_preset]
         kept = [self.stored, self._sampling_preset, self._prompt_preset]
         latest: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
-        demo.load(self.restore, self.stored, shown, **QUIET)
+        restored = demo.load(self.restore, self.stored, shown, **QUIET)
         for control in self.controls:
             # Not change: it also comes when the page fills a control in.
             control.input(self.remember, self.controls, kept, **latest)  # type: ignore[attr-defined]
@@ -89,6 +89,7 @@ class Settings:
             self.take_sampling, self._sampling_preset, sampled, **QUIET
         ).then(self.remember, self.controls, kept, **QUIET)
         self._reset.click(self.reset, None, [*shown, self.stored], **QUIET)
+        return restored
 
     def restore(self, stored: Any, request: gr.Request) -> list[Any]:
         """The values that this browser remembers, and the presets that they are."""

@@ -93,7 +93,8 @@ def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Bloc
             cache_examples=False,
         )
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
-        demo.load(conversations.load, on_shelf, all_shown, **QUIET)
+        # The settings first: once the page knows its conversation, a message may be sent with them.
+        settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
         exchange.connect(demo, on_shelf, all_shown)
         shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
         shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
@@ -112,7 +113,6 @@ def _build_chat(startup: Startup, turns: Turns, composing: Composing) -> gr.Bloc
             *draft, **QUIET
         )
         draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
-        settings.connect(demo)
         demo.load(overview.language_choice, None, language, **QUIET)
         for trigger in (live.expand, panel_timer.tick):
             trigger(overview.panel, ids, live_panel, **QUIET)

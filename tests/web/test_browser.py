@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.web.browsing import (
     LONG,
     MOST_TOKENS,
+    PATIENCE_S,
     App,
     answer_text,
     be_brief,
@@ -202,12 +203,13 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(page: Page) -
     page.get_by_role("button", name="New chat").click()
     expect(lines(page)).to_have_count(0)
     begin(page)
+    expect(items).to_have_count(2)  # it moves under the mouse
     page.locator(".shelf li", has_text=TOPIC).locator(".open").click()  # in mid-stream
     shown = page.locator(".bot.message:not(.pending)")
     expect(shown).to_contain_text(first.split("\n")[0])
-    expect(items).to_have_count(2)
     send(page, "And of Italy?")
     assert "reused 0" not in finished(page, 2)
+    expect(titles.first).to_have_text(TOPIC)  # it has moved up
     items.first.hover()
     items.first.get_by_label("Rename").click()
     page.locator(".shelf input").fill("Capitals")
@@ -304,7 +306,7 @@ def test_a_restart_in_mid_generation_keeps_conversation_and_kv(
     line = lines(page).inner_text()
     begin(page)
     app.program.send_signal(signal.SIGTERM)
-    assert app.program.wait(20) == 0
+    assert app.program.wait(PATIENCE_S) == 0
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
     come_back(page, app)

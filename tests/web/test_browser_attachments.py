@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browsing import App, be_brief, begin, come_back, finished, lines, send, start, stop
+from tests.web.browsing import (
+    PATIENCE_S,
+    App,
+    be_brief,
+    begin,
+    come_back,
+    finished,
+    lines,
+    send,
+    start,
+    stop,
+)
 from tests.web.test_documents import encrypted_pdf, pdf, word
 
 pytestmark = pytest.mark.browser
@@ -152,7 +163,7 @@ def test_chips_are_there_after_a_restart(page: Page, app: App, smollm2_dir: Any)
     send(page, "Which colour?")
     finished(page, 1)
     app.program.terminate()
-    assert app.program.wait(20) == 0
+    assert app.program.wait(PATIENCE_S) == 0
     app.program = start(smollm2_dir, app.data_dir, app.port).program
     app.wait_ready()
     come_back(page, app)

@@ -19,6 +19,7 @@ from tests.web.browsing import (
     MOST_TOKENS,
     ROOT,
     App,
+    answer_text,
     be_brief,
     begin,
     finished,
@@ -28,6 +29,8 @@ from tests.web.browsing import (
     last_answer,
     lines,
     send,
+    set_numbers,
+    settled,
     stop,
 )
 
@@ -70,17 +73,9 @@ def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
     page: Page, app: App
 ) -> None:
     """The server is slow to say which conversation it is."""
-    held: list[Route] = []
-    load = loading_step(page.request.get(f"{app.url}/config").json())
-
-    def hold(route: Route) -> None:
-        if (route.request.post_data_json or {}).get("fn_index") == load:
-            held.append(route)
-        else:
-            route.continue_()
-
+    _, load = loading_steps(page, app)
     page.evaluate("localStorage.clear()")
-    page.route("**/run/**", hold)
+    held = hold(page, load)
     page.goto(app.url)
     box = page.locator("#message textarea")
     box.fill("What is the capital of France?")
@@ -89,11 +84,10 @@ def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
     page.wait_for_timeout(500)
     expect(page.locator(".user.message, #chat .notice")).to_have_count(0)
     expect(box).to_have_value("What is the capital of France?")
-    for button in ("New chat", "Open a saved chat"):
+    for button in ("New chat", "Open a saved chat", "Settings"):
         with pytest.raises(Error, match="Timeout"):
             page.get_by_role("button", name=button).click(timeout=500)
-    for route in held:
-        route.continue_()
+    go_on(held)
     assert "Paris" in finished(page, 1)
     expect(page.locator(".user.message")).to_have_count(1)
     expect(box).to_have_value("")
@@ -101,14 +95,54 @@ def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(
     expect(page.locator("#draft")).to_have_text("")
 
 
-def loading_step(config: dict[str, Any]) -> int:
-    """The event that fills the chat in when the page opens."""
+def test_what_is_entered_before_the_settings_are_there_is_answered_with_them(
+    page: Page, app: App
+) -> None:
+    """The server is slow to fill them in."""
+    set_numbers(page, ("Max tokens", "5"))
+    settled(page)
+    settings, _ = loading_steps(page, app)
+    held = hold(page, settings)
+    page.reload()
+    box = page.locator("#message textarea")
+    box.fill(LONG)
+    box.press("Enter")
+    page.wait_for_timeout(500)
+    expect(page.locator(".user.message")).to_have_count(0)
+    go_on(held)
+    assert "cut at max tokens" in finished(page, 1)
+    assert len(answer_text(page).split()) <= 5
+
+
+def loading_steps(page: Page, app: App) -> tuple[int, int]:
+    """When the page opens, the event that fills the settings in, and behind it the one for the chat."""
+    config = page.request.get(f"{app.url}/config").json()
     chat = next(part for part in config["components"] if part["props"].get("elem_id") == "chat")
-    return next(
-        int(step["id"])
-        for step in config["dependencies"]
-        if chat["id"] in step["outputs"] and any(event == "load" for _, event in step["targets"])
-    )
+    steps = {step["id"]: step for step in config["dependencies"]}
+    for step in steps.values():
+        before = steps.get(step["trigger_after"], {"targets": []})
+        if chat["id"] in step["outputs"] and any(event == "load" for _, event in before["targets"]):
+            return before["id"], step["id"]
+    raise AssertionError("nothing fills the chat in")
+
+
+def hold(page: Page, step: int) -> list[Route]:
+    """From now on the page gets no answer to this event; what it has asked."""
+    held: list[Route] = []
+
+    def keep_back(route: Route) -> None:
+        if (route.request.post_data_json or {}).get("fn_index") == step:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/**", keep_back)
+    return held
+
+
+def go_on(held: list[Route]) -> None:
+    for route in held:
+        route.continue_()
 
 
 def test_shift_and_enter_make_a_line(page: Page) -> None:
@@ -137,7 +171,10 @@ def test_escape_stops_and_a_slash_goes_to_the_box(page: Page) -> None:
 
 
 def test_stop_before_the_first_word_of_a_long_message(page: Page) -> None:
-    """Some thousands of tokens are being prefilled."""
+    """Some thousands of tokens are being prefilled, none of them while they are written."""
+    page.get_by_text("Settings").click()
+    page.get_by_label("Read ahead").uncheck()
+    page.get_by_text("Settings").click()
     send(page, "The ships of Bremen sail to the north. " * 700)
     expect(page.locator("#chat")).to_contain_text(re.compile(r"Prefill \d+ %"))
     stop(page)
