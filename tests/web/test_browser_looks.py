@@ -168,6 +168,7 @@ def test_a_whole_visit_asks_only_this_machine(visit: Visit) -> None:
     page.locator(".sidebar.right .toggle-button").click()
     expect(page.locator(".panel")).to_be_visible()
     page.locator("#to-completion").click()
+    expect(page.locator("#prompt textarea")).not_to_have_value("")
     page.locator("#run").click()
     expect(page.locator("#figures .figures")).to_be_visible()
     page.reload()

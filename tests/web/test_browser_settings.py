@@ -45,6 +45,8 @@ def choose_prompt(page: Page, name: str) -> None:
 
 def speak(page: Page, language: str) -> None:
     page.locator("#language select").select_option(language)
+    if language:
+        expect(page.locator("html")).to_have_attribute("lang", language)
     expected = say(language or "en", "welcome")
     expect(page.get_by_text(expected)).to_be_visible()
     expect(page.get_by_placeholder(say(language or "en", "message_hint"))).to_be_visible()
