@@ -8,6 +8,7 @@ element.addEventListener('change', (event) => {
   const framed = location.protocol === 'https:' ? 'samesite=none; secure; partitioned' : 'samesite=lax';
   const age = value ? 31536000 : 0;
   document.cookie = `${dataset.cookie}=${value}; path=/; max-age=${age}; ${framed}`;
+  void document.cookie; // waits until the browser has it: a reload may ask for the page before
   if (box()?.value) sessionStorage.setItem(DRAFT, box().value);
   location.reload();
 });

@@ -73,13 +73,12 @@ class Settings:
         """Bind the events; returns the one that fills in what the browser remembers."""
         shown = [*self.controls, self._sampling_preset, self._prompt_preset]
         kept = [self.stored, self._sampling_preset, self._prompt_preset]
-        latest: dict[str, Any] = {**QUIET, "trigger_mode": "always_last"}
         restored = demo.load(self.restore, self.stored, shown, **QUIET)
-        for control in self.controls:
-            # Not change: it also comes when the page fills a control in.
-            control.input(self.remember, self.controls, kept, **latest)  # type: ignore[attr-defined]
-            if isinstance(control, gr.Textbox):  # what is pasted or dropped makes no input event
-                control.blur(self.remember, self.controls, kept, **latest)
+        # Not change: it also comes when the page fills a control in. What is pasted or dropped makes
+        # no input event. One event of all: what an older one keeps never comes after a newer one.
+        texts = [control for control in self.controls if isinstance(control, gr.Textbox)]
+        touched = [*(c.input for c in self.controls), *(text.blur for text in texts)]  # type: ignore[attr-defined]
+        gr.on(touched, self.remember, self.controls, kept, trigger_mode="always_last", **QUIET)
         self._prompt_preset.input(
             self.take_prompt, [self._prompt_preset, self._by_name["system_prompt"]],
             self._by_name["system_prompt"], **QUIET,

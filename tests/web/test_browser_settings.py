@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.web.browsing import MOST_TOKENS, finished, lines, send, settled
+from tests.web.browsing import MOST_TOKENS, App, eventually, finished, lines, send, settled
 from web.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
@@ -87,6 +87,42 @@ def test_settings_are_remembered_and_reset(page: Page) -> None:
     reload(page)
     expect(number(page, "Max tokens")).to_have_value("512")
     expect(page.get_by_label("Read ahead")).to_be_checked()
+
+
+def test_what_is_set_last_is_kept_though_an_earlier_answer_comes_late(page: Page, app: App) -> None:
+    unfold(page)
+    settled(page)
+    held: list[Route] = []
+    remembering = remembering_steps(page, app)
+
+    def hold_the_first(route: Route) -> None:
+        if not held and (route.request.post_data_json or {}).get("fn_index") in remembering:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/**", hold_the_first)
+    number(page, "Max tokens").fill("7")
+    number(page, "Max tokens").press("Tab")
+    eventually(page, lambda: len(held), 1)
+    page.locator("#stop textarea").fill("END")
+    page.locator("#stop textarea").press("Tab")
+    page.wait_for_timeout(500)
+    held[0].continue_()
+    reload(page)
+    expect(number(page, "Max tokens")).to_have_value("7")
+    expect(page.locator("#stop textarea")).to_have_value("END")
+
+
+def remembering_steps(page: Page, app: App) -> set[int]:
+    """The events in which the browser is told what to keep of the settings."""
+    config = page.request.get(f"{app.url}/config").json()
+    parts = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
+    return {
+        step["id"]
+        for step in config["dependencies"]
+        if parts["system-prompt"] in step["inputs"] and parts["prompt-preset"] in step["outputs"]
+    }
 
 
 def test_garbage_in_the_browsers_store_is_ignored(page: Page) -> None:
