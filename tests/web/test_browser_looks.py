@@ -93,6 +93,7 @@ def test_everybody_can_use_the_page_of_completion(visit: Visit, theme: str) -> N
     expect(page.locator("#prompt textarea")).not_to_have_value("")
     page.locator("#run").click()
     expect(page.locator("#figures .figures")).to_be_visible()
+    expect(page.locator("#run")).to_be_enabled()
     assert serious(page) == []
 
 
