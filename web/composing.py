@@ -52,10 +52,9 @@ class Composing:
         page, session_id = _page(request), identity.session_id(ids, request.username)
         message = self._attaching.said(page, text or "").message
         self._postponed.discard(page)
-        # A draft that comes behind its message would be without the files that went along.
-        if session_id is None or not is_on or not message.strip() or page in self._sending:
+        if session_id is None or not is_on or not message.strip():
             return "", gr.Timer(active=False)
-        if self._turns.is_running(page):
+        if self._is_answering(page):
             self._postponed.add(page)
             return "", gr.Timer(active=True)
         await self._drafts.take(session_id, message, system_prompt.strip() or None, thinking)
@@ -77,9 +76,13 @@ class Composing:
         page, session_id = _page(request), identity.session_id(ids, request.username)
         if page in self._postponed:
             return await self.draft(text, ids, is_on, system_prompt, thinking, request)
-        if session_id is None or page in self._sending or self._turns.is_running(page):
+        if session_id is None or self._is_answering(page):
             return "", gr.Timer(active=False)
         return self._sign(session_id, request)
+
+    def _is_answering(self, page: str) -> bool:
+        # Also before the turn: a draft that comes behind its message would be without its files.
+        return page in self._sending or self._turns.is_running(page)
 
     def _sign(self, session_id: SessionId, request: gr.Request) -> Sign:
         percent = self._drafts.percent(session_id)
@@ -103,7 +106,7 @@ class Composing:
         return self._attaching.render(_page(request), spoken(request.headers))
 
     def sent(self, typed: str, request: gr.Request) -> Said:
-        """What was typed, with the files that waited for it; until it `arrives`, nothing is drafted."""
+        """What was typed, with the files that waited for it; its turn begins when it `arrives`."""
         self._sending.add(_page(request))
         return self._attaching.take(_page(request), typed)
 
