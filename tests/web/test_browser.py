@@ -184,7 +184,6 @@ def test_a_new_chat_is_empty_even_after_a_reload_at_once(page: Page, app: App) -
     finished(page, 1)
     expect(page).to_have_url(re.compile("c="))
     page.route("**/run/**", lambda _: None)  # held: no later event mends the address
-    page.wait_for_timeout(5500)
     page.get_by_role("button", name="New chat").click()
     expect(lines(page)).to_have_count(0)
     expect(page).to_have_url(f"{app.url}/")
