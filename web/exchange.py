@@ -69,17 +69,17 @@ class Exchange:
         if session_id is None or form not in SUFFIXES:
             return ""
         if engine is None or self._startup.phase != "ready":
-            _tell(say(language, "not_ready"))
+            gr.Warning(say(language, "not_ready"))
             return ""
         try:
             engine.open_session(session_id)
             if not engine.messages(session_id):
-                _tell(say(language, "export_empty"))
+                gr.Warning(say(language, "export_empty"))
                 return ""
             content = await _content(engine, session_id, form)
             name = file_stem(_title(engine, session_id)) + SUFFIXES[form]
         except EngineError as error:
-            _tell(str(error))
+            gr.Warning(str(error))
             return ""
         return self._downloads.add(name, _MEDIA_TYPES[form], content)
 
@@ -93,7 +93,7 @@ class Exchange:
         if path is None or old is None:
             return UNCHANGED
         if engine is None or self._startup.phase != "ready":
-            _tell(say(language, "not_ready"))
+            gr.Warning(say(language, "not_ready"))
             return UNCHANGED
         new = SessionId(**identity.mint(old.owner))
         try:
@@ -101,7 +101,7 @@ class Exchange:
         except (EngineError, ValueError, OSError) as error:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
-            _tell(say(language, "import_refused", reason=error))
+            gr.Warning(say(language, "import_refused", reason=error))
             return UNCHANGED
         finally:
             Path(path).unlink(missing_ok=True)
@@ -114,10 +114,6 @@ class Exchange:
         await engine.import_file(new, path.read_bytes())
         if name := imported_title(path.stem):
             engine.library.rename(new, name)
-
-
-def _tell(sentence: str) -> None:
-    gr.Warning(sentence, title="WarmChat")  # its own title would be English
 
 
 async def _content(engine: Engine, session_id: SessionId, form: str) -> bytes:

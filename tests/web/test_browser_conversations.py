@@ -228,6 +228,7 @@ def test_a_file_that_is_no_conversation_gets_a_sentence(page: Page, tmp_path: Pa
 def test_an_empty_conversation_is_not_saved_but_told(page: Page) -> None:
     page.locator("[data-form=json]").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("nothing in this conversation")
+    expect(page.locator(".toast-title")).to_have_css("display", "none")  # "Warning", in English
     header, toast = (
         page.locator("#header").bounding_box(),
         page.locator(".toast-wrap").bounding_box(),

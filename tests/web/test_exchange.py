@@ -36,7 +36,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    monkeypatch.setattr(exchange_module, "_tell", said.append)
+    monkeypatch.setattr(gr, "Warning", said.append)
     return said
 
 
