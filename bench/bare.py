@@ -2,6 +2,7 @@
 
 Owns: inputs for sequences that never lived, the time of `infer`, and the sizes of the compiled
 weights. Does not know: what is compared. The KV is zeros; its contents do not change the time.
+Looks inside the engine, past what its packages offer.
 """
 
 import time
@@ -14,12 +15,9 @@ import numpy as np
 import openvino as ov
 
 from engine import EngineConfig
-from engine.batch import Inputs, build_inputs
-from engine.kv_cache import KVCache
 from engine.loading import wants_single_token_graph
-from engine.model import CompileOptions, Model
-from engine.sequence import Batch, Sequence
-from engine.threads import usable_cpus
+from engine.model import CompileOptions, Inputs, KVCache, Model, build_inputs, usable_cpus
+from engine.scheduling import Batch, Sequence
 
 NUM_BLOCKS = 1024
 

@@ -1,6 +1,7 @@
 """What the benchmarks share: an engine that is ready and warm, texts of a wanted length, one turn.
 
-Owns: no figures. A turn here is the same call that the page makes.
+Owns: no figures. A turn here is the same call that the page makes. Looks inside the engine for its
+loader, which benchmarks put something around.
 """
 
 import asyncio
@@ -11,11 +12,10 @@ from itertools import count
 from pathlib import Path
 
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
-from engine.chat_template import ChatTemplate, read_chat_template
 from engine.events import Finished
 from engine.loading import load
 from engine.owner import Loader
-from engine.tokenizer import Tokenizer
+from engine.text import ChatTemplate, Tokenizer, read_chat_template
 
 _numbers = count()
 _WORDS = (

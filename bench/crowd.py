@@ -23,9 +23,9 @@ from typing import Any
 from bench.conversation import ExpectedTokens, new_session, ready_engine, text_of, turn
 from bench.inside import watching
 from engine import Engine, SessionId, TurnFigures
-from engine.batch import Inputs
-from engine.core import EngineCore
 from engine.metrics import KVSource
+from engine.model import Inputs
+from engine.turns import EngineCore
 
 SESSIONS = 200
 FIRST_TOKENS = 500

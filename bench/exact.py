@@ -22,10 +22,9 @@ import numpy.typing as npt
 from bench.conversation import text_of
 from bench.inside import OpenCore, WatchedModel
 from engine import SessionId
-from engine.batch import Inputs
 from engine.metrics import KVSource
-from engine.runner import Logits
-from engine.sequence import Sequence
+from engine.model import Inputs, Logits
+from engine.scheduling import Sequence
 
 # KV precision and precision of what is computed.
 VARIANTS = {

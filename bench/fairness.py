@@ -20,7 +20,7 @@ from typing import Any
 from bench.conversation import new_session, ready_engine, text_of, turn
 from engine import Engine, SamplingParams, TurnFigures
 from engine.events import Text
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 READERS = 4
 PREFILL_TOKENS = 6000

@@ -1,7 +1,8 @@
-"""A look inside the engine: what each forward was given and gave, without changing any of it.
+"""What each forward was given and gave, without changing any of it.
 
 Owns: the observer around the model, and a core driven by hand where a benchmark needs logits. Does
-not know: what is measured. The engine takes any model with a `forward` and any loader.
+not know: what is measured. The engine takes any model with a `forward` and any loader. Looks inside
+the engine, past what its packages offer.
 """
 
 import time
@@ -11,19 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from engine import EngineConfig, SamplingParams, SessionId
-from engine.batch import Inputs, build_inputs
-from engine.core import EngineCore
+from engine.conversations import Session, SessionTable, open_journal
 from engine.errors import EngineError
 from engine.events import Event, Finished
-from engine.journal import open_journal
 from engine.loading import Home, ModelInfo, load
 from engine.metrics import TurnFigures
+from engine.model import ForwardModel, Inputs, Logits, build_inputs
 from engine.owner import Loader
-from engine.runner import ForwardModel, Logits
-from engine.sequence import Batch, Sequence
-from engine.session import Session, SessionTable
+from engine.scheduling import Batch, Sequence
 from engine.tiers import snapshot_key
-from engine.turn import TurnRequest
+from engine.turns import EngineCore, TurnRequest
 
 Observer = Callable[[Inputs, Logits], None]
 

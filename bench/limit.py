@@ -24,8 +24,8 @@ from bench.bare import BareModel, bytes_per_token
 from bench.conversation import new_session, ready_engine, rest, text_of, turn
 from bench.synthetic import model_dir as synthetic_model
 from engine import Engine
-from engine.threads import usable_cpus
-from engine.tokenizer import Tokenizer
+from engine.model import usable_cpus
+from engine.text import Tokenizer
 
 ARRAY_BYTES = 1 << 30
 PROMPT_TOKENS = 50

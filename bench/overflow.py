@@ -21,14 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.batch import build_inputs
-from engine.chat_template import ChatTemplate, Message, read_chat_template
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.rotation import Cut, KeyRotation, read_inv_freq
-from engine.sequence import Batch, Sequence
-from engine.threads import usable_cpus
-from engine.tokenizer import Tokenizer
+from engine.model import CompileOptions, KVCache, Model, build_inputs, usable_cpus
+from engine.scheduling import Batch, Sequence
+from engine.text import ChatTemplate, Message, Tokenizer, read_chat_template
+from engine.tiers import Cut, KeyRotation, read_inv_freq
 
 PRECISIONS = ("u8", "bf16", "f32")
 TOPICS = ("compound", "specialnames", "typesseq")

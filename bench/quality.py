@@ -2,7 +2,8 @@
 
 Every format is exported from the same file and run over the same texts at full precision, beside
 the same graph with its weights in float32. NNCF's int4 of the same group size is measured where its
-environment is (bench/setup_nncf.sh makes it), and called absent otherwise.
+environment is (bench/setup_nncf.sh makes it), and called absent otherwise. Looks inside the
+export for its parts.
 """
 
 import subprocess

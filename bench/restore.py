@@ -20,9 +20,9 @@ import numpy as np
 from bench.conversation import text_of
 from bench.inside import OpenCore
 from engine import SessionId
-from engine.ledger import Ledger, Segment
-from engine.sequence import Sequence
-from engine.session import Session
+from engine.conversations import Session
+from engine.scheduling import Sequence
+from engine.text import Ledger, Segment
 from engine.tiers import snapshot_key
 
 HISTORY = 2048

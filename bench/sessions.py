@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.conversation import new_session, ready_engine, text_of, turn
 from engine import Engine
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 CROWDS = (1, 4, 16)
 REPLY_TOKENS = 96

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.conversation import new_session, ready_engine, text_of, turn
 from engine import Engine, TurnFigures
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 PASTE_TOKENS = 600
 KEYS_PER_S = 5.0

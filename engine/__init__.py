@@ -1,13 +1,18 @@
-"""The engine: conversations on OpenVINO that keep their KV cache."""
+"""The engine: conversations on OpenVINO that keep their KV cache.
 
-from engine.chat_template import Message
+This is its public face. Owns threads, event loops and how the parts are put together; does not know
+pages or programs. Its packages, from the top down: turns, tiers, conversations, model, text,
+scheduling; on the ground: config, errors, events, metrics.
+"""
+
 from engine.config import EngineConfig
+from engine.conversations import SessionId
 from engine.engine import Engine
 from engine.loading import ModelInfo
 from engine.metrics import TurnFigures
-from engine.sampling import SamplingParams
-from engine.session import SessionId
+from engine.scheduling import SamplingParams
 from engine.stats import EngineStats
+from engine.text import Message
 
 __all__ = [
     "Engine",
@@ -18,4 +23,8 @@ __all__ = [
     "SamplingParams",
     "SessionId",
     "TurnFigures",
+    "config",
+    "errors",
+    "events",
+    "metrics",
 ]

@@ -30,7 +30,7 @@ class EngineConfig:
     prefills in half the time; rounding then decides between tokens that are nearly equally probable,
     also by how a text was cut into steps. `f32`: exact, but with bf16 KV, which takes bf16 along.
     KV in f32 makes `auto` exact too.
-    kv_precision: element type of the KV cache; u8 is quantised, keys as `engine.key_scales` says.
+    kv_precision: element type of the KV cache; u8 is quantised, keys as `engine.model.key_scales` says.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
     disk_budget_bytes: most that the KV on disk may take; None: no limit.

@@ -9,22 +9,17 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
-from engine import portable
-from engine.chat_template import Message
 from engine.config import EngineConfig
-from engine.conversation import Entry, Feedback
-from engine.core import EngineCore
+from engine.conversations import Entry, Feedback, Library, SessionId, SessionTable, open_journal
 from engine.errors import EngineClosed, EngineError, RequestError
 from engine.events import Event
-from engine.journal import open_journal
-from engine.library import Library
 from engine.loading import Home, ModelInfo, load
 from engine.owner import Loader, Owner
-from engine.rendering import Setting
-from engine.sampling import SamplingParams
-from engine.session import SessionId, SessionTable
+from engine.scheduling import SamplingParams
 from engine.stats import EngineStats, stats_of
-from engine.turn import Gather, TurnRequest, at_once
+from engine.text import Message, Setting
+from engine.tiers import portable
+from engine.turns import EngineCore, Gather, TurnRequest, at_once
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 

@@ -10,45 +10,41 @@ from dataclasses import dataclass
 
 import openvino as ov
 
-from engine.ahead import Ahead
-from engine.block_pool import BlockPool
-from engine.chat_template import read_chat_template
 from engine.config import EngineConfig
-from engine.core import CoreParts, EngineCore
-from engine.disk import Disk
+from engine.conversations import Journal, SessionTable
 from engine.errors import ConfigError
-from engine.idle import Idle
-from engine.journal import Journal
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.model_files import (
+from engine.model import (
+    CompileOptions,
+    KVCache,
+    Model,
+    Runner,
+    WarmUp,
+    available_memory_bytes,
+    is_worth_it,
+    likely_shapes,
     read_completion_prefix,
     read_context_length,
     read_eos_token_ids,
     read_settings,
+    usable_cpus,
 )
-from engine.opening import Opening
-from engine.pace import Pace
-from engine.prefixes import Prefixes
-from engine.prompt import PromptBuilder
-from engine.rendering import Renderer
-from engine.rotation import KeyRotation, read_inv_freq
-from engine.runner import Runner
-from engine.scheduler import Scheduler
-from engine.session import SessionTable
-from engine.sharing import Sharing
-from engine.shift import Move, Shift
-from engine.single_token import is_worth_it
-from engine.snapshot import Fingerprint, SnapshotRefused, fingerprint_of
-from engine.snapshot_folder import SnapshotFolder
-from engine.speculation import StepCosts
-from engine.threads import available_memory_bytes, usable_cpus
-from engine.tiers import Tiers
-from engine.titles import Titles
-from engine.token_budget import TokenBudget
-from engine.tokenizer import Tokenizer
-from engine.transfer import Transfer
-from engine.warm_up import WarmUp, likely_shapes
+from engine.scheduling import BlockPool, Pace, Scheduler, StepCosts, TokenBudget
+from engine.text import Renderer, Tokenizer, read_chat_template
+from engine.tiers import (
+    Disk,
+    Fingerprint,
+    KeyRotation,
+    Move,
+    Prefixes,
+    Shift,
+    SnapshotFolder,
+    SnapshotRefused,
+    Tiers,
+    Transfer,
+    fingerprint_of,
+    read_inv_freq,
+)
+from engine.turns import Ahead, CoreParts, EngineCore, Idle, Opening, PromptBuilder, Sharing, Titles
 
 log = logging.getLogger(__name__)
 

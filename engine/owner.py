@@ -15,12 +15,11 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from engine.config import EngineConfig
-from engine.core import EngineCore
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
 from engine.loading import Home, ModelInfo
 from engine.mailbox import Mailbox
-from engine.turn import TurnRequest
+from engine.turns import EngineCore, TurnRequest
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ Owns: nothing; reads what others own, from any thread. Does not know: who asks.
 
 from dataclasses import dataclass
 
-from engine.core import EngineCore
+from engine.conversations import SessionId, SessionTable
 from engine.loading import ModelInfo
-from engine.session import SessionId, SessionTable
+from engine.turns import EngineCore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

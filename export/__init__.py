@@ -12,7 +12,16 @@ from typing import Any
 from export.errors import ExportError
 from export.progress import Progress, silent
 
-__all__ = ["ExportError", "export_model"]
+__all__ = [
+    "ExportError",
+    "artifacts",
+    "catalog",
+    "errors",
+    "export_model",
+    "progress",
+    "ready_made",
+    "sources",
+]
 
 
 def export_model(

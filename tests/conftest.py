@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from export import export_model
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 

@@ -1,1 +1,4 @@
-"""The page and the terminal in front of the engine."""
+"""One run of the server: options, start, page, sign-in, terminal.
+
+Its packages, from the top down: page, events, view, turns, files, languages.
+"""

@@ -27,7 +27,7 @@ _MODELSCOPE = "modelscope:"
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model directory, and what people should know about the choice: a key of web.texts."""
+    """A model directory, and what people should know about the choice: a key of web.languages.texts."""
 
     directory: Path
     note: str | None = None

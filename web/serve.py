@@ -78,23 +78,20 @@ def check_address(host: str, port: int) -> None:
 def launch(options: Options, startup: Startup) -> Any:
     """The page, being served; returns the Blocks."""
     lean.before_import()
-    import gradio as gr  # noqa: PLC0415  (two seconds, in which the engine loads)
+    # Gradio takes two seconds, in which the engine loads.
     from starlette.middleware import Middleware  # noqa: PLC0415
 
-    from web import images  # noqa: PLC0415
+    from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
-    from web.completion import LOOK as COMPLETION  # noqa: PLC0415
-    from web.downloads import download_route  # noqa: PLC0415
-    from web.header import BRAND, LOGO  # noqa: PLC0415
+    from web.files import Downloads, download_route  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
-    from web.ui import LOOK, build_page  # noqa: PLC0415
-    from web.words import words  # noqa: PLC0415
 
-    demo, users = build_page(startup), options.users
+    downloads, users = Downloads(), options.users
+    demo = page.build_page(startup, downloads)
     lean.calm(demo)
     demo.launch(
         auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
-        auth_message=BRAND,
+        auth_message=page.BRAND,
         server_name=options.host,
         server_port=options.port,
         share=options.share,
@@ -104,41 +101,17 @@ def launch(options: Options, startup: Startup) -> Any:
         ssr_mode=False,
         state_session_capacity=_PAGES_REMEMBERED,
         app_kwargs={
-            "routes": [*routes(startup), download_route(startup.downloads)],
+            "routes": [*routes(startup), download_route(downloads)],
             "middleware": [Middleware(Guard), Middleware(Tongue)],
         },
         footer_links=[],
-        favicon_path=LOGO,
-        theme=_theme(gr),
-        css_paths=[*LOOK, COMPLETION],
-        head=images.head(),
-        i18n=words,
+        favicon_path=page.LOGO,
+        theme=page.theme(),
+        css_paths=page.STYLES,
+        head=page.head(),
+        i18n=page.words,
     )
     return demo
-
-
-def _theme(gr: Any) -> Any:
-    """Soft, with fonts that are on every machine, so that nothing is fetched."""
-    theme = gr.themes.Soft(
-        primary_hue="orange",
-        neutral_hue="stone",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    )
-    return theme.set(
-        block_title_background_fill="transparent",
-        block_title_background_fill_dark="transparent",
-        block_title_text_color="*body_text_color",
-        block_title_text_color_dark="*body_text_color",
-        block_title_padding="0",
-        # Dark enough for white words on it.
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_hover_dark="*primary_800",
-        checkbox_label_background_fill_selected="*primary_700",
-        checkbox_label_background_fill_selected_dark="*primary_700",
-    )
 
 
 def _close(demo: Any, startup: Startup) -> None:

@@ -17,10 +17,9 @@ from engine.errors import EngineError
 from export import ExportError
 from export.catalog import CATALOG
 from export.progress import Progress
-from web.downloads import Downloads
+from web.languages import ENGLISH, say
 from web.model_source import ModelChoice, Tell, ready_model
 from web.options import Options
-from web.texts import ENGLISH, say
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +82,6 @@ class Startup:
         self.engine: Engine | None = None
         self.step: Step | None = None
         self._factory = factory or partial(build_engine, tell=self._choose)
-        self.downloads = Downloads()
         self._failure: str | None = None
         self._ready = threading.Event()
         self._closing = threading.Event()

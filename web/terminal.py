@@ -14,9 +14,9 @@ from engine import Engine, SessionId, events
 from engine.errors import EngineError
 from export import ExportError
 from export.progress import Bars
-from web.live_turn import template_options
 from web.options import Options
 from web.startup import build_engine
+from web.turns import template_options
 from web.view import ending_line
 
 _SESSION = SessionId("terminal", "terminal")

@@ -20,8 +20,8 @@ from bench.peers.seats import Given, seated
 from bench.peers.source import original_gguf
 from bench.peers.work import Sizes, Table, all_work
 from engine.config import PRECISIONS
-from engine.threads import usable_cpus
-from engine.tokenizer import Tokenizer
+from engine.model import usable_cpus
+from engine.text import Tokenizer
 
 RESULTS = Path("bench/results/peers.json")
 

@@ -3,7 +3,7 @@
 Conversations are kept on disk as the page keeps them. As in every benchmark here, a turn is answered
 when the engine's work ahead is done too: people read for longer than that. The ends of replies are
 given no chance (their logits are lowered), as the peers' `min_new_tokens` and `ignore_eos` do, so that
-every reply has the same length.
+every reply has the same length. Looks inside the engine for its loader.
 """
 
 import asyncio
@@ -18,11 +18,10 @@ import openvino
 from bench.conversation import rest, wait_warm
 from bench.peers.line import Answer, Messages, TokenClock, crowd_answer, peak_bytes, serve
 from engine import Engine, EngineConfig, SamplingParams, SessionId
-from engine.batch import Inputs
-from engine.core import EngineCore
 from engine.events import Finished, Text
 from engine.loading import Home, ModelInfo, load
-from engine.runner import ForwardModel, Logits
+from engine.model import ForwardModel, Inputs, Logits
+from engine.turns import EngineCore
 
 NEVER = -1e4  # finite, since restored KV is verified by a difference of logits
 

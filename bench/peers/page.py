@@ -26,7 +26,7 @@ from bench.peers.child import OURS, Child
 from bench.peers.llamacpp import free_port
 from bench.peers.seats import Given
 from bench.peers.work import Sizes
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 from export.catalog import CATALOG
 
 START_S = 120

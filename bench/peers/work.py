@@ -12,7 +12,7 @@ from bench.conversation import text_of
 from bench.peers.child import Answer
 from bench.peers.ratios import Samples
 from bench.peers.seats import Seat, attempt, in_turns
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 SHORT_REPLY = 16
 

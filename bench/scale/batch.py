@@ -18,7 +18,7 @@ from bench.conversation import new_session, ready_engine, rest, text_of
 from bench.scale.report import report
 from engine import Engine, SamplingParams, SessionId
 from engine.events import Finished, Text
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 BATCHES = (1, 2, 4, 8, 16, 32)
 CONTEXT = 100  # what a reply has behind it in the middle, the template's tokens included

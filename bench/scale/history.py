@@ -16,7 +16,7 @@ from bench.resident import resident_bytes
 from bench.scale.report import report
 from bench.scale.roomy import roomy
 from engine import Engine, SessionId, TurnFigures
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 HISTORIES = (0, 1024, 2048, 3072, 4096, 6144, 8000)
 MESSAGE_TOKENS = 40

@@ -13,7 +13,7 @@ from typing import Any
 from bench.conversation import new_session, ready_engine, rest, text_of, turn
 from bench.resident import resident_bytes
 from engine import Engine
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 HISTORY = 2048
 MESSAGE_TOKENS = 40

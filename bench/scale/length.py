@@ -18,7 +18,7 @@ from bench.scale.report import report
 from bench.scale.roomy import roomy
 from engine import Engine, EngineConfig, SessionId
 from engine.metrics import KVSource
-from engine.tokenizer import Tokenizer
+from engine.text import Tokenizer
 
 LENGTHS = (512, 2048, 4096, 8000)
 MESSAGE_TOKENS = 40

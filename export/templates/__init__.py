@@ -10,6 +10,8 @@ import json
 import re
 from pathlib import Path
 
+__all__ = ["builtin_template"]
+
 _FOLDER = Path(__file__).parent
 _TEMPLATES = (  # model type, name, file (None: a base model)
     ("chatglm", r"chatglm[23].*base", None),

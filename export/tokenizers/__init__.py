@@ -3,3 +3,5 @@
 Import `export.tokenizer`, not these modules. They know files and vocabularies; they do not know
 weights, graphs or the engine.
 """
+
+__all__ = ["compiled", "directory", "gguf_metadata", "source"]

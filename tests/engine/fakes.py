@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from engine.batch import Inputs
-from engine.rotation import Cut
-from engine.special_tokens import SPLIT, Escape
+from engine.model.batch import Inputs
+from engine.text.special_tokens import SPLIT, Escape
+from engine.tiers.rotation import Cut
 
 SPECIAL = ("<|im_start|>", "<|im_end|>", "<|end|>", "<|<|end|>|>", "<|im_end|>s")
 PIECES = ("the", " a", "ab", "STO", "P!", "中文", "🙂 ", "\n\n", "<|im", "_end|>", "</think>")
@@ -173,7 +173,7 @@ def _bytes(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
 
 
 class FakeTokenizer:
-    """Bytes, special strings, and pieces that only the model makes. Like engine.tokenizer.Tokenizer."""
+    """Bytes, special strings, and pieces that only the model makes. Like engine.text.tokenizer.Tokenizer."""
 
     def __init__(self) -> None:
         self.special_tokens = dict(SPECIAL_IDS)

@@ -5,33 +5,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from engine.block_pool import BlockPool
-from engine.chat_template import ChatTemplate, Message
 from engine.config import EngineConfig
-from engine.core import EngineCore
-from engine.disk import Disk
+from engine.conversations.journal import Journal
+from engine.conversations.session import Branch, Session, SessionId, SessionTable
+from engine.conversations.store import Store
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
-from engine.journal import Journal
 from engine.loading import Home, ModelInfo, assemble
 from engine.metrics import TurnFigures
+from engine.model.runner import Runner
+from engine.model.warm_up import WarmUp
 from engine.owner import Loader
-from engine.pace import Pace
-from engine.prompt import PromptBuilder
-from engine.rendering import Renderer, Setting
-from engine.runner import Runner
-from engine.sampling import SamplingParams
-from engine.scheduler import Scheduler
-from engine.sequence import Sequence
-from engine.session import Branch, Session, SessionId, SessionTable
-from engine.snapshot import Fingerprint
-from engine.snapshot_folder import SnapshotFolder
-from engine.store import Store
-from engine.tiers import Tiers
-from engine.tokenizer import Tokenizer
-from engine.transfer import Transfer
-from engine.turn import TurnRequest
-from engine.warm_up import WarmUp
+from engine.scheduling.block_pool import BlockPool
+from engine.scheduling.pace import Pace
+from engine.scheduling.sampling import SamplingParams
+from engine.scheduling.scheduler import Scheduler
+from engine.scheduling.sequence import Sequence
+from engine.text.chat_template import ChatTemplate, Message
+from engine.text.rendering import Renderer, Setting
+from engine.text.tokenizer import Tokenizer
+from engine.tiers.disk import Disk
+from engine.tiers.snapshot import Fingerprint
+from engine.tiers.snapshot_folder import SnapshotFolder
+from engine.tiers.tiers import Tiers
+from engine.tiers.transfer import Transfer
+from engine.turns.core import EngineCore
+from engine.turns.prompt import PromptBuilder
+from engine.turns.turn import TurnRequest
 from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
 
 FINGERPRINT = Fingerprint("fake", "fake", "f32", "2 tensors", "none")

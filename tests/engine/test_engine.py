@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from engine.batch import Inputs
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import (
@@ -24,7 +23,8 @@ from engine.errors import (
     SessionNotFound,
 )
 from engine.events import Event, Finished, FinishReason, Text
-from engine.sampling import SamplingParams
+from engine.model.batch import Inputs
+from engine.scheduling.sampling import SamplingParams
 from tests.engine.fakes import endless, saying
 from tests.engine.rig import GREEDY, Rig, assistant, config, make_loader, make_rig, session_id, user
 

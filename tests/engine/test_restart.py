@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
-from engine.conversation import Feedback
+from engine.conversations.conversation import Feedback
+from engine.conversations.journal import open_journal
+from engine.conversations.session import SessionId
+from engine.conversations.store import StoreError
 from engine.engine import Engine
 from engine.events import Finished, FinishReason
-from engine.journal import open_journal
 from engine.metrics import KVSource
-from engine.rendering import Setting
-from engine.sampling import SamplingParams
-from engine.session import SessionId
-from engine.store import StoreError
+from engine.scheduling.sampling import SamplingParams
+from engine.text.rendering import Setting
 from tests.engine.fakes import endless
 from tests.engine.rig import Rig, make_loader, make_rig, make_stored_rig, session_id, user
 
@@ -210,7 +210,7 @@ def test_another_operators_prompt_is_computed_anew(tmp_path: Path, starts: Start
 def test_files_as_a_kill_in_mid_stream_leaves_them(
     tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch, streamed: int
 ) -> None:
-    monkeypatch.setattr("engine.journal._STREAM_PERIOD_S", 0.0)
+    monkeypatch.setattr("engine.conversations.journal._STREAM_PERIOD_S", 0.0)
     first = starts(tmp_path / "a", choose=endless)
     whole = first.chat("One", params=SHORT)
     first.tiers.save_one()
@@ -239,7 +239,7 @@ KILLED = """
     import sys, time
     from pathlib import Path
     from engine import journal
-    from engine.sampling import SamplingParams
+    from engine.scheduling.sampling import SamplingParams
     from tests.engine.fakes import endless
     from tests.engine.rig import make_stored_rig
     journal._STREAM_PERIOD_S = 0.0

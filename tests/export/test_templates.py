@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.chat_template import ChatTemplate, Message
 from engine.errors import RequestError
+from engine.text.chat_template import ChatTemplate, Message
 from export.templates import builtin_template
 
 SYSTEM, ASK, REPLY, AGAIN = (

@@ -22,7 +22,7 @@ from tokenizers import (
 from tokenizers import pre_tokenizers as pre
 from transformers import PreTrainedTokenizerFast
 
-from engine.chat_template import Message, read_chat_template
+from engine.text.chat_template import Message, read_chat_template
 from export.errors import ExportError
 from export.tokenizer import ensure_compiled, from_directory, write
 from tests.export.tokenizer_texts import CompiledPair, assert_same, texts

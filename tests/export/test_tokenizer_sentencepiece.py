@@ -15,15 +15,15 @@ import pytest
 import sentencepiece
 from gguf import GGUFReader, GGUFWriter
 
-from engine.chat_template import Message, read_chat_template
-from engine.tokenizer import Tokenizer as EngineTokenizer
+from engine.text.chat_template import Message, read_chat_template
+from engine.text.tokenizer import Tokenizer as EngineTokenizer
 from export.errors import ExportError
 from export.tokenizer import TokenizerSource, from_directory, from_gguf, write
 from export.tokenizers.sentencepiece_model import read_sentencepiece
+from tests import ROOT
 from tests.export.tokenizer_texts import CompiledPair, assert_same, texts
 
-REPOSITORY = Path(__file__).parents[2]
-DATA = Path(os.environ.get("WARMCHAT_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+DATA = Path(os.environ.get("WARMCHAT_TEST_DATA", ROOT.parent / "shared" / "data"))
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|observation|>")
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, events
-from engine.chat_template import read_chat_template
-from engine.model_files import read_eos_token_ids, read_settings
-from engine.tokenizer import Tokenizer
+from engine.model.model_files import read_eos_token_ids, read_settings
+from engine.text.chat_template import read_chat_template
+from engine.text.tokenizer import Tokenizer
 from export import export_model
 from tests.export.folders import CHATGLM, FAMILIES, write_folder, write_tokenizer
 from tests.export.running import Stateful, compiled

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
-from engine.chat_template import read_chat_template
 from engine.errors import ModelNotFound
 from engine.events import Finished, FinishReason, Prefilling, Text
-from engine.tokenizer import Tokenizer
+from engine.text.chat_template import read_chat_template
+from engine.text.tokenizer import Tokenizer
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
 

@@ -9,8 +9,8 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from engine import joining
-from engine.joining import join_small_products
+from engine.model import joining
+from engine.model.joining import join_small_products
 
 IN = 64
 Weights = Callable[[int, int], Any]

@@ -7,13 +7,13 @@ import numpy.typing as npt
 import openvino as ov
 import pytest
 
-from engine import key_scales
-from engine.batch import build_inputs
-from engine.key_blocks import decode_keys
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.paging import read_paged
-from engine.sequence import Batch, Sequence
+from engine.model import key_scales
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.model.paging import read_paged
+from engine.scheduling.sequence import Batch, Sequence
+from engine.tiers.key_blocks import decode_keys
 from export.exporter import write_model
 from export.families import read_decoder
 from export.formats import WeightFormat

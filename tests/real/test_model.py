@@ -7,14 +7,14 @@ import numpy.typing as npt
 import openvino as ov
 import pytest
 
-from engine.batch import build_inputs
-from engine.block_pool import BlockPool
 from engine.errors import ModelNotFound, ModelUnsupported
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.scheduler import Scheduler
-from engine.sequence import Sequence
-from engine.token_budget import TokenBudget
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.scheduling.block_pool import BlockPool
+from engine.scheduling.scheduler import Scheduler
+from engine.scheduling.sequence import Sequence
+from engine.scheduling.token_budget import TokenBudget
 from export import export_model
 
 Logits = npt.NDArray[np.float32]

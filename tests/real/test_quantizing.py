@@ -9,13 +9,13 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from engine import quantizing
-from engine.batch import build_inputs
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.quantizing import multiplies_int8, quantize_products
-from engine.sequence import Batch, Sequence
-from engine.tokenizer import Tokenizer
+from engine.model import quantizing
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.model.quantizing import multiplies_int8, quantize_products
+from engine.scheduling.sequence import Batch, Sequence
+from engine.text.tokenizer import Tokenizer
 from tests.real.talk import NOISE, TALK
 
 ROWS, GROUPS, SIZE = 24, 3, 32

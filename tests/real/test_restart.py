@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from engine import Engine, EngineConfig, Message, SamplingParams, SessionId
-from engine.core import EngineCore
 from engine.events import Finished, Text
 from engine.metrics import KVSource
+from engine.turns.core import EngineCore
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 SESSION = SessionId("owner", "conversation")
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
 LONG = "Tell me about Paris. " + "It is a city that I like. " * 30

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine.batch import build_inputs
-from engine.key_blocks import decode_keys
-from engine.kv_cache import KVCache
-from engine.model import CompileOptions, Model
-from engine.rotation import Cut, KeyRotation, read_inv_freq
-from engine.sequence import Batch, Sequence
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.scheduling.sequence import Batch, Sequence
+from engine.tiers.key_blocks import decode_keys
+from engine.tiers.rotation import Cut, KeyRotation, read_inv_freq
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,19 +10,19 @@ import pytest
 from openvino import opset13 as ops
 
 from engine import EngineConfig, loading
-from engine.batch import Inputs, build_inputs
-from engine.kv_cache import KVCache
 from engine.loading import wants_single_token_graph
-from engine.model import CompileOptions, Model
-from engine.quantizing import multiplies_int8
-from engine.sequence import Batch, Sequence
-from engine.single_token import (
+from engine.model.batch import Inputs, build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.model.quantizing import multiplies_int8
+from engine.model.single_token import (
     MAX_WEIGHT_BYTES,
     is_worth_it,
     multiply_bytes_in_floats,
     single_token_graph,
 )
-from engine.tokenizer import Tokenizer
+from engine.scheduling.sequence import Batch, Sequence
+from engine.text.tokenizer import Tokenizer
 from tests.real.talk import NOISE, TALK
 
 RANDOM = [int(t) for t in np.random.default_rng(3).integers(20, 40_000, 70)]

@@ -8,8 +8,8 @@ import pytest
 
 from engine import Engine, EngineConfig, SamplingParams, SessionId
 from engine.events import Text
-from engine.sequence import Batch
-from engine.speculation import NUM_GUESSES, Guesses, StepCosts
+from engine.scheduling.sequence import Batch
+from engine.scheduling.speculation import NUM_GUESSES, Guesses, StepCosts
 
 MESSAGES = (
     "Write a Python function that reverses a list.",

@@ -16,7 +16,8 @@ from weakref import WeakKeyDictionary
 
 from playwright.sync_api import Error, Locator, Page, Request, expect
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from engine import Engine, Message, SamplingParams, SessionId, events
-from engine.conversation import Conversation, Entry, Feedback, Node
+from engine.conversations.conversation import Conversation, Entry, Feedback, Node
 from engine.errors import (
     EmptyMessage,
     EngineError,

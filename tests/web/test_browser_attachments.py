@@ -18,7 +18,7 @@ from tests.web.browsing import (
     start,
     stop,
 )
-from tests.web.test_documents import encrypted_pdf, pdf, word
+from tests.web.files.test_documents import encrypted_pdf, pdf, word
 
 pytestmark = pytest.mark.browser
 REPORT = "\n\n".join(f"Paragraph {i}: $x_{i}$ *ships* lay in <b>Bremen</b>." for i in range(160))

@@ -17,11 +17,11 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Page, expect
 
 from engine import Message
-from engine.portable import to_json
+from engine.tiers.portable import to_json
+from tests import ROOT
 from tests.web.browsing import (
     LONG,
     MOST_TOKENS,
-    ROOT,
     App,
     eventually,
     finished,
@@ -29,7 +29,7 @@ from tests.web.browsing import (
     grows,
     send,
 )
-from web.texts import say
+from web.languages.texts import say
 from web.users import hashed
 
 pytestmark = pytest.mark.browser

@@ -13,11 +13,11 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Error, Page, Route, expect
 
+from tests import ROOT
 from tests.conftest import DEFAULT_MODEL
 from tests.web.browsing import (
     LONG,
     MOST_TOKENS,
-    ROOT,
     App,
     answer_text,
     be_brief,

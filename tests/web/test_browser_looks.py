@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.web.browsing import App, eventually, finished, lines, send
-from web.texts import say
+from web.languages.texts import say
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.web.browsing import MOST_TOKENS, App, eventually, finished, lines, send, settled
-from web.texts import ENGLISH, LANGUAGES, TEXTS, say
+from web.languages.texts import ENGLISH, LANGUAGES, TEXTS, say
 
 pytestmark = pytest.mark.browser
 KEYS = list(TEXTS[ENGLISH])

@@ -14,11 +14,13 @@ import pytest
 
 from export import ExportError, artifacts, catalog, export_model
 from export.progress import silent
+from tests import ROOT
 from tests.export import hub_server
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import FAMILIES, write_folder, write_tokenizer
 from tests.export.hub_server import Hub, serving
 from web import model_source, view
+from web.languages.texts import LANGUAGES, say
 from web.model_source import (
     FALLBACK,
     READY_MADE,
@@ -29,9 +31,6 @@ from web.model_source import (
 )
 from web.options import Options
 from web.startup import Startup
-from web.texts import LANGUAGES, say
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

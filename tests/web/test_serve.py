@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from web.serve import check_address
 
-ROOT = Path(__file__).parents[2]
 APP = [sys.executable, "app.py"]
 
 

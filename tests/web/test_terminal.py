@@ -1,17 +1,15 @@
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from engine.errors import ModelNotFound
 from export import ExportError
+from tests import ROOT
 from tests.web.fake_engine import FakeEngine
 from web import terminal
 from web.options import Options
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

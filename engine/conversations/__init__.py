@@ -1,0 +1,25 @@
+"""What was said, as trees of messages, and where it is written down.
+
+Does not know how a reply comes about, nor where its KV is.
+"""
+
+from engine.conversations.conversation import Entry, Feedback, Node
+from engine.conversations.journal import Journal, open_journal
+from engine.conversations.library import MAX_TITLE_LENGTH, Library
+from engine.conversations.session import Branch, Session, SessionId, SessionTable
+from engine.conversations.store import ConversationRow
+
+__all__ = [
+    "MAX_TITLE_LENGTH",
+    "Branch",
+    "ConversationRow",
+    "Entry",
+    "Feedback",
+    "Journal",
+    "Library",
+    "Node",
+    "Session",
+    "SessionId",
+    "SessionTable",
+    "open_journal",
+]

@@ -1,0 +1,166 @@
+"""Conversations with the tokens that stand for them, one sequence for each branch that was talked.
+
+Owns: the sessions, and which branches there are. Does not know: scheduling, the model, files. A
+branch without KV is whole: its next turn restores or re-prefills it.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from engine.conversations.conversation import Conversation, Entry, Node
+from engine.errors import RequestError, SessionNotFound
+from engine.scheduling import BlockPool, Sequence, Status, common_length
+from engine.text import Ledger, Message
+
+
+class SessionId(NamedTuple):
+    """Names a conversation; only who knows the owner's id can reach it."""
+
+    owner: str
+    conversation: str
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """One line of talk: its tokens, the text they stand for, and what of the KV is there.
+
+    The ledger covers the first tokens of the sequence; what lies behind was prefilled ahead.
+    num_hidden: messages at the beginning that no longer fit into the context.
+    is_shifted: some KV was moved from other positions; it must not serve anybody else.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    sequence: Sequence = field(default_factory=Sequence)
+    num_hidden: int = 0
+    last_used_at: float = field(default_factory=time.monotonic)
+    is_shifted: bool = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn uses the branch now."""
+        return self.sequence.status is Status.IDLE
+
+    def fork(self, pool: BlockPool) -> "Branch":
+        """A branch with the same tokens, which shares all blocks."""
+        pool.share(self.sequence.block_table)
+        sequence = Sequence(
+            list(self.sequence.tokens),
+            list(self.sequence.block_table),
+            self.sequence.num_cached_tokens,
+        )
+        return Branch(self.ledger, sequence, self.num_hidden, is_shifted=self.is_shifted)
+
+    def drop_kv(self, pool: BlockPool) -> None:
+        """Give all blocks back; the tokens stay, to be restored or prefilled."""
+        self.sequence.truncate_kv(0, pool)
+        self.is_shifted = False
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A conversation and its branches, by the message that each ends with.
+
+    transcript: the conversation up to its head, made anew at every change, for any thread to read.
+    unread_drafts: on their way to the engine's thread.
+    """
+
+    id: SessionId | None = None
+    conversation: Conversation = field(default_factory=Conversation)
+    branches: dict[int | None, Branch] = field(default_factory=dict)
+    transcript: tuple[Entry, ...] = ()
+    unread_drafts: deque[str] = field(default_factory=deque)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the model saw and said, without the system prompt."""
+        return tuple(Message(e.node.role, e.node.content) for e in self.transcript)
+
+    @property
+    def active(self) -> Branch:
+        """The branch to go on with behind the head."""
+        return self.nearest(self.conversation.head)
+
+    def nearest(self, leaf: int | None) -> Branch:
+        """The branch that ends with message `leaf`, or else shares the most messages with its path."""
+        if leaf in self.branches:
+            return self.branches[leaf]
+        path = [node.id for node in self.conversation.path(leaf)]
+
+        def likeness(item: tuple[int | None, Branch]) -> tuple[int, float]:
+            other = [node.id for node in self.conversation.path(item[0])]
+            return common_length(path, other), item[1].last_used_at
+
+        return max(self.branches.items(), key=likeness, default=(None, Branch()))[1]
+
+    def take(self, leaf: int | None, pool: BlockPool) -> Branch:
+        """The branch to go on with behind `leaf`: its own, or a fork of the nearest, which stays."""
+        if leaf in self.branches:
+            return self.branches.pop(leaf)
+        return self.nearest(leaf).fork(pool)
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of the pool that hold KV of any of the branches."""
+        branches = list(self.branches.values())
+        return len({block for branch in branches for block in branch.sequence.block_table})
+
+    def publish(self) -> None:
+        """The conversation has changed."""
+        self.transcript = self.conversation.transcript()
+
+    def refresh(self) -> None:
+        """Something about shown messages has changed, but not which are shown."""
+        nodes = self.conversation.nodes
+        self.transcript = tuple(replace(e, node=nodes[e.node.id]) for e in self.transcript)
+
+    def kept(self, keep: int | None) -> list[Node]:
+        """The first `keep` messages, None for all. Raises RequestError if there are not as many."""
+        path = self.conversation.path(self.conversation.head)
+        if keep is not None and not 0 <= keep <= len(path):
+            raise RequestError(f"The conversation has {len(path)} messages; {keep} cannot be kept.")
+        return path[:keep]
+
+
+class SessionTable:
+    """All sessions by id. Opening and looking up may be done from any thread.
+
+    load: makes the session of an id that is not open yet.
+    """
+
+    def __init__(self, load: Callable[[SessionId], Session] | None = None) -> None:
+        self._load = load or Session
+        self._sessions: dict[SessionId, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    def open(self, session_id: SessionId) -> Session:
+        """The session of that id, loaded or made if it is not open."""
+        if session_id not in self._sessions:
+            self._sessions.setdefault(session_id, self._load(session_id))
+        return self._sessions[session_id]
+
+    def find(self, session_id: SessionId) -> Session:
+        """The session of that id. Raises SessionNotFound."""
+        try:
+            return self._sessions[session_id]
+        except KeyError:
+            raise SessionNotFound(
+                "This conversation is not open here any more; start a new one."
+            ) from None
+
+    def remove(self, session_id: SessionId) -> Session | None:
+        """Forget the session; None if there was none."""
+        return self._sessions.pop(session_id, None)
+
+    def branches(self) -> Iterator[tuple[Session, int | None, Branch]]:
+        """Every branch with its session and its last message."""
+        for session in self:
+            for leaf, branch in list(session.branches.items()):
+                yield session, leaf, branch

@@ -1,0 +1,291 @@
+"""Conversations that survive a restart: trees of messages, and the tokens their branches stand for.
+
+Owns: what is kept of each conversation, and whose it is: every query names the owner, so nobody can
+reach what another one said. Does not know: KV, the model. Editing and regenerating add messages
+beside the old ones; `head` is the last message of the branch that is shown.
+Every change is committed when its method returns. Any thread may call.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.conversations.conversation import Feedback, Node
+from engine.conversations.store_database import ConversationNotFound, Database, StoreError
+from engine.conversations.store_records import (
+    STATUSES,
+    ConversationRow,
+    StoredBranch,
+    StoredConversation,
+    branch_values,
+    ending_value,
+    read_branches,
+    read_nodes,
+    read_rows,
+)
+from engine.events import Finished
+
+__all__ = ["ConversationNotFound", "ConversationRow", "Node", "Store", "StoreError"]
+__all__ += ["StoredBranch", "StoredConversation"]
+
+UNDO_S = 24 * 3600.0
+_GONE = "This conversation is not stored here any more; start a new one."
+
+# Within Store, `list` is the method.
+Rows = list[ConversationRow]
+
+_KEY = "SELECT id FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NULL"
+_LOAD = """
+    SELECT id, title, pinned, created_at, updated_at, head FROM conversation
+    WHERE owner = ? AND name = ? AND deleted_at IS NULL
+"""
+_LIST = """
+    SELECT name, iif(title = '', ifnull((SELECT substr(content, 1, 240) FROM message
+                                         WHERE conversation = c.id ORDER BY id LIMIT 1), ''), title),
+           pinned, created_at, updated_at,
+           (SELECT count(*) FROM message WHERE conversation = c.id)
+    FROM conversation AS c
+    WHERE owner = ?1 AND deleted_at IS NULL AND (
+        ?2 = '' OR instr(casefold(title), ?2) OR EXISTS (
+            SELECT 1 FROM message WHERE conversation = c.id AND instr(casefold(content), ?2)))
+    ORDER BY updated_at DESC, id DESC
+"""
+_CREATE = """
+    INSERT INTO conversation (owner, name, created_at, updated_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO NOTHING
+"""
+_SUGGEST_TITLE = """
+    UPDATE conversation SET title = ?
+    WHERE owner = ? AND name = ? AND deleted_at IS NULL AND title = ''
+"""
+_DROP_DELETED = """
+    DELETE FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
+"""
+_UNDELETE = """
+    UPDATE conversation SET deleted_at = NULL
+    WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
+"""
+_ADD_MESSAGE = """
+    INSERT INTO message (conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?)
+"""
+# Deleted conversations too: a reply may still be streaming into one, and deleting can be undone.
+_UPDATE_MESSAGE = """
+    UPDATE message SET content = ?, status = ?, ending = ?
+    WHERE id = ? AND conversation IN (SELECT id FROM conversation WHERE owner = ?)
+    RETURNING conversation
+"""
+_DROP_ANCESTORS = """
+    WITH RECURSIVE ancestor (id) AS (
+        SELECT parent FROM message WHERE conversation = ?1 AND id = ?2
+        UNION
+        SELECT parent FROM message JOIN ancestor USING (id) WHERE conversation = ?1)
+    DELETE FROM branch
+    WHERE conversation = ?1 AND leaf IN (SELECT id FROM ancestor WHERE id IS NOT NULL)
+"""
+_SAVE_BRANCH = """
+    INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments, num_hidden)
+    VALUES (?, ?, ?, ?, ?)
+"""
+
+
+class Store:
+    """The conversations in one SQLite file. Every method raises StoreError if SQLite fails."""
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        """Open or make the file, and purge what was deleted more than a day ago."""
+        self._now = now
+        self._database = Database(path)
+        self._purge()
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._database.close()
+
+    def list(self, owner: str) -> Rows:
+        """The owner's conversations, the last changed first."""
+        return self.search(owner, "")
+
+    def search(self, owner: str, text: str) -> Rows:
+        """As `list`, those with `text` in their title or in any message, in either case."""
+        with self._database.reading() as db:
+            return read_rows(db.execute(_LIST, (owner, text.casefold())))
+
+    def load(self, owner: str, conversation: str) -> StoredConversation | None:
+        """The whole conversation; None if this owner has none of that name."""
+        with self._database.reading() as db:
+            row = db.execute(_LOAD, (owner, conversation)).fetchone()
+            if row is None:
+                return None
+            key, title, pinned, created_at, updated_at, head = row
+            nodes, branches = read_nodes(db, key), read_branches(db, key)
+        return StoredConversation(
+            title, bool(pinned), created_at, updated_at, head, nodes, branches
+        )
+
+    def create(self, owner: str, conversation: str) -> None:
+        """Make the conversation unless it is there. One that was deleted starts anew, empty."""
+        with self._database.transaction() as db:
+            self._create(db, owner, conversation)
+
+    def add_message(
+        self,
+        owner: str,
+        conversation: str,
+        parent: int | None,
+        role: str,
+        content: str,
+        *,
+        status: str = "complete",
+    ) -> int:
+        """Add a message behind `parent` (None: as a first one) and make it the head; its id.
+
+        Raises ConversationNotFound.
+        """
+        assert status in STATUSES
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            _check_message(db, key, parent)
+            values = (key, parent, role, content, status)
+            node_id = db.execute(_ADD_MESSAGE, values).lastrowid
+            assert node_id is not None
+            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
+            self._mark_changed(db, key)
+            return node_id
+
+    def add_turn(
+        self, owner: str, conversation: str, parent: int | None, message: str
+    ) -> tuple[int, int]:
+        """Add a user's message and the reply about to stream, both or none of them; their ids.
+
+        Makes the conversation if `parent` is None. Raises ConversationNotFound.
+        """
+        with self._database.transaction() as db:
+            if parent is None:
+                self._create(db, owner, conversation)
+            key = _key(db, owner, conversation)
+            _check_message(db, key, parent)
+            user = db.execute(_ADD_MESSAGE, (key, parent, "user", message, "complete")).lastrowid
+            reply = db.execute(_ADD_MESSAGE, (key, user, "assistant", "", "streaming")).lastrowid
+            assert user is not None
+            assert reply is not None
+            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (reply, key))
+            self._mark_changed(db, key)
+            return user, reply
+
+    def update_message(
+        self,
+        owner: str,
+        node_id: int,
+        content: str,
+        status: str,
+        ending: Finished | None = None,
+    ) -> None:
+        """Replace a message's text, status and ending, as while it streams and at its end.
+
+        Raises ConversationNotFound.
+        """
+        assert status in STATUSES
+        values = (content, status, ending_value(ending), node_id, owner)
+        with self._database.transaction() as db:
+            row = db.execute(_UPDATE_MESSAGE, values).fetchone()
+            if row is None:
+                raise ConversationNotFound(
+                    "This message is not stored here any more; write it anew."
+                )
+            self._mark_changed(db, row[0])
+
+    def rate(self, owner: str, conversation: str, node_id: int, feedback: Feedback | None) -> None:
+        """Keep what the owner thinks of a message. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            _check_message(db, key, node_id)
+            db.execute("UPDATE message SET feedback = ? WHERE id = ?", (feedback, node_id))
+
+    def set_head(self, owner: str, conversation: str, node_id: int | None) -> None:
+        """Show the branch that ends with the message `node_id`. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            _check_message(db, key, node_id)
+            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
+
+    def save_branch(self, owner: str, conversation: str, branch: StoredBranch) -> None:
+        """Keep the branch's tokens, instead of those of the branches that it goes on from.
+
+        Raises ConversationNotFound.
+        """
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            _check_message(db, key, branch.leaf)
+            db.execute(_DROP_ANCESTORS, (key, branch.leaf))
+            db.execute(_SAVE_BRANCH, (key, branch.leaf, *branch_values(branch)))
+
+    def rename(self, owner: str, conversation: str, title: str) -> None:
+        """Set the title. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            db.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, key))
+
+    def is_untitled(self, owner: str, conversation: str) -> bool:
+        """Whether the conversation is there without a title."""
+        with self._database.reading() as db:
+            row = db.execute(_LOAD, (owner, conversation)).fetchone()
+        return row is not None and row[1] == ""
+
+    def suggest_title(self, owner: str, conversation: str, title: str) -> None:
+        """Set the title if there is none: whatever people chose stays."""
+        with self._database.transaction() as db:
+            db.execute(_SUGGEST_TITLE, (title, owner, conversation))
+
+    def pin(self, owner: str, conversation: str, pinned: bool) -> None:
+        """Pin or unpin. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            db.execute("UPDATE conversation SET pinned = ? WHERE id = ?", (pinned, key))
+
+    def delete(self, owner: str, conversation: str) -> None:
+        """Hide the conversation, and purge it after a day. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            db.execute("UPDATE conversation SET deleted_at = ? WHERE id = ?", (self._now(), key))
+        self._purge()
+
+    def restore_deleted(self, owner: str, conversation: str) -> None:
+        """Undo `delete`. Raises ConversationNotFound if it was purged, or not deleted at all."""
+        with self._database.transaction() as db:
+            if db.execute(_UNDELETE, (owner, conversation)).rowcount == 0:
+                raise ConversationNotFound(_GONE)
+
+    def mark_interrupted(self) -> int:
+        """To call at start: messages still streaming were cut off by the end; how many there were."""
+        with self._database.transaction() as db:
+            return db.execute(
+                "UPDATE message SET status = 'interrupted' WHERE status = 'streaming'"
+            ).rowcount
+
+    def _create(self, db: sqlite3.Connection, owner: str, conversation: str) -> None:
+        now = self._now()
+        db.execute(_DROP_DELETED, (owner, conversation))
+        db.execute(_CREATE, (owner, conversation, now, now))
+
+    def _mark_changed(self, db: sqlite3.Connection, key: int) -> None:
+        db.execute("UPDATE conversation SET updated_at = ? WHERE id = ?", (self._now(), key))
+
+    def _purge(self) -> None:
+        limit = self._now() - UNDO_S
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,))
+
+
+def _key(db: sqlite3.Connection, owner: str, conversation: str) -> int:
+    """The row of the owner's conversation."""
+    row = db.execute(_KEY, (owner, conversation)).fetchone()
+    if row is None:
+        raise ConversationNotFound(_GONE)
+    return int(row[0])
+
+
+def _check_message(db: sqlite3.Connection, key: int, node_id: int | None) -> None:
+    query = "SELECT 1 FROM message WHERE conversation = ? AND id = ?"
+    if node_id is not None and db.execute(query, (key, node_id)).fetchone() is None:
+        raise ConversationNotFound("This message is not in the conversation; reload the page.")

@@ -1,0 +1,50 @@
+"""A batch as the NumPy arrays that a paged forward takes.
+
+Pure: no OpenVINO, no state. Names are those of the paged-attention transformation, plus
+`logit_indices`, the rows of the packed tokens whose logits are wanted.
+"""
+
+from itertools import accumulate, chain
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.scheduling import Batch
+
+Inputs = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32]]
+
+
+def build_inputs(batch: Batch) -> Inputs:
+    """Arrays for one forward over `batch`.
+
+    input_ids, position_ids: [tokens] int64, the scheduled tokens of all sequences, packed.
+    past_lens: [sequences] int32; subsequence_begins: [sequences + 1] int32.
+    block_indices: [blocks] int32, all block tables in a row; block_indices_begins: [sequences + 1].
+    max_context_len: [] int32. logit_indices: [rows] int64, the last token of each sequence that
+    this step completes, and its guesses.
+    """
+    sequences = batch.sequences
+    past = [s.num_cached_tokens for s in sequences]
+    counts = [s.num_scheduled_tokens for s in sequences]
+    begins = [0, *accumulate(counts)]
+    ends = [p + c for p, c in zip(past, counts, strict=True)]
+    positions = chain.from_iterable(map(range, past, ends))
+    return {
+        "input_ids": np.array([t for s in sequences for t in s.scheduled_tokens], np.int64),
+        "position_ids": np.fromiter(positions, np.int64, begins[-1]),
+        "past_lens": np.array(past, np.int32),
+        "subsequence_begins": np.array(begins, np.int32),
+        "block_indices": np.array([b for s in sequences for b in s.block_table], np.int32),
+        "block_indices_begins": np.array(
+            [0, *accumulate(len(s.block_table) for s in sequences)], np.int32
+        ),
+        "max_context_len": np.array(max(ends), np.int32),
+        "logit_indices": np.array(
+            [
+                row
+                for end, s in zip(begins[1:], sequences, strict=True)
+                for row in range(end - s.num_rows, end)
+            ],
+            np.int64,
+        ),
+    }

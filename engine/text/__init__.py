@@ -1,0 +1,28 @@
+"""Text to token ids and back: tokenizer, chat template, ledger, streaming.
+
+Does not know sequences under way, KV or conversations.
+"""
+
+from engine.text.chat_template import THINKING, ChatTemplate, Message, read_chat_template
+from engine.text.ledger import Ledger, Plan, Segment
+from engine.text.rendering import MARK, Renderer, Setting
+from engine.text.special_tokens import escaped_offsets, plain_offsets
+from engine.text.streaming import ReplyText
+from engine.text.tokenizer import Tokenizer
+
+__all__ = [
+    "MARK",
+    "THINKING",
+    "ChatTemplate",
+    "Ledger",
+    "Message",
+    "Plan",
+    "Renderer",
+    "ReplyText",
+    "Segment",
+    "Setting",
+    "Tokenizer",
+    "escaped_offsets",
+    "plain_offsets",
+    "read_chat_template",
+]

@@ -1,0 +1,83 @@
+"""Messages to the text and the tokens of a prompt, safe against what people write into them.
+
+Owns: the tokenizer and the template together with what the operator set. Does not know: branches,
+what is cached.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.text.chat_template import ChatTemplate, Message
+from engine.text.tokenizer import Tokenizer
+
+MARK = "\ufdd1"  # a noncharacter: where a rendered text is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What surrounds the messages: the system prompt and variables of the template."""
+
+    system: str | None = None
+    template_options: dict[str, Any] = field(default_factory=dict)
+
+
+class Renderer:
+    """Renders conversations for one model. operator_prompt: where a conversation has none."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate | None,
+        operator_prompt: str | None = None,
+        completion_prefix: str = "",
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._operator_prompt = operator_prompt
+        self._completion_prefix = completion_prefix
+        self._special_ids = frozenset(tokenizer.special_tokens.values())
+
+    @property
+    def has_template(self) -> bool:
+        """Whether the model was trained to chat."""
+        return self._template is not None
+
+    def chat(self, messages: Sequence[Message], setting: Setting) -> str:
+        """The text up to where the reply begins, or goes on if one is the last of the messages.
+
+        Raises RequestError if the template refuses it.
+        """
+        if messages and messages[-1].role == "assistant":
+            return self.chat(messages[:-1], setting) + self._escaped(messages[-1]).content
+        if self._template is None:
+            return self.completion("".join(message.content for message in messages))
+        prompt = setting.system or self._operator_prompt
+        system = (Message("system", prompt),) if prompt else ()
+        escaped = [self._escaped(message) for message in (*system, *messages)]
+        return self._template.render(escaped, **setting.template_options)
+
+    def completion(self, text: str) -> str:
+        """Plain text for a model to go on with."""
+        return self._completion_prefix + self._tokenizer.escape(text)
+
+    def is_empty(self, text: str) -> bool:
+        """Whether nothing of `text` would reach the model."""
+        return not self._tokenizer.escape(text).strip()
+
+    def encode(self, text: str, token_before: int | None) -> list[int]:
+        """The tokens of rendered text that goes on behind `token_before`."""
+        continues = token_before is not None and token_before not in self._special_ids
+        return self._tokenizer.encode(text, continues=continues)
+
+    def operator_tokens(self) -> list[int]:
+        """The tokens that every conversation under the operator's prompt begins with."""
+        if self._template is None:
+            return []
+        text = self.chat([Message("user", MARK)], Setting())
+        return self.encode(text.partition(MARK)[0], None) if MARK in text else []
+
+    def _escaped(self, message: Message) -> Message:
+        is_reply = message.role == "assistant"
+        escape = self._tokenizer.escape_reply if is_reply else self._tokenizer.escape
+        return message._replace(content=escape(message.content))

@@ -1,0 +1,36 @@
+"""Where KV is: in memory, on disk, in a file; how it is copied, proved and moved.
+
+Does not know turns, templates or what a conversation says.
+"""
+
+from engine.tiers import portable
+from engine.tiers.disk import Disk
+from engine.tiers.portable import PortableTokens
+from engine.tiers.prefixes import Prefixes
+from engine.tiers.rotation import Cut, KeyRotation, read_inv_freq
+from engine.tiers.shift import Move, Shift
+from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused, fingerprint_of
+from engine.tiers.snapshot_folder import SnapshotFolder
+from engine.tiers.tiers import Tiers, snapshot_key
+from engine.tiers.transfer import Transfer
+
+__all__ = [
+    "Cut",
+    "Disk",
+    "Fingerprint",
+    "KeyRotation",
+    "Move",
+    "PortableTokens",
+    "Prefixes",
+    "Reason",
+    "Shift",
+    "Snapshot",
+    "SnapshotFolder",
+    "SnapshotRefused",
+    "Tiers",
+    "Transfer",
+    "fingerprint_of",
+    "portable",
+    "read_inv_freq",
+    "snapshot_key",
+]

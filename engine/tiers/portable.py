@@ -1,0 +1,184 @@
+"""A conversation outside of the engine: as Markdown, as JSON, and as a file with its KV in it.
+
+Owns: these three forms. Does not know: sessions, the pool. The portable file is a ZIP archive of
+`conversation.json` (messages, token ids and the text that they stand for) and `kv.safetensors` (a
+snapshot). Another machine with the same model resumes from it without prefill; whatever is damaged
+is refused, and KV of another model is too.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import RequestError
+from engine.text import Ledger, Message, Segment
+from engine.tiers import snapshot as snapshots
+from engine.tiers.snapshot import Fingerprint, Snapshot
+
+FORMAT = "warmchat-conversation"
+VERSION = 1
+MAX_BYTES = 4 << 30
+_CONVERSATION = "conversation.json"
+_KV = "kv.safetensors"
+_ROLES = {"user": "## User", "assistant": "## Assistant"}
+
+
+class ImportRefused(RequestError):
+    """A file that is no conversation, or not one of this model; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortableTokens:
+    """The tokens that the messages are for one model."""
+
+    tokens: list[int]
+    ledger: Ledger
+    num_hidden: int
+
+
+def to_markdown(messages: Sequence[Message]) -> str:
+    """The conversation for people to read; headings say who speaks."""
+    parts = [f"{_ROLES[m.role]}\n\n{_shifted(m.content)}\n" for m in messages]
+    return "\n".join(parts)
+
+
+def from_markdown(text: str) -> list[Message]:
+    """Messages from what `to_markdown` wrote. Raises ImportRefused."""
+    roles = {heading: role for role, heading in _ROLES.items()}
+    messages: list[tuple[str, list[str]]] = []
+    for line in text.splitlines():
+        if line in roles:
+            messages.append((roles[line], []))
+        elif messages:
+            messages[-1][1].append(line)
+        elif line.strip():
+            raise ImportRefused("This Markdown does not begin with a heading `## User`.")
+    return _checked([Message(role, _unshifted("\n".join(ls).strip("\n"))) for role, ls in messages])
+
+
+def to_json(messages: Sequence[Message]) -> str:
+    """The conversation for programs."""
+    return json.dumps(_record(messages), ensure_ascii=False, indent=1)
+
+
+def from_json(text: str | bytes) -> list[Message]:
+    """Messages from what `to_json` wrote. Raises ImportRefused."""
+    return _messages(_parse(text))
+
+
+def pack(
+    messages: Sequence[Message],
+    kept: PortableTokens,
+    snapshot: Snapshot | None,
+    fingerprint: Fingerprint,
+) -> bytes:
+    """The portable file. snapshot: None if nothing of the conversation has KV now."""
+    record = _record(messages) | {
+        "tokens": kept.tokens,
+        "segments": [[s.text, s.num_tokens, s.ends] for s in kept.ledger.segments],
+        "num_hidden": kept.num_hidden,
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_CONVERSATION, json.dumps(record, ensure_ascii=False))
+        if snapshot is not None:
+            with archive.open(_KV, "w", force_zip64=True) as kv:
+                snapshots.dump(kv, snapshot, fingerprint)
+    return file.getvalue()
+
+
+def unpack(
+    raw: bytes, fingerprint: Fingerprint, vocab_size: int
+) -> tuple[list[Message], PortableTokens, Snapshot | None]:
+    """What `pack` was given. Raises ImportRefused or SnapshotRefused."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
+                raise ImportRefused("The file is too large.")
+            record = _parse(archive.read(_CONVERSATION))
+            kv = archive.read(_KV) if _KV in archive.namelist() else None
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError):
+        raise ImportRefused("The file is damaged, or is no WarmChat conversation.") from None
+    snapshot = None if kv is None else snapshots.parse(kv, fingerprint)
+    if snapshot is not None and not _are_known(snapshot.tokens, vocab_size):
+        raise ImportRefused("The file's tokens do not fit this model.")
+    return _messages(record), _tokens(record, vocab_size), snapshot
+
+
+def _record(messages: Sequence[Message]) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "messages": [message._asdict() for message in messages],
+    }
+
+
+def _parse(text: str | bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+    except ValueError:
+        raise ImportRefused("The file is not valid JSON.") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ImportRefused("The file is no WarmChat conversation.")
+    if record.get("version") != VERSION:
+        raise ImportRefused("The file was written by another version of WarmChat.")
+    return record
+
+
+def _messages(record: dict[str, Any]) -> list[Message]:
+    try:
+        return _checked([Message(m["role"], m["content"]) for m in record["messages"]])
+    except (KeyError, TypeError):
+        raise ImportRefused("The file's messages cannot be read.") from None
+
+
+def _checked(messages: list[Message]) -> list[Message]:
+    """A conversation: user and assistant in turn, complete. Raises ImportRefused."""
+    roles = [message.role for message in messages]
+    texts_only = all(isinstance(message.content, str) for message in messages)
+    if not messages or roles != ["user", "assistant"] * (len(roles) // 2) or not texts_only:
+        raise ImportRefused("The file's messages are not questions and answers in turn.")
+    return messages
+
+
+def _tokens(record: dict[str, Any], vocab_size: int) -> PortableTokens:
+    try:
+        tokens = [int(token) for token in record["tokens"]]
+        segments = tuple(
+            Segment(str(text), int(count), None if ends is None else tuple(map(int, ends)))
+            for text, count, ends in record["segments"]
+        )
+        kept = PortableTokens(tokens, Ledger(segments), int(record["num_hidden"]))
+    except (KeyError, TypeError, ValueError):
+        raise ImportRefused("The file's tokens cannot be read.") from None
+    if (
+        not _are_known(tokens, vocab_size)
+        or kept.ledger.num_tokens != len(tokens)
+        or kept.num_hidden < 0
+    ):
+        raise ImportRefused("The file's tokens do not fit this model.")
+    return kept
+
+
+def _are_known(tokens: Sequence[int], vocab_size: int) -> bool:
+    return all(0 <= token < vocab_size for token in tokens)
+
+
+def _shifted(content: str) -> str:
+    """A line of a message that looks like one of our headings gets a backslash in front."""
+    lines = content.split("\n")
+    return "\n".join(
+        f"\\{line}" if line.lstrip("\\") in _ROLES.values() else line for line in lines
+    )
+
+
+def _unshifted(content: str) -> str:
+    lines = content.split("\n")
+    shifted = {line for line in lines if line.startswith("\\")}
+    return "\n".join(
+        line[1:] if line in shifted and line.lstrip("\\") in _ROLES.values() else line
+        for line in lines
+    )

@@ -1,0 +1,231 @@
+"""The versioned file of one branch's KV: its tokens, its raw blocks, and a probe to verify them.
+
+Owns: what a snapshot holds, and whose snapshots may be used here. Does not know: conversations,
+which files exist, the model. A snapshot is only ever an optimisation: whatever is not certain to be
+the KV that this model would compute is refused, and the tokens are prefilled instead.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.errors import ModelNotFound
+from engine.model import fresh_bytes
+from engine.tiers import snapshot_format
+from engine.tiers.snapshot_format import Reason, SnapshotRefused
+
+__all__ = ["Fingerprint", "Reason", "Snapshot", "SnapshotRefused", "dump", "fingerprint_of"]
+__all__ += ["num_bytes", "parse", "read", "write"]
+
+FORMAT = "warmchat-snapshot"
+VERSION = "1"
+PARTIAL_SUFFIX = ".partial"
+
+_EDGE_BYTES = 1 << 20
+_PAGE_BYTES = 4096
+_NUM_PAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What KV depends on besides the tokens; it is used again only where all of it is equal."""
+
+    model: str
+    tokenizer: str
+    kv_precision: str
+    kv_layout: str
+    openvino: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Snapshot:
+    """The KV of `tokens`.
+
+    blocks: for each cache tensor its [num_blocks, block bytes]. probe_ids, probe_logits: [n] each,
+    the largest logits behind the last token, by which a restore can be verified.
+    """
+
+    tokens: list[int]
+    blocks: list[npt.NDArray[np.uint8]]
+    probe_ids: npt.NDArray[np.int32]
+    probe_logits: npt.NDArray[np.float32]
+
+
+def fingerprint_of(
+    model_dir: Path, kv_precision: str, kv_layout: str, openvino_version: str
+) -> Fingerprint:
+    """The fingerprint of the model in `model_dir`; weights are sampled, so GBs take milliseconds.
+
+    Raises ModelNotFound.
+    """
+    try:
+        model = hashlib.sha256((model_dir / "openvino_model.xml").read_bytes())
+        _update_with_samples(model, model_dir / "openvino_model.bin")
+        tokenizer = hashlib.sha256((model_dir / "openvino_tokenizer.xml").read_bytes())
+        tokenizer.update((model_dir / "openvino_tokenizer.bin").read_bytes())
+    except OSError as error:
+        raise ModelNotFound(
+            f"{error.filename}: {error.strerror}; export the model again."
+        ) from error
+    return Fingerprint(
+        model.hexdigest(), tokenizer.hexdigest(), kv_precision, kv_layout, openvino_version
+    )
+
+
+def num_bytes(snapshot: Snapshot, fingerprint: Fingerprint) -> int:
+    """The size of the file that `write` would make."""
+    return snapshot_format.dumped_bytes(_metadata(fingerprint), _arrays(snapshot))
+
+
+def dump(file: IO[bytes], snapshot: Snapshot, fingerprint: Fingerprint) -> int:
+    """Write the snapshot to an open file; the bytes written. Raises OSError."""
+    return snapshot_format.dump(file, _metadata(fingerprint), _arrays(snapshot))
+
+
+def write(path: Path, snapshot: Snapshot, fingerprint: Fingerprint) -> int:
+    """Put the snapshot at `path`, whole or not at all; the bytes written. Raises SnapshotRefused."""
+    try:
+        with _replacing(path) as file:
+            return dump(file, snapshot, fingerprint)
+    except OSError as error:
+        raise SnapshotRefused(Reason.UNWRITABLE, _cause(error)) from error
+
+
+def parse(raw: bytes | memoryview, fingerprint: Fingerprint) -> Snapshot:
+    """The snapshot in the bytes of a file, its blocks as views of them.
+
+    fingerprint: what runs here. Raises SnapshotRefused unless the file is whole and made by it.
+    """
+    metadata, arrays = snapshot_format.parse(raw)
+    _check_origin(metadata, fingerprint)
+    num_tensors = sum(name.startswith("blocks.") for name in arrays)
+    try:
+        blocks = [arrays[f"blocks.{i}"] for i in range(num_tensors)]
+        tokens, ids, logits = (arrays[name] for name in ("tokens", "probe_ids", "probe_logits"))
+    except KeyError as error:
+        raise SnapshotRefused(Reason.DAMAGED) from error
+    snapshot = Snapshot(tokens.tolist(), blocks, ids, logits)
+    if tokens.dtype != np.int32 or tokens.ndim != 1 or not _is_consistent(snapshot):
+        raise SnapshotRefused(Reason.DAMAGED)
+    return snapshot
+
+
+def read(path: Path, fingerprint: Fingerprint) -> Snapshot:
+    """The snapshot at `path`, verified as by `parse`. Raises SnapshotRefused."""
+    try:
+        raw = _contents(path)
+    except FileNotFoundError as error:
+        raise SnapshotRefused(Reason.MISSING) from error
+    except OSError as error:
+        raise SnapshotRefused(Reason.UNREADABLE, _cause(error)) from error
+    return parse(raw, fingerprint)
+
+
+def _contents(path: Path) -> memoryview:
+    """The file's bytes, read rather than mapped: what was verified cannot change any more.
+
+    Two threads read it, since most of the time goes to the fresh memory that it is read into.
+    """
+    raw = fresh_bytes(path.stat().st_size).data
+    middle = len(raw) // 2
+    with ThreadPoolExecutor(1) as second:
+        rest = second.submit(_read_part, path, middle, raw[middle:])
+        _read_part(path, 0, raw[:middle])
+        rest.result()
+    return raw
+
+
+def _read_part(path: Path, begin: int, part: memoryview) -> None:
+    """Fill `part` from the file's byte `begin` on; a file that has shrunk leaves zeros."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(begin)
+        filled = 0
+        while count := file.readinto(part[filled:]):
+            filled += count
+
+
+def _metadata(fingerprint: Fingerprint) -> dict[str, str]:
+    return {"format": FORMAT, "version": VERSION, **asdict(fingerprint)}
+
+
+def _arrays(snapshot: Snapshot) -> dict[str, npt.NDArray[Any]]:
+    assert _is_consistent(snapshot), "blocks or probe of a snapshot have differing lengths or types"
+    return {
+        "tokens": np.asarray(snapshot.tokens, np.int32),
+        "probe_ids": np.ascontiguousarray(snapshot.probe_ids),
+        "probe_logits": np.ascontiguousarray(snapshot.probe_logits),
+    } | {f"blocks.{i}": np.ascontiguousarray(raw) for i, raw in enumerate(snapshot.blocks)}
+
+
+def _is_consistent(snapshot: Snapshot) -> bool:
+    """Whether shapes and types are as documented."""
+    ids, logits = snapshot.probe_ids, snapshot.probe_logits
+    return (
+        all(raw.ndim == 2 and raw.dtype == np.uint8 for raw in snapshot.blocks)
+        and len({len(raw) for raw in snapshot.blocks}) <= 1
+        and ids.ndim == 1
+        and ids.shape == logits.shape
+        and ids.dtype == np.int32
+        and logits.dtype == np.float32
+    )
+
+
+def _check_origin(metadata: Mapping[str, str], fingerprint: Fingerprint) -> None:
+    if metadata.get("format") != FORMAT:
+        raise SnapshotRefused(Reason.DAMAGED, "it is no snapshot of this program")
+    if metadata.get("version") != VERSION:
+        raise SnapshotRefused(Reason.VERSION, f"{metadata.get('version')}, here {VERSION}")
+    for field in fields(fingerprint):
+        there, here = metadata.get(field.name, "none"), getattr(fingerprint, field.name)
+        if there != here:
+            detail = f"{_shortened(there)}, here {_shortened(here)}"
+            raise SnapshotRefused(Reason[field.name.upper()], detail)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:12]}…"
+
+
+def _cause(error: OSError) -> str:
+    return error.strerror or type(error).__name__
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A new file that takes the place of `path` at the end, or vanishes on any exception.
+
+    No fsync: after a power cut a torn file fails its checksum, which costs a prefill and no more.
+    """
+    with tempfile.NamedTemporaryFile(
+        dir=path.parent, prefix=f"{path.stem[:16]}-", suffix=PARTIAL_SUFFIX, delete=False
+    ) as file:
+        partial = Path(file.name)
+        try:
+            yield file
+            file.close()
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def _update_with_samples(digest: "hashlib._Hash", path: Path) -> None:
+    """Feed `digest` the file's size, its first and last MiB, and pages evenly spaced between."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        digest.update(size.to_bytes(8, "little"))
+        for i in range(_NUM_PAGES):
+            file.seek(i * size // _NUM_PAGES)
+            digest.update(file.read(_PAGE_BYTES))
+        for begin in (0, max(0, size - _EDGE_BYTES)):
+            file.seek(begin)
+            digest.update(file.read(_EDGE_BYTES))

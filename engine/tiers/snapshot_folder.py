@@ -1,0 +1,137 @@
+"""A folder of snapshots under a byte budget; the least recently used make room for new ones.
+
+Owns: the files in its folder (nobody else writes there), their sizes and use order, which the files'
+times carry over a restart. Does not know: whose the keys are, what is in a snapshot.
+Invariant: the files, one being written included, never add up to more than the budget.
+"""
+
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+from engine.tiers import snapshot as snapshots
+from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
+
+_SUFFIX = ".safetensors"
+
+
+class SnapshotFolder:
+    """Snapshots by key. Every method may be called from any thread; one works at a time."""
+
+    def __init__(self, folder: Path, budget_bytes: int | None) -> None:
+        """Take over `folder`, made if missing. budget_bytes: None for no limit.
+
+        Raises SnapshotRefused if the folder cannot be used.
+        """
+        self._folder = folder
+        self._budget_bytes = budget_bytes
+        self._lock = Lock()
+        # File name -> bytes, the least recently used first.
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._used_bytes = 0
+        with _os_errors_refused():
+            self._scan()
+            self._make_room(0)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of all snapshots; never waits for a write that is under way."""
+        return self._used_bytes
+
+    def path(self, key: str) -> Path:
+        """Where the snapshot of `key` is or would be."""
+        return self._folder / _file_name(key)
+
+    def put(self, key: str, snapshot: Snapshot, fingerprint: Fingerprint) -> None:
+        """Store the snapshot, in place of the key's last one, evicting others if it needs their room.
+
+        Raises SnapshotRefused (too large, disk full, ...); nothing half-written is left then.
+        """
+        name = _file_name(key)
+        size = snapshots.num_bytes(snapshot, fingerprint)
+        if self._budget_bytes is not None and size > self._budget_bytes:
+            raise SnapshotRefused(Reason.TOO_LARGE, f"{size:,} of {self._budget_bytes:,} bytes")
+        with self._lock, _os_errors_refused():
+            self._make_room(size, stale=name)
+            snapshots.write(self._folder / name, snapshot, fingerprint)
+            self._forget(name)
+            self._remember(name, size)
+            self._touch(name)
+
+    def get(self, key: str, fingerprint: Fingerprint) -> Snapshot:
+        """The snapshot of `key`, now the most recently used. Raises SnapshotRefused.
+
+        One that is damaged or foreign is also deleted; one that cannot be read just now stays.
+        """
+        name = _file_name(key)
+        with self._lock:
+            try:
+                snapshot = snapshots.read(self._folder / name, fingerprint)
+            except SnapshotRefused as refusal:
+                if refusal.reason is not Reason.UNREADABLE:
+                    with suppress(OSError):
+                        self._remove(name)
+                raise
+            self._touch(name)
+            return snapshot
+
+    def drop(self, key: str) -> None:
+        """Delete the snapshot of `key` if there is one. Raises SnapshotRefused if that fails."""
+        with self._lock, _os_errors_refused():
+            self._remove(_file_name(key))
+
+    def _scan(self) -> None:
+        """Learn which snapshots are there, oldest first, and delete what interrupted writes left."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in self._folder.glob(f"*{snapshots.PARTIAL_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        found = [(path.name, path.stat()) for path in self._folder.glob(f"*{_SUFFIX}")]
+        for name, stat in sorted(found, key=lambda item: item[1].st_mtime_ns):
+            self._remember(name, stat.st_size)
+
+    def _make_room(self, size: int, stale: str | None = None) -> None:
+        """Delete snapshots until `size` more bytes fit: `stale` first, then by age."""
+        while self._budget_bytes is not None and self._used_bytes + size > self._budget_bytes:
+            oldest = next(iter(self._sizes))
+            self._remove(stale if stale is not None and stale in self._sizes else oldest)
+
+    def _remove(self, name: str) -> None:
+        (self._folder / name).unlink(missing_ok=True)
+        self._forget(name)
+
+    def _remember(self, name: str, size: int) -> None:
+        self._sizes[name] = size
+        self._used_bytes += size
+
+    def _forget(self, name: str) -> None:
+        self._used_bytes -= self._sizes.pop(name, 0)
+
+    def _touch(self, name: str) -> None:
+        """Make it the most recently used. The kernel's own time stamps are too coarse to order by."""
+        if name in self._sizes:
+            self._sizes.move_to_end(name)
+        with suppress(OSError):
+            now_ns = time.time_ns()
+            os.utime(self._folder / name, ns=(now_ns, now_ns))
+
+
+def _file_name(key: str) -> str:
+    """Keys may hold any text, so they become names of one form that tell nothing."""
+    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest() + _SUFFIX
+
+
+@contextmanager
+def _os_errors_refused() -> Iterator[None]:
+    """Turn the file system's errors into a refusal."""
+    try:
+        yield
+    except OSError as error:
+        raise SnapshotRefused(Reason.UNWRITABLE, error.strerror or type(error).__name__) from error

@@ -1,0 +1,243 @@
+"""Where a branch's KV is: resident in the pool, spilled to disk, or nowhere (to be re-prefilled).
+
+Owns: who has to leave the pool, and which snapshot a talk comes back from. Does not know: turns,
+text, how KV is moved (engine.tiers.transfer) or written (engine.tiers.disk). Blocks are copied out in the
+engine's thread and written by another, so nobody waits for the disk.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from engine.conversations import Branch, Session, SessionTable
+from engine.scheduling import BlockPool, Pace
+from engine.scheduling import Sequence as TokenSequence
+from engine.tiers.disk import Disk
+from engine.tiers.snapshot import Snapshot, SnapshotRefused
+from engine.tiers.transfer import Transfer
+
+log = logging.getLogger(__name__)
+
+_MEASURED_BLOCKS = 8
+_MEASURE_KEY = "measure"
+OPERATOR_KEY = "operator's prompt"
+
+Resident = tuple[Session, int | None, Branch]  # with the message that the branch ends with
+
+
+@dataclass(slots=True)
+class TierCounts:
+    """What happened since the start."""
+
+    spilled: int = 0
+    restored: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True)
+class Tiers:
+    """Spills, restores and evicts. All methods run in the engine's thread."""
+
+    pool: BlockPool
+    transfer: Transfer
+    sessions: SessionTable
+    pace: Pace
+    block_bytes: int
+    disk: Disk | None = None
+    counts: TierCounts = field(default_factory=TierCounts)
+
+    def __post_init__(self) -> None:
+        if self.disk is not None:
+            self.transfer.reserve()
+
+    @property
+    def own_tables(self) -> list[list[int]]:
+        """Blocks that belong to nobody's sequence."""
+        return [self.transfer.spare]
+
+    def reclaim(self, count: int) -> None:
+        """Make `count` blocks free: idle branches leave, the least recently used first.
+
+        While the disk is behind, those that need not be written leave before the others.
+        """
+        target = self.pool.num_free + count
+        unwritten = []
+        for session, leaf, branch in self._idle_resident():
+            if self.pool.num_free >= target:
+                return
+            if self._is_disk_behind and self._needs_saving(session, leaf, branch):
+                unwritten.append((session, leaf, branch))
+            else:
+                self._leave(session, leaf, branch)
+        for resident in unwritten:
+            if self.pool.num_free >= target:
+                return
+            self._leave(*resident)
+
+    def save_one(self) -> bool:
+        """Write the snapshot of one branch that has none of its present KV; False if all have."""
+        for session, leaf, branch in self._idle_resident():
+            if not self._needs_saving(session, leaf, branch):
+                continue
+            if self.disk and not self.disk.has_failed(snapshot_key(session, leaf)):
+                self.save(session, branch)
+                return True
+        return False
+
+    def save_all(self, deadline: float) -> None:
+        """At the end of the program: what can be written until then (time.monotonic())."""
+        # The most recent last, so that a disk budget keeps just them.
+        for session, leaf, branch in self._idle_resident():
+            if time.monotonic() > deadline:
+                log.warning("Not all conversations could be written; the rest is re-prefilled.")
+                break
+            if leaf == session.conversation.head:
+                self._save_or_lose(session, branch)
+        if self.disk is not None:
+            self.disk.close(deadline)
+
+    def rewritten(self, session: Session, node_id: int) -> None:
+        """A message goes on: the snapshot of the talk up to it, if any, is of something else."""
+        if self.disk is not None and session.id is not None:
+            self.disk.outdate(snapshot_key(session, node_id))
+
+    def save(self, session: Session, branch: Branch) -> None:
+        """Copy the blocks of the branch that is shown out, and let them be written to disk."""
+        head = session.conversation.head
+        if self.disk is None or not self._needs_saving(session, head, branch):
+            return
+        key, *ancestors = [
+            snapshot_key(session, n.id) for n in session.conversation.path(head)[::-1]
+        ]
+        self.disk.write(key, self.transfer.take(branch.sequence), ancestors)
+        self.counts.spilled += 1
+
+    def snapshot_of(self, session: Session, branch: Branch) -> Snapshot | None:
+        """The KV of an idle branch, from memory or disk; None if it is nowhere."""
+        if branch.is_shifted:
+            return None
+        if branch.sequence.num_cached_tokens >= self.pool.block_size:
+            return self.transfer.take(branch.sequence)
+        loading = self.fetch(session, branch, len(branch.sequence.tokens))
+        try:
+            return None if loading is None else loading.result()
+        except SnapshotRefused:
+            return None
+
+    def measure_restore(self) -> None:
+        """Write and restore some blocks once, to know what that costs here."""
+        if self.disk is None or not self.transfer.spare:
+            return
+        count = min(_MEASURED_BLOCKS, self.pool.num_free // 2)
+        blocks = self.pool.try_allocate(count)
+        if not blocks:
+            return
+        tokens = [0] * (count * self.pool.block_size)
+        measured, again = TokenSequence(tokens, blocks, len(tokens)), TokenSequence(list(tokens))
+        self.transfer.blank(blocks)
+        try:
+            self.disk.put(_MEASURE_KEY, self.transfer.take(measured))
+            began_at = time.perf_counter()
+            self.adopt(again, self.disk.get(_MEASURE_KEY))
+            self.pace.restored(count * self.block_bytes, time.perf_counter() - began_at)
+            self.disk.drop([_MEASURE_KEY])
+        except SnapshotRefused as refusal:
+            log.warning("Restoring could not be measured: %s", refusal)
+        finally:
+            measured.truncate(0, self.pool)
+            again.truncate(0, self.pool)
+
+    def store_operator(self, sequence: TokenSequence) -> None:
+        """Keep the KV of the operator's prompt for the next start."""
+        if self.disk is not None and self.transfer.spare and sequence.num_cached_tokens:
+            self.disk.write(OPERATOR_KEY, self.transfer.take(sequence))
+
+    def restore_operator(self, sequence: TokenSequence) -> bool:
+        """Whether all of the operator's prompt got its KV from disk."""
+        if self.disk is None or not self.transfer.spare:
+            return False
+        try:
+            return self.adopt(sequence, self.disk.get(OPERATOR_KEY)) == len(sequence.tokens)
+        except SnapshotRefused as refusal:
+            log.info("The operator's prompt is prefilled: %s", refusal)
+            return False
+
+    def fetch(self, session: Session, branch: Branch, num_wanted: int) -> Future[Snapshot] | None:
+        """Begin to read a snapshot that has KV for `num_wanted` tokens; None if that does not pay."""
+        # What was only to be prefilled ahead is on no disk.
+        num_wanted = min(num_wanted, branch.ledger.num_tokens)
+        missing = num_wanted - branch.sequence.num_cached_tokens
+        if self.disk is None or missing < self.pool.block_size:
+            return None
+        if not self.pace.restore_pays(missing, self.pool.blocks_for(num_wanted) * self.block_bytes):
+            return None
+        likeliest = (self.disk.read(snapshot_key(session, n)) for n in _by_likeness(session))
+        return next(filter(None, likeliest), None)
+
+    def adopt(self, sequence: TokenSequence, snapshot: Snapshot) -> int:
+        """Put a snapshot's KV under the tokens that `sequence` shares with it; how many those are.
+
+        Raises SnapshotRefused if its last token does not give the logits that it gave.
+        """
+        return self.transfer.place(sequence, snapshot, self.reclaim)
+
+    def forget(self, session: Session) -> None:
+        """The conversation is deleted, and its snapshots with it."""
+        if self.disk is not None and session.id is not None:
+            self.disk.drop(snapshot_key(session, node_id) for node_id in session.conversation.nodes)
+
+    @property
+    def _is_disk_behind(self) -> bool:
+        return self.disk is not None and self.disk.is_full
+
+    def _idle_resident(self) -> list[Resident]:
+        idle = [
+            (session, leaf, branch)
+            for session, leaf, branch in self.sessions.branches()
+            if branch.is_idle and branch.sequence.block_table
+        ]
+        return sorted(idle, key=lambda item: item[2].last_used_at)
+
+    def _needs_saving(self, session: Session, leaf: int | None, branch: Branch) -> bool:
+        """Whether this is the branch that is shown, and more of it is cached than written."""
+        if self.disk is None or not self.transfer.spare or session.id is None or leaf is None:
+            return False
+        if leaf != session.conversation.head or branch.is_shifted:
+            return False
+        cached = branch.sequence.num_cached_tokens
+        return cached >= self.pool.block_size and cached > self.disk.num_tokens(
+            snapshot_key(session, leaf)
+        )
+
+    def _leave(self, session: Session, leaf: int | None, branch: Branch) -> None:
+        if leaf == session.conversation.head:
+            self._save_or_lose(session, branch)
+        branch.drop_kv(self.pool)
+
+    def _save_or_lose(self, session: Session, branch: Branch) -> None:
+        """As `save`; what goes wrong costs this branch's KV, not the step of somebody else."""
+        try:
+            self.save(session, branch)
+        except Exception:
+            log.exception("A conversation's KV could not be copied out; it is prefilled again")
+
+
+def _by_likeness(session: Session) -> Iterator[int]:
+    """Messages whose snapshots may hold KV of the talk: its own, then other branches' newest first.
+
+    Those of another branch serve as far as both say the same.
+    """
+    own = [node.id for node in session.conversation.path(session.conversation.head)]
+    yield from reversed(own)
+    begin = own[:1]
+    for node_id in sorted(session.conversation.nodes.keys() - set(own), reverse=True):
+        if [node.id for node in session.conversation.path(node_id)[:1]] == begin:
+            yield node_id
+
+
+def snapshot_key(session: Session, node_id: int | None) -> str:
+    """The name of the snapshot of a session's talk up to a message."""
+    assert session.id is not None
+    return f"{session.id.owner}\0{session.id.conversation}\0{node_id}"

@@ -1,0 +1,57 @@
+"""Prefill of what will be said, while nobody waits: scaffolding, drafts, shortened conversations.
+
+Owns: which idle branches have tokens that may be computed ahead. Does not know: text, why a token
+will be needed. Takes only free blocks, evicts nobody, and does one small chunk at a time, so that
+real work waits for one short step at most.
+"""
+
+from engine.conversations import Branch
+from engine.model import Runner
+from engine.scheduling import Scheduler
+
+CHUNK_TOKENS = 64
+
+
+class Ahead:
+    """Branches whose uncached tokens are worth computing now."""
+
+    def __init__(self, scheduler: Scheduler, runner: Runner) -> None:
+        self._scheduler = scheduler
+        self._runner = runner
+        self._wanted: dict[Branch, int] = {}  # tokens that had KV at the wish
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do something."""
+        return bool(self._wanted)
+
+    def want(self, branch: Branch) -> None:
+        """Compute the branch's uncached tokens when there is time; the newest wish goes first."""
+        self._wanted.pop(branch, None)
+        if branch.sequence.num_uncached_tokens:
+            self._wanted[branch] = branch.sequence.num_cached_tokens
+
+    def step(self) -> None:
+        """One chunk for the newest wish; a branch that is in use, or has no room, is given up."""
+        branch, num_cached = next(reversed(self._wanted.items()))
+        is_left = False
+        try:
+            # One that was spilled meanwhile is to be restored, not computed again.
+            is_left = branch.sequence.num_cached_tokens >= num_cached and self._compute(branch)
+        finally:
+            self._wanted.pop(branch, None)
+        if is_left:
+            self.want(branch)
+
+    def _compute(self, branch: Branch) -> bool:
+        """Prefill a chunk; False if there is no room for one."""
+        batch = self._scheduler.idle_batch(branch.sequence, CHUNK_TOKENS)
+        if batch is None:
+            return False
+        try:
+            self._runner.run(batch)
+        except Exception:
+            self._scheduler.abort(batch)
+            raise
+        self._scheduler.commit(batch)
+        return True

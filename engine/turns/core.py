@@ -1,0 +1,312 @@
+"""The engine's single-threaded heart: turns begin, advance by one step at a time, and end.
+
+Owns: the turns under way, and the order in which a turn's blocks, ledger and messages
+change. Does not know: threads, event loops, files. `step()` is the whole algorithm.
+Invariants: every turn that begins ends exactly once, with one Finished event; a turn that is
+cancelled or fails gives nothing away of its neighbours'.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.conversations import Journal, Node, Session, SessionTable
+from engine.errors import QueueFull, SessionBusy
+from engine.events import Finished, FinishReason, Prefilling, Queued
+from engine.model import Logits, Runner
+from engine.scheduling import MAX_REPLIES, NUM_GUESSES, Batch, BlockPool, Scheduler, StepCosts
+from engine.scheduling import Sequence as TokenSequence
+from engine.text import Setting, Tokenizer
+from engine.tiers import Tiers
+from engine.turns.idle import Idle
+from engine.turns.opening import Opening
+from engine.turns.parking import Parked, Parking
+from engine.turns.prompt import Prompt
+from engine.turns.sharing import Sharing
+from engine.turns.telling import Telling
+from engine.turns.turn import Turn, TurnRequest
+
+log = logging.getLogger(__name__)
+
+CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
+QUEUE_FULL = "Too many others are waiting for an answer; try again in a moment."
+BUSY = "An answer is still being written here; stop it or wait for its end."
+STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoreParts:
+    """What a core is put together from. context_length: tokens of one conversation."""
+
+    runner: Runner
+    pool: BlockPool
+    scheduler: Scheduler
+    sessions: SessionTable
+    opening: Opening
+    tiers: Tiers
+    idle: Idle
+    journal: Journal
+    sharing: Sharing
+    costs: StepCosts
+    tokenizer: Tokenizer
+    eos_token_ids: frozenset[int]
+    context_length: int
+
+
+class EngineCore:
+    """Turns, advanced by `step`."""
+
+    def __init__(self, parts: CoreParts) -> None:
+        self.parts = parts
+        self._turns: dict[TokenSequence, Turn] = {}
+        self._parking = Parking(parts.tiers)
+        self._telling = Telling(parts.tokenizer, parts.journal, parts.pool)
+        self.tokens_generated = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether `step` would do something now."""
+        return bool(self._turns) or self._parking.has_work
+
+    def begin(self, request: TurnRequest) -> None:
+        """Take a request. Raises RequestError or StoreError, with nothing changed."""
+        sessions = self.parts.sessions
+        session = sessions.find(request.session_id) if request.session_id else Session()
+        self._end_cancelled()
+        self._refuse_if_busy(session)
+        self.parts.idle.give_way(session)
+        if not self.parts.scheduler.has_room(len(self._parking)):
+            raise QueueFull(QUEUE_FULL)
+        prompt = self.parts.opening.plan(session, request)
+        branch = self.parts.opening.source(session, request)
+        loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
+        reply = self.parts.opening.take(session, request)
+        if loading is None:
+            self._launch(session, request, prompt, reply)
+        else:
+            self._parking.add(session, Parked(request, prompt, reply, loading))
+
+    def step(self) -> None:
+        """One forward over whatever the scheduler puts together, and what follows from it."""
+        self._end_cancelled()
+        self._unpark()
+        self._guess()
+        batch = self.parts.scheduler.schedule()
+        if batch is None:
+            return
+        self._announce(batch)
+        sampled = [self._turns[sequence] for sequence in batch.sampled]
+        try:
+            logits = self.parts.runner.run(batch)
+            self.parts.scheduler.commit(batch)
+            self._advance(sampled, self._sample(sampled, logits))
+        except Exception:
+            log.exception("A step failed")
+            self._fail(batch)
+        self._report_prefill(batch)
+
+    def show(self, session: Session, head: int | None) -> None:
+        """Go to another message of the conversation: what was said behind it stays, as a branch."""
+        self._end_cancelled()
+        self._refuse_if_busy(session)
+        self.parts.journal.move_head(session, head)
+        session.branches[head] = session.take(head, self.parts.pool)
+        session.publish()
+
+    def draft(self, session: Session, text: str, setting: Setting) -> None:
+        """Somebody is writing `text` in the session; prefill it when there is time."""
+        if not self._is_busy(session):
+            self.parts.idle.prefill_ahead(session, setting, text)
+
+    def export(self, session: Session) -> bytes:
+        """The conversation as a portable file. Raises RequestError."""
+        self._end_cancelled()
+        self._refuse_if_busy(session)
+        return self.parts.sharing.export(session)
+
+    def evict(self, session: Session) -> None:
+        """Drop an idle session's KV from memory; what is on disk stays."""
+        self.parts.idle.titles.forget(session)
+        for branch in session.branches.values():
+            if branch.is_idle:
+                branch.drop_kv(self.parts.pool)
+
+    def release(self, session: Session) -> None:
+        """The session leaves memory: end its turn, if any, and give back its blocks."""
+        self.parts.idle.titles.forget(session)
+        if session in self._parking:
+            self._end_parked(session)
+        for turn in [turn for turn in self._turns.values() if turn.session is session]:
+            self._end(turn, FinishReason.CANCELLED)
+        for branch in session.branches.values():
+            branch.sequence.truncate(0, self.parts.pool)
+        session.branches.clear()
+
+    def forget(self, session: Session) -> None:
+        """The session is deleted: as `release`, and nothing of it stays on disk."""
+        self.release(session)
+        self.parts.tiers.forget(session)
+
+    def cancel_all(self) -> None:
+        """End every turn as cancelled."""
+        for turn in list(self._turns.values()):
+            turn.request.cancelled = True
+        self._parking.cancel_all()
+        self._end_cancelled()
+
+    def check_integrity(self) -> None:
+        """Assert that the blocks of all sequences and the pool agree."""
+        parts = self.parts
+        sequences = {branch.sequence for _, _, branch in parts.sessions.branches()}
+        sequences |= {*self._turns, parts.opening.prefixes.operator}
+        tables = [sequence.block_table for sequence in sequences]
+        own = [*parts.tiers.own_tables, *parts.idle.titles.own_tables]
+        parts.pool.check_integrity([*tables, *own])
+        for sequence in sequences:
+            covered = len(sequence.block_table) * parts.pool.block_size
+            assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
+
+    def _is_busy(self, session: Session) -> bool:
+        return session in self._parking or any(t.session is session for t in self._turns.values())
+
+    def _refuse_if_busy(self, session: Session) -> None:
+        if self._is_busy(session):
+            raise SessionBusy(BUSY)
+
+    def _launch(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> None:
+        turn = self.parts.opening.open(session, request, prompt, reply)
+        self._turns[turn.sequence] = turn
+        self.parts.scheduler.add(turn.sequence)
+        if request.continues:
+            self.parts.tiers.rewritten(session, turn.node_id)
+
+    def _unpark(self) -> None:
+        """Start the requests whose KV has come from disk, or could not."""
+        for session, parked in self._parking.arrived():
+            self._launch(session, parked.request, parked.prompt, parked.reply)
+
+    def _announce(self, batch: Batch) -> None:
+        """Before a step: start clocks, count prefilled tokens, tell the others their place."""
+        for sequence in batch.sequences:
+            turn = self._turns[sequence]
+            turn.clock.start()
+            if sequence.num_cached_tokens < turn.num_prompt or sequence.num_certain_tokens > 1:
+                turn.clock.prefill(sequence.num_cached_tokens, sequence.num_certain_tokens)
+        for position, sequence in enumerate(self.parts.scheduler.waiting):
+            turn = self._turns[sequence]
+            if turn.queue_position != position:
+                turn.queue_position = position
+                turn.request.emit(Queued(position))
+
+    def _report_prefill(self, batch: Batch) -> None:
+        for sequence in batch.sequences:
+            turn = self._turns.get(sequence)
+            if turn and sequence.num_cached_tokens < turn.num_prompt:
+                left = turn.num_prompt - sequence.num_cached_tokens
+                done = max(turn.prefill_total - left, 0)
+                turn.request.emit(Prefilling(done, turn.prefill_total))
+
+    def _guess(self) -> None:
+        """Let the replies of this step guess ahead, if that pays."""
+        turns = list(self._turns.values())
+        if len(turns) > MAX_REPLIES or any(t.sequence.num_uncached_tokens > 1 for t in turns):
+            return
+        for turn in turns:
+            turn.guesses.read()
+        wanted = self.parts.costs.should_guess([turn.guesses for turn in turns])
+        if wanted and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
+            for turn in turns:
+                turn.sequence.guesses = turn.guesses.next()
+
+    def _has_room(self, turn: Turn, num_tokens: int) -> bool:
+        """Whether the reply may become so many tokens longer."""
+        left = turn.request.params.max_tokens - turn.num_generated
+        return num_tokens <= min(left, self.parts.context_length - len(turn.sequence.tokens))
+
+    def _sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
+        """The next tokens of each turn: one, and more behind guesses that were right."""
+        said, first = [], 0
+        for turn in turns:
+            guesses = turn.sequence.guesses
+            rows = logits[first : first + 1 + len(guesses)]
+            said.append(turn.sampler.follow(rows, guesses))
+            self.parts.scheduler.accept(turn.sequence, len(said[-1]) - 1)
+            first += len(rows)
+        return said
+
+    def _advance(self, turns: Sequence[Turn], said: Sequence[Sequence[int]]) -> None:
+        """Give each turn its next tokens, one after another."""
+        for i in range(max(map(len, said), default=0)):
+            pairs = zip(turns, said, strict=True)
+            self._advance_by_one(
+                [(t, new[i]) for t, new in pairs if i < len(new) and t.sequence in self._turns]
+            )
+
+    def _advance_by_one(self, pairs: Sequence[tuple[Turn, int]]) -> None:
+        """Give each turn a token, and people the text that it makes."""
+        self.tokens_generated += len(pairs)
+        going_on = []
+        for turn, token in pairs:
+            turn.clock.token()
+            if token in self.parts.eos_token_ids:
+                self._end(turn, FinishReason.STOP)
+            else:
+                turn.sequence.tokens.append(token)
+                turn.reply.add(token)
+                going_on.append(turn)
+        self._telling.read_due(going_on)
+        for turn in going_on:
+            self._end_if_over(turn)
+
+    def _end_if_over(self, turn: Turn) -> None:
+        if turn.reply.stopped:
+            self._end(turn, FinishReason.STOP)
+        elif turn.num_generated >= turn.request.params.max_tokens:
+            self._end(turn, FinishReason.LENGTH)
+        elif len(turn.sequence.tokens) >= self.parts.context_length:
+            turn.clock.notes.append(CONTEXT_FULL.format(limit=self.parts.context_length))
+            self._end(turn, FinishReason.LENGTH)
+
+    def _end_cancelled(self) -> None:
+        for turn in [turn for turn in self._turns.values() if turn.request.cancelled]:
+            self._end(turn, FinishReason.CANCELLED)
+        for session in self._parking.cancelled:
+            self._end_parked(session)
+
+    def _end_parked(self, session: Session) -> None:
+        """A request ends as cancelled before its turn began."""
+        parked = self._parking.leave(session)
+        finished = Finished(FinishReason.CANCELLED, parked.request.clock.figures())
+        self._keep_message(session, parked.reply.id, parked.reply.content, finished)
+        parked.request.emit(finished)
+
+    def _fail(self, batch: Batch) -> None:
+        self.parts.scheduler.abort(batch)
+        for turn in [self._turns[s] for s in batch.sequences if s in self._turns]:
+            self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
+
+    def _end(self, turn: Turn, reason: FinishReason, *, error: str | None = None) -> None:
+        """The only way in which a turn ends: the branch gets the reply, the scheduler lets go."""
+        del self._turns[turn.sequence]
+        self.parts.scheduler.remove(turn.sequence)
+        self._telling.end(turn)
+        finished = Finished(reason, turn.clock.figures(), error)
+        self._keep_message(turn.session, turn.node_id, turn.text, finished)
+        if turn.session.id is None:
+            turn.sequence.truncate(0, self.parts.pool)
+        else:
+            if not turn.branch.is_shifted:
+                self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
+            self.parts.idle.changed()
+            self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
+            if reason in (FinishReason.STOP, FinishReason.LENGTH):
+                self.parts.idle.titles.want(turn.session, turn.request.setting)
+        turn.request.emit(finished)
+
+    def _keep_message(self, session: Session, node_id: int, text: str, finished: Finished) -> None:
+        """The reply is said, as far as it came."""
+        is_whole = finished.reason in (FinishReason.STOP, FinishReason.LENGTH)
+        status = "complete" if is_whole else "interrupted"
+        session.conversation.end(node_id, text, status, finished)
+        session.publish()
+        self.parts.journal.finish(session, node_id, session.branches[node_id])

@@ -1,0 +1,155 @@
+"""What the engine does while nobody waits: prefill ahead, make titles, warm shapes up, write KV to disk.
+
+Owns: the order of these, and the patience before writing. Does not know: turns. Each `step` is
+short, so that real work waits for one of them at most.
+"""
+
+import logging
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from engine.conversations import Branch, Session
+from engine.errors import EngineError
+from engine.model import WarmUp
+from engine.text import Ledger, Message, Setting
+from engine.tiers import Prefixes, Shift, Snapshot, SnapshotRefused, Tiers
+from engine.turns.ahead import Ahead
+from engine.turns.prompt import Prompt, PromptBuilder
+from engine.turns.titles import Titles
+
+log = logging.getLogger(__name__)
+
+SAVE_AFTER_S = 2.0  # without any work
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A session whose KV is being read from disk, and what is to be prefilled behind it."""
+
+    loading: Future[Snapshot]
+    setting: Setting
+    draft: str
+
+
+class Idle:
+    """Work that waits for a quiet moment."""
+
+    def __init__(
+        self,
+        *,
+        warm_up: WarmUp,
+        ahead: Ahead,
+        tiers: Tiers,
+        prompts: PromptBuilder,
+        prefixes: Prefixes,
+        shift: Shift,
+        titles: Titles,
+    ) -> None:
+        self._warm_up = warm_up
+        self._ahead = ahead
+        self._tiers = tiers
+        self._prompts = prompts
+        self._prefixes = prefixes
+        self._shift = shift
+        self.titles = titles
+        self._unsaved_since: float | None = None
+        self._arriving: dict[Session, _Arrival] = {}
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether all likely shapes were run, and nothing is left to prefill ahead or to name."""
+        return not (self._warm_up.has_work or self._ahead.has_work or self.titles.has_work)
+
+    def wait_s(self) -> float | None:
+        """How long to wait for requests before the next `step`; None: there is nothing to do."""
+        if not self.is_warm or self._arrived() is not None:
+            return 0.0
+        if self._unsaved_since is None:
+            return None
+        return max(self._unsaved_since + SAVE_AFTER_S - time.monotonic(), 0.0)
+
+    def step(self) -> None:
+        """One short piece of work, the most useful first. What fails is logged and left."""
+        try:
+            self._step()
+        except Exception:
+            log.exception("Work ahead failed")
+
+    def _step(self) -> None:
+        if (session := self._arrived()) is not None:
+            self._arrive(session)
+        elif self._ahead.has_work:
+            self._ahead.step()
+        elif self.titles.has_work:
+            self.titles.step()
+        elif self._warm_up.has_work:
+            self._warm_up.step()
+            if not self._warm_up.has_work:
+                self._tiers.measure_restore()
+        elif self.wait_s() == 0.0 and not self._tiers.save_one():
+            self._unsaved_since = None
+
+    def changed(self) -> None:
+        """Some branch has KV that is not on disk."""
+        self._unsaved_since = time.monotonic()
+
+    def give_way(self, session: Session) -> None:
+        """A turn of the session begins: it fetches what it needs itself, and finds all blocks."""
+        self._arriving.pop(session, None)
+        self.titles.interrupt()
+
+    def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
+        """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
+        self._prefill_ahead(session, setting, draft, may_restore=True)
+
+    def _prefill_ahead(
+        self, session: Session, setting: Setting, draft: str, *, may_restore: bool
+    ) -> None:
+        head = session.conversation.head
+        if session.id is None or not session.active.is_idle:
+            return
+        branch = session.branches[head] = session.take(head, self._shift.pool)
+        before = [Message(e.node.role, e.node.content) for e in session.transcript]
+        try:
+            prompt = self._prompts.ahead(branch, before, draft, setting)
+        except EngineError as error:
+            log.info("Nothing is prefilled ahead: %s", error)
+            return
+        if prompt is None:
+            return
+        if may_restore and self._is_restored_first(session, branch, prompt, (setting, draft)):
+            return
+        self._shift.take(branch, prompt.plan)
+        branch.ledger = Ledger(prompt.plan.kept)
+        branch.num_hidden = prompt.num_hidden
+        self._prefixes.share(session.id.owner, branch.sequence)
+        self._ahead.want(branch)
+
+    def _is_restored_first(
+        self, session: Session, branch: Branch, prompt: Prompt, wish: tuple[Setting, str]
+    ) -> bool:
+        """Whether the session's KV comes from disk now; the wish is remembered until it is there."""
+        if arriving := self._arriving.get(session):
+            self._arriving[session] = _Arrival(arriving.loading, *wish)
+            return True
+        loading = self._tiers.fetch(session, branch, prompt.plan.num_kept)
+        if loading is None:
+            return False
+        self._arriving[session] = _Arrival(loading, *wish)
+        return True
+
+    def _arrived(self) -> Session | None:
+        return next((s for s, arrival in self._arriving.items() if arrival.loading.done()), None)
+
+    def _arrive(self, session: Session) -> None:
+        """Place KV that came from disk, unless a turn was quicker or the session is gone."""
+        arrival = self._arriving.pop(session)
+        self.titles.interrupt()
+        if not session.branches or not session.active.is_idle:
+            return
+        try:
+            self._tiers.adopt(session.active.sequence, arrival.loading.result())
+        except SnapshotRefused as refusal:
+            log.warning("The conversation is prefilled again: %s", refusal)
+        self._prefill_ahead(session, arrival.setting, arrival.draft, may_restore=False)

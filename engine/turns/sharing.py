@@ -1,0 +1,81 @@
+"""Conversations in and out of the engine, with their KV.
+
+Owns: how a session becomes a file and a file a session. Runs in the engine's thread; the forms of
+the files are those of engine.tiers.portable.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.conversations import Branch, Journal, Session
+from engine.errors import RequestError
+from engine.scheduling import Sequence as TokenSequence
+from engine.text import Message
+from engine.tiers import (
+    Fingerprint,
+    PortableTokens,
+    Reason,
+    Snapshot,
+    SnapshotRefused,
+    Tiers,
+    portable,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """Exports and imports sessions."""
+
+    tiers: Tiers
+    journal: Journal
+    fingerprint: Fingerprint
+    vocab_size: int
+
+    def export(self, session: Session) -> bytes:
+        """The portable file of an idle session's talk up to its head. Raises RequestError."""
+        if not session.transcript:
+            raise RequestError("There is nothing in this conversation yet.")
+        branch = session.active
+        num_tokens = branch.ledger.num_tokens
+        kept = PortableTokens(branch.sequence.tokens[:num_tokens], branch.ledger, branch.num_hidden)
+        snapshot = self.tiers.snapshot_of(session, branch)
+        return portable.pack(session.messages, kept, snapshot, self.fingerprint)
+
+    def read(self, session: Session, raw: bytes) -> None:
+        """Fill a new session from a file. Raises RequestError or SnapshotRefused."""
+        if session.conversation.nodes:
+            raise RequestError("Import into a new conversation; this one has messages already.")
+        if raw.startswith(b"PK"):
+            self._restore(session, raw)
+        elif raw.lstrip().startswith(b"{"):
+            self._fill(session, portable.from_json(raw), Branch())
+        else:
+            text = raw.decode("utf-8", "replace")
+            self._fill(session, portable.from_markdown(text), Branch())
+
+    def _restore(self, session: Session, raw: bytes) -> None:
+        messages, kept, snapshot = portable.unpack(raw, self.fingerprint, self.vocab_size)
+        sequence = TokenSequence(list(kept.tokens))
+        if snapshot is not None:
+            self._adopt(sequence, snapshot)
+        self._fill(session, messages, Branch(kept.ledger, sequence, kept.num_hidden))
+
+    def _adopt(self, sequence: TokenSequence, snapshot: Snapshot) -> None:
+        """Take the file's KV, unless this machine computes otherwise: its CPU may round elsewhere."""
+        try:
+            self.tiers.adopt(sequence, snapshot)
+        except SnapshotRefused as refusal:
+            if refusal.reason is not Reason.UNFAITHFUL:
+                raise
+            log.warning("An imported conversation is prefilled again: %s", refusal)
+
+    def _fill(self, session: Session, messages: Sequence[Message], branch: Branch) -> None:
+        """Put messages into a new session, with the branch that stands for them."""
+        for message in messages:
+            node = self.journal.add(session, message.role, message.content)
+        session.branches[node.id] = branch
+        session.publish()
+        self.journal.finish(session, node.id, branch)

@@ -1,0 +1,127 @@
+"""Templates that drop earlier <think> blocks, as Qwen3's: what stays of the KV, counted in tokens."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from engine.scheduling.sampling import SamplingParams
+from engine.scheduling.sequence import common_length
+from engine.text.chat_template import ChatTemplate, Message
+from engine.text.ledger import Ledger, Segment
+from engine.text.tokenizer import Tokenizer as CompiledTokenizer
+from export.tokenizer import ensure_compiled
+from tests.engine.fakes import saying
+from tests.engine.rig import Rig, make_rig
+from tests.export.checkpoints import byte_level_vocabulary
+
+# Qwen3's rules in a few lines: replies lose their thoughts as soon as another question follows;
+# without thinking, the reply begins behind an empty thought.
+QWEN3 = """\
+{%- set ns = namespace(last=0) %}
+{%- for message in messages %}{% if message.role == 'user' %}{% set ns.last = loop.index0 %}{% endif %}{% endfor %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- if message.role == 'assistant' and '</think>' in content and loop.index0 < ns.last %}
+        {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+    {%- if enable_thinking is defined and enable_thinking is false %}
+        {{- '<think>\\n\\n</think>\\n\\n' }}
+    {%- endif %}
+{%- endif %}"""
+THOUGHT, ANSWER = "<think>\nThey ask for a capital.\n</think>\n\n", "It is Paris."
+FIRST = "<|im_start|>user\nCapital?<|im_end|>\n<|im_start|>assistant\n"
+LONG = SamplingParams(temperature=0, max_tokens=200)
+SECOND = "<|im_end|>\n<|im_start|>user\nSure?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def thinking_rig(*reply: int | str) -> Rig:
+    return make_rig(num_blocks=200, template=QWEN3, choose=saying(*reply))
+
+
+def test_only_what_stands_behind_a_dropped_thought_is_prefilled_again() -> None:
+    rig = thinking_rig(THOUGHT, ANSWER)
+    assert rig.chat("Capital?", params=LONG).text == THOUGHT + ANSWER
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert figures.reused_tokens == len(rig.tokenizer.encode(FIRST))
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(ANSWER + SECOND))
+    rig.check()
+
+
+def test_the_third_turn_keeps_the_first_answer() -> None:
+    rig = thinking_rig(THOUGHT, ANSWER)
+    for question in ("Capital?", "Sure?"):
+        rig.chat(question, params=LONG)
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert figures.reused_tokens == len(rig.tokenizer.encode(FIRST + ANSWER + SECOND))
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(ANSWER + SECOND))
+
+
+def test_the_answer_without_its_thought_is_prefilled_while_people_read() -> None:
+    rig = thinking_rig(THOUGHT, ANSWER)
+    rig.chat("Capital?", params=LONG)
+    rig.rest()
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND)) - len(
+        rig.tokenizer.encode("<|im_end|>\n<|im_start|>user\n")
+    )
+
+
+def test_without_thinking_the_empty_thought_alone_goes() -> None:
+    empty = "<think>\n\n</think>\n\n"
+    rig = thinking_rig(
+        empty, ANSWER
+    )  # counts from "assistant", so the prompt's part is said already
+    rig.chat("Capital?", params=LONG, enable_thinking=False)
+    figures = rig.chat("Sure?", params=LONG, enable_thinking=False).figures
+    assert figures.reused_tokens == len(rig.tokenizer.encode(FIRST))
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(ANSWER + SECOND + empty))
+
+
+@pytest.fixture(scope="module")
+def qwen3_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> CompiledTokenizer:
+    """Byte-level, with Qwen3's added tokens: <think> is one token, and not a special one."""
+    folder = tmp_path_factory.mktemp("qwen3")
+    vocabulary = {token: i for i, token in enumerate(byte_level_vocabulary())}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[("h", "e"), ("l", "l")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in ("<think>", "</think>")])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3"}), "utf-8")
+    ensure_compiled(Path(folder))
+    return CompiledTokenizer(folder)
+
+
+def test_a_real_tokenizer_keeps_the_tokens_up_to_the_thought(
+    qwen3_tokenizer: CompiledTokenizer,
+) -> None:
+    encode, template = qwen3_tokenizer.encode, ChatTemplate(QWEN3, {})
+    question, again = Message("user", "Capital?"), Message("user", "Sure?")
+    first = template.render([question])
+    reply = encode(THOUGHT + ANSWER)
+    ends = [len(qwen3_tokenizer.decode(reply[: i + 1])) for i in range(len(reply))]
+    text = qwen3_tokenizer.decode(reply)
+    assert text == THOUGHT + ANSWER, "thoughts are shown, so their marks are not left out"
+    ledger = Ledger((Segment(first, len(encode(first))),)).with_reply(text, ends)
+    tokens = encode(first) + reply
+    following = template.render([question, Message("assistant", text), again])
+    plan = ledger.plan(following, tokens, lambda rest, _: encode(rest))
+    assert tokens[: plan.num_kept] + plan.new_tokens == encode(following)
+    assert plan.num_kept == common_length(tokens, encode(following)) == len(encode(first))
+    assert len(plan.new_tokens) == len(encode(ANSWER + SECOND))
+
+
+def test_a_real_tokenizer_takes_marks_in_questions_for_ordinary_text(
+    qwen3_tokenizer: CompiledTokenizer,
+) -> None:
+    mark = qwen3_tokenizer.special_tokens["</think>"]
+    assert mark in qwen3_tokenizer.encode("</think>")
+    assert mark not in qwen3_tokenizer.encode(qwen3_tokenizer.escape("</think>"))
+    assert mark in qwen3_tokenizer.encode(qwen3_tokenizer.escape_reply("</think>"))

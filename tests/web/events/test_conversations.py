@@ -1,0 +1,162 @@
+"""What the page's events do to conversations, called as Gradio calls them."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import pytest
+
+from engine import SessionId
+from engine.conversations.journal import Journal
+from engine.conversations.library import Library
+from engine.conversations.session import Session
+from engine.conversations.store import Store
+from tests.web.fake_engine import FakeEngine
+from web import identity
+from web.events.chat import Chat
+from web.events.composing import Composing
+from web.events.conversations import Conversations
+from web.startup import Startup
+from web.turns.turns import Turns
+
+IDS = identity.mint()
+ME = SessionId(**IDS)
+REQUEST = cast(
+    gr.Request,
+    SimpleNamespace(session_hash="tab", username=None, headers={}, query_params={}),
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> FakeEngine:
+    """An engine whose conversation has a message, in the library too; its answers take a while."""
+    engine: Any = FakeEngine(reply="word " * 30, seconds_per_word=0.01)
+    journal = Journal(Store(tmp_path / "warmchat.db"))
+    journal.add(Session(ME), "user", "Hello")
+    engine.library = Library(journal, lambda _session_id: None)
+    return cast(FakeEngine, engine)
+
+
+@pytest.fixture
+def startup(engine: FakeEngine, started: Callable[[FakeEngine], Startup]) -> Startup:
+    """With that engine, in which the message is said."""
+    asyncio.run(said(engine))
+    return started(engine)
+
+
+@pytest.fixture
+def turns(startup: Startup) -> Turns:
+    return Turns(startup)
+
+
+@pytest.fixture
+def conversations(startup: Startup, turns: Turns) -> Conversations:
+    return Conversations(startup, turns)
+
+
+@pytest.fixture
+def chat(startup: Startup, turns: Turns) -> Chat:
+    return Chat(startup, turns, Composing(startup, turns))
+
+
+async def said(engine: FakeEngine) -> None:
+    engine.open_session(ME)
+    async for _ in engine.chat(ME, "Hello"):
+        pass
+
+
+async def clicked(
+    conversations: Conversations, act: Any, ids: dict[str, str], text: str = ""
+) -> tuple[Any, ...]:
+    event = SimpleNamespace(_data={"act": act, "id": IDS["conversation"], "text": text})
+    return await conversations.click(ids, "", REQUEST, cast(gr.EventData, event))
+
+
+def shown(chat: Any) -> bool:
+    return isinstance(chat, list) and "Hello" in str(chat)
+
+
+@pytest.mark.parametrize("is_quick", [False, True])
+def test_what_was_deleted_is_open_again_after_undo(
+    conversations: Conversations, is_quick: bool
+) -> None:
+    """A quick Undo comes with the ids from before the deletion."""
+    ids, chat, *_ = asyncio.run(clicked(conversations, "delete", IDS))
+    assert ids != IDS
+    assert chat == []
+    ids, chat, *_ = asyncio.run(clicked(conversations, "undelete", IDS if is_quick else ids))
+    assert ids == IDS
+    assert shown(chat)
+
+
+def test_a_click_on_the_open_conversation_changes_nothing(conversations: Conversations) -> None:
+    _, chat, *_ = asyncio.run(clicked(conversations, "open", IDS))
+    assert not shown(chat)
+
+
+def test_a_new_chat_comes_with_its_list_which_has_nothing_open(
+    conversations: Conversations,
+) -> None:
+    """The list gives the page its address: later, a reload would open what was left."""
+    ids, chat, listed = asyncio.run(conversations.start_anew(IDS, "", REQUEST))
+    assert (ids["owner"], chat) == (IDS["owner"], [])
+    assert ids["conversation"] != IDS["conversation"]
+    assert IDS["conversation"] in listed
+    assert "aria-current" not in listed
+
+
+def test_a_page_opens_with_its_conversation_open_in_the_list(conversations: Conversations) -> None:
+    ids, chat, listed = asyncio.run(conversations.load(IDS, "", REQUEST))
+    assert ids == IDS
+    assert "Hello" in str(chat.value)
+    assert f'<li data-id="{IDS["conversation"]}" aria-current="true">' in listed
+
+
+def test_what_is_asked_with_ids_that_were_left_brings_no_list(conversations: Conversations) -> None:
+    ids, *_ = asyncio.run(conversations.start_anew(IDS, "", REQUEST))
+    conversations._shelves.remember("tab", [], ids["conversation"], None)  # so that it has changed
+    assert conversations.fresh_shelf(IDS, "", REQUEST) == gr.skip()
+    assert IDS["conversation"] in conversations.fresh_shelf(ids, "", REQUEST)
+
+
+@pytest.mark.parametrize("act", ["version", "like", ["like"]])
+def test_what_no_button_says_changes_nothing(conversations: Conversations, act: Any) -> None:
+    event = cast(gr.EventData, SimpleNamespace(_data={"act": act, "id": "", "text": "one"}))
+    assert asyncio.run(conversations.click(IDS, "", REQUEST, event)) == (gr.skip(),) * 3
+
+
+def test_likes_say_what_they_do_so_that_it_can_be_done_twice(
+    conversations: Conversations, engine: FakeEngine
+) -> None:
+    reply, seen = engine.transcript(ME)[1].node.id, []
+    for act in ("like", "like", "dislike", "unlike", "dislike", "undislike"):
+        _, chat, _ = asyncio.run(clicked(conversations, act, IDS, str(reply)))
+        assert shown(chat)
+        seen.append(engine.transcript(ME)[1].node.feedback)
+    assert seen == ["like", "like", "dislike", None, "dislike", None]
+
+
+@pytest.mark.parametrize("is_left", [False, True])
+def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_itself(
+    chat: Chat, conversations: Conversations, *, is_left: bool
+) -> None:
+    """Gradio sends what was yielded last once more when an answer is over."""
+
+    async def scenario() -> list[Any]:
+        settings = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
+        yielded: list[Any] = []
+        async for shown in chat.answer("Hello", None, IDS, *settings, REQUEST):
+            yielded.append(shown)
+            if is_left and "word" in str(shown):
+                leaving = asyncio.create_task(conversations.start_anew(IDS, "", REQUEST))
+        if is_left:
+            await leaving
+        return yielded
+
+    yielded = asyncio.run(scenario())
+    assert (yielded[-1] == gr.skip()) is is_left
+    assert gr.skip() not in yielded[:-1]
+    assert "word" in str(yielded)

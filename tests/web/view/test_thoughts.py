@@ -1,0 +1,140 @@
+"""Thinking: said to the model or kept from it, and folded on the page."""
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine import SessionId
+from tests.web.fake_engine import FakeEngine
+from web.languages.texts import say
+from web.startup import Startup
+from web.turns.drafts import Drafts
+from web.turns.history import kept_messages
+from web.turns.live_turn import Request, template_options
+from web.turns.turns import Turns
+from web.view import conversation, turn
+from web.view.thoughts import fold, split
+
+ID = SessionId("owner", "conversation")
+THINKING = "<think>\nThey ask for a capital.\n\nIt is Paris.\n</think>\n\nParis."
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (THINKING, ("They ask for a capital.\n\nIt is Paris.", True, "Paris.")),
+        ("<think>\nHm, ", ("Hm, ", False, "")),
+        ("\n <think>a</think>b", ("a", True, "b")),
+        ("<think>\n\n</think>\n\n  Paris.", (None, True, "  Paris.")),
+        ("They ask.\n</think>\n\nParis.", ("They ask.", True, "Paris.")),
+        ("Paris.", (None, True, "Paris.")),
+        ("", (None, True, "")),
+        ("Write <think> and </think>.", (None, True, "Write <think> and </think>.")),
+        ("```\n<think>\n</think>\n```", (None, True, "```\n<think>\n</think>\n```")),
+        ("<thinking>", (None, True, "<thinking>")),
+    ],
+)
+def test_thoughts_are_told_from_the_answer(
+    reply: str, expected: tuple[str | None, bool, str]
+) -> None:
+    assert split(reply) == expected
+
+
+def reply(*texts: str) -> dict[str, Any]:
+    return {"role": "assistant", "content": [{"type": "text", "text": text} for text in texts]}
+
+
+def test_a_finished_thought_is_a_folded_message_of_its_own() -> None:
+    thought, answer = fold([reply(THINKING, "line")], "en", is_over=True)
+    assert thought["metadata"] == {"title": "Thoughts", "status": "done"}
+    assert thought["content"][0]["text"] == "They ask for a capital.\n\nIt is Paris."
+    assert [part["text"] for part in answer["content"]] == ["Paris.", "line"]
+    assert "metadata" not in answer
+
+
+@pytest.mark.parametrize("end", range(1, len(THINKING)))
+def test_no_mark_is_shown_while_a_reply_streams(end: int) -> None:
+    shown = fold([reply(THINKING[:end])], "en", is_over=False)
+    texts = "".join(part["text"] for message in shown for part in message["content"])
+    assert "<think>" not in texts
+    assert "</think>" not in texts
+    assert shown[0].get("metadata", {}).get("title") in ("Thinking …", "Thoughts")
+
+
+def test_a_thought_that_was_cut_off_is_over_and_keeps_its_line() -> None:
+    thought, rest = fold([reply("<think>Hm", "line")], "zh-CN", is_over=True)
+    assert thought["metadata"] == {"title": say("zh-CN", "thoughts"), "status": "done"}
+    assert [part["text"] for part in rest["content"]] == ["line"]
+    assert len(fold([reply("<think>Hm")], "en", is_over=True)) == 2
+
+
+def test_what_only_looks_like_a_beginning_is_shown_in_the_end() -> None:
+    assert fold([reply("<")], "en", is_over=True) == [reply("<")]
+
+
+def test_other_messages_stay_as_they_are() -> None:
+    waiting = reply("<think>") | {"metadata": {"title": "Prefill"}}
+    others = [{"role": "user", "content": reply("<think>a</think>")["content"]}, waiting]
+    assert fold(others, "en", is_over=True) == others
+
+
+def test_a_folded_conversation_still_matches_the_engines(
+    started: Callable[[FakeEngine], Startup],
+) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine(reply=THINKING)
+        startup = started(engine)
+        turns = Turns(startup)
+        shown: list[dict[str, Any]] = []
+        for question in ("one", "two", "three"):
+            async for frame in turns.run("tab", Request(ID, question, shown)):
+                last = [*shown_of(frame), *turn(frame, startup, "en")]
+            shown = last
+        assert [m["role"] for m in shown if not m.get("metadata")] == ["user", "assistant"] * 3
+        assert sum(1 for m in shown if m.get("metadata")) == 3
+        assert [m.content for m in engine.messages(ID)][1::2] == [THINKING] * 3
+        second = [m["role"] for m in shown].index("user", 4) - 3  # the question "two"
+        assert kept_messages(shown[:second], engine.messages(ID)) == 2
+        assert [keep for _, keep, _, _ in engine.asked] == [0, 2, 4]
+
+    def shown_of(frame: Any) -> list[dict[str, Any]]:
+        return conversation(frame.kept, "en")
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize(
+    ("can_think", "thinking", "said"),
+    [(True, False, {"enable_thinking": False}), (True, True, {"enable_thinking": True}),
+     (False, True, {}), (False, False, {})],
+)  # fmt: skip
+def test_the_model_is_told_whether_to_think_if_it_can(
+    started: Callable[[FakeEngine], Startup], can_think: bool, thinking: bool, said: dict[str, bool]
+) -> None:
+    async def scenario() -> None:
+        engine = FakeEngine(info=SimpleNamespace(name="fake", can_think=can_think))
+        turns = Turns(started(engine))
+        request = Request(ID, "one", [], thinking=thinking)
+        assert [frame async for frame in turns.run("tab", request)]
+        assert engine.template_options == [said]
+        assert template_options(engine.as_engine(), thinking) == said
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_draft_is_prefilled_as_the_turn_will_be(
+    started: Callable[[FakeEngine], Startup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafted: list[dict[str, Any]] = []
+    engine = FakeEngine(info=SimpleNamespace(name="fake", can_think=True))
+
+    def draft(session_id: SessionId, text: str, **options: Any) -> None:
+        drafted.append(options)
+
+    monkeypatch.setattr(engine, "draft", draft, raising=False)
+    drafts = Drafts(started(engine))
+    asyncio.run(drafts.take(ID, "hello", "Be brief.", thinking=False))
+    assert drafted == [{"system": "Be brief.", "enable_thinking": False}]

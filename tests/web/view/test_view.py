@@ -1,0 +1,207 @@
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine import events
+from engine.conversations.conversation import Entry, Feedback, Node
+from engine.metrics import KVSource
+from tests.web.fake_engine import FakeEngine, figures
+from web import view
+from web.options import Options
+from web.startup import Startup, Step
+from web.turns.frames import Frame
+
+STOP, CANCELLED, LENGTH = (
+    events.FinishReason.STOP, events.FinishReason.CANCELLED, events.FinishReason.LENGTH,
+)  # fmt: skip
+TALK = (Entry(Node(1, None, "user", "u"), (1,)), Entry(Node(2, 1, "assistant", "a"), (2,)))
+
+
+def said(reason: events.FinishReason, **numbers: Any) -> list[Entry]:
+    """The talk, whose answer ended so."""
+    node = replace(TALK[1].node, ending=events.Finished(reason, figures(**numbers)))
+    return [TALK[0], replace(TALK[1], node=node)]
+
+
+Started = Callable[[FakeEngine], Startup]
+
+
+def test_the_text_shown_is_the_text_generated() -> None:
+    text = "    def f():\n        pass\n\n  \n"
+    talk = [Entry(replace(entry.node, content=text), entry.versions) for entry in TALK]
+    shown = view.conversation(talk, "en")
+    assert [m["content"][0] for m in shown] == [{"type": "text", "text": text}] * 2
+
+
+def test_each_reply_carries_its_line() -> None:
+    shown = view.conversation(said(STOP), "en")
+    line = "reused 1,834 (memory) · prefilled 27 · TTFT 0.09 s · 71 tokens/s · saved about 4.1 s"
+    assert line in shown[1]["content"][1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reused", "start"),
+    [
+        (KVSource.DISK, 700, "reused 700 (disk)"),
+        (KVSource.RECOMPUTED, 0, "reused 0 (recomputed)"),
+        (KVSource.MEMORY, 0, "reused 0 ·"),
+    ],
+)
+def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, start: str) -> None:
+    ending = events.Finished(STOP, figures(reused=reused, source=source, saved_s=None))
+    assert view.ending_line(ending, "en").startswith(start)
+    assert "saved" not in view.ending_line(ending, "en")
+
+
+def test_arrows_lead_to_the_versions_of_an_answer() -> None:
+    reply = replace(TALK[1], versions=(7, 2, 9))
+    shown = view.conversation([TALK[0], reply], "en")
+    assert [m["role"] for m in shown] == ["user", "assistant"]
+    tools = shown[1]["content"][-1]["text"]
+    assert 'class="go-7"' in tools
+    assert " 2/3 " in tools
+    assert 'class="go-9"' in tools
+    first = view.conversation([TALK[0], replace(reply, versions=(2, 9))], "en")
+    assert "<button disabled" in first[1]["content"][-1]["text"]
+    assert "versions" not in str(view.conversation(TALK, "en"))
+
+
+def test_arrows_of_an_edited_message_stand_behind_it_and_are_no_part_of_it() -> None:
+    question = replace(TALK[0], versions=(1, 9))
+    shown = view.conversation([question, TALK[1]], "en")
+    assert [m["role"] for m in shown] == ["user", "assistant", "assistant"]
+    assert shown[0]["content"] == [{"type": "text", "text": "u"}]
+    tools = shown[1]["content"][-1]["text"]
+    assert "Your message" in tools
+    assert 'class="go-9"' in tools
+    assert "go-9" not in str(shown[2])
+
+
+def test_only_the_last_answer_and_only_an_unfinished_one_offers_to_continue() -> None:
+    def offers(reason: events.FinishReason, *, is_over: bool = True) -> list[bool]:
+        talk = [*said(reason), Entry(Node(3, 2, "user", "u"), (3,)), *said(reason)[1:]]
+        shown = view.conversation(talk, "en", is_over=is_over)
+        return ["go-on" in str(message) for message in shown]
+
+    assert offers(LENGTH) == offers(CANCELLED) == [False, False, False, True]
+    assert not any(offers(STOP))
+    assert not any(offers(CANCELLED, is_over=False)), "a turn is under way"
+    answered = [*said(LENGTH), Entry(Node(3, 2, "user", "u"), (3,))]
+    assert "go-on" not in str(view.conversation(answered, "en"))
+
+
+def test_what_was_liked_is_marked() -> None:
+    def buttons(feedback: Feedback | None) -> list[Any]:
+        node = replace(TALK[1].node, feedback=feedback)
+        tools = view.conversation([Entry(node, (2,))], "zh-CN")[0]["content"][-1]["text"]
+        return re.findall(r'class="rate ([^"]*)" title="([^"]*)"', tools)
+
+    assert buttons(None) == [("like-2", "赞"), ("dislike-2", "踩")]
+    assert buttons("like") == [("unlike-2 chosen", "已赞，点击取消"), ("dislike-2", "踩")]
+    assert buttons("dislike")[1] == ("undislike-2 chosen", "已踩，点击取消")
+
+
+def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
+    talk = [
+        Entry(replace(entry.node, id=entry.node.id + 2 * turn), (entry.node.id + 2 * turn,))
+        for turn in range(3)
+        for entry in TALK
+    ]
+    ending = events.Finished(STOP, figures(first_visible=2))
+    talk[-1] = Entry(replace(talk[-1].node, ending=ending), (6,))
+    shown = view.conversation(talk, "en")
+    assert ["no longer sees" in str(m) for m in shown] == [False, True, False, False, False, False]
+
+
+def test_a_reply_that_an_end_of_the_program_cut_off_says_so() -> None:
+    cut = Entry(replace(TALK[1].node, status="interrupted"), (2,))
+    assert "interrupted" in view.conversation([cut], "en")[0]["content"][1]["text"]
+    assert "go-on" in str(view.conversation([cut], "en"))
+    ending = events.Finished(CANCELLED, figures())
+    stopped = Entry(replace(cut.node, ending=ending), (2,))
+    assert "interrupted" not in str(view.conversation([stopped], "en"))
+
+
+def test_the_line_says_why_the_reply_ended_early() -> None:
+    assert view.ending_line(events.Finished(CANCELLED, figures()), "zh-CN").endswith("已停止")
+    assert view.ending_line(events.Finished(LENGTH, figures()), "en").endswith("cut at max tokens")
+
+
+def test_notes_and_errors_are_shown_as_plain_sentences(started: Started) -> None:
+    startup = started(FakeEngine())
+    ending = events.Finished(LENGTH, figures(note="The context is <full>."), error="It failed.")
+    parts = view.turn(Frame((), "u", "a", finished=ending), startup, "en")[-1]["content"]
+    text = "".join(part["text"] for part in parts)
+    assert "The context is &lt;full&gt;." in text
+    assert "It failed." in text
+
+
+def test_progress_is_told_until_text_comes(started: Started) -> None:
+    startup = started(FakeEngine())
+
+    def title(event: events.Event) -> str:
+        last = view.turn(Frame((), "u").after(event), startup, "en")[-1]
+        return str(last["metadata"]["title"])
+
+    assert title(events.Queued(0)) == "Waiting; your turn is next"
+    assert title(events.Queued(3)) == "Waiting; 3 ahead of you"
+    assert title(events.Prefilling(700, 1000)) == "Prefill 70 %"
+    shown = view.turn(Frame((), "u").after(events.Text("a")), startup, "en")
+    assert "metadata" not in shown[-1]
+
+
+def test_a_refusal_is_shown_under_the_message_it_refuses(started: Started) -> None:
+    shown = view.turn(Frame((), "u", refused="Too long."), started(FakeEngine()), "en")
+    assert [m["role"] for m in shown] == ["user", "assistant"]
+    assert "Too long." in shown[1]["content"][0]["text"]
+    empty = view.turn(Frame((), " ", refused="Empty."), started(FakeEngine()), "en")
+    assert [m["role"] for m in empty] == ["assistant"]
+
+
+def test_the_status_tells_exporting_from_ready_and_failed(options: Options) -> None:
+    startup = Startup(options, lambda _options, _progress: FakeEngine().as_engine())
+    startup.step = Step("Converting weights", 42)
+    assert "Converting weights 42 %" in view.status(startup, "en")
+    startup.start()._thread.join()
+    assert "fake-model" in view.status(startup, "en")
+    startup._failure = "<b>damaged</b>"
+    assert "&lt;b&gt;damaged" in view.status(startup, "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "word"), [("en", "busy"), ("zh-CN", "服务器正忙"), ("zh-TW", "忙碌")]
+)
+def test_a_full_queue_is_told_in_the_language_of_the_page(
+    started: Started, language: str, word: str
+) -> None:
+    frame = Frame((), "Hi", refused="Too many others are waiting.", is_busy=True)
+    shown = view.turn(frame, started(FakeEngine()), language)
+    assert word in shown[1]["content"][0]["text"]
+
+
+def test_a_model_without_a_chat_template_leads_to_the_page_that_completes(started: Started) -> None:
+    engine = FakeEngine()
+    assert "completion" not in view.status(started(engine), "en")
+    engine.info.has_chat_template = False
+    assert "no chat template" in view.status(started(engine), "en")
+    assert '<a href="completion">文本续写</a>' in view.status(started(engine), "zh-CN")
+
+
+def test_the_steps_of_the_export_are_told_in_the_language_of_the_page(options: Options) -> None:
+    startup = Startup(options)
+    for what, said in (
+        ("Converting weights", "转换权重 40 %"),
+        ("Downloading a/b", "下载 a/b 40 %"),
+    ):
+        startup.step = Step(what, 40)
+        assert said in view.status(startup, "zh-CN")
+        assert what in view.status(startup, "en")
+
+
+def test_who_is_signed_in_is_named_and_can_sign_out() -> None:
+    assert view.account(None, "en") == ""
+    assert view.account("<anna>", "zh-CN").startswith("已登录：&lt;anna&gt;")
+    assert 'href="logout"' in view.account("anna", "en")

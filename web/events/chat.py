@@ -1,0 +1,120 @@
+"""The functions behind the chat's events.
+
+Owns: what a message, Stop and Undo ask of the turns, in the language of their page. Does not know the
+layout (web.page.ui), how a turn runs (web.turns.live_turn) or looks (web.view.view).
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from engine import SamplingParams
+from engine.errors import ConfigError
+from web import identity, view
+from web.events.composing import Composing
+from web.languages import say, spoken
+from web.startup import Startup
+from web.turns import Continuation, Frame, PageMessage, Request, Turns
+
+
+class Chat:
+    """The chats of all pages. `ids` is what the browser stores."""
+
+    def __init__(self, startup: Startup, turns: Turns, composing: Composing) -> None:
+        self._startup = startup
+        self._turns = turns
+        self._composing = composing
+
+    async def answer(  # noqa: PLR0917  (Gradio passes the inputs by position)
+        self,
+        message: Any,
+        history: list[PageMessage] | None,
+        ids: Any,
+        system_prompt: str,
+        max_tokens: float,
+        temperature: float,
+        top_p: float,
+        top_k: float,
+        seed: float | None,
+        min_p: float,
+        repetition_penalty: float,
+        presence_penalty: float,
+        frequency_penalty: float,
+        stop: str,
+        _draft: bool,
+        thinking: bool,
+        request: gr.Request,
+    ) -> AsyncGenerator[Any, None]:
+        """Answer `message` behind `history`, in the conversation that `ids` names; yields that.
+
+        message: text, or {"text": ..., "files": [...]}, or what the page's box made of these, or a
+        Continuation.
+        """
+        language, session_id = spoken(request.headers), identity.session_id(ids, request.username)
+        self._composing.arrives(str(request.session_hash))
+        continues = isinstance(message, Continuation)
+        try:
+            message = "" if continues else await self._composing.read(message, language)
+        except ValueError as error:
+            yield self._refusal("", history, str(error), language)
+            return
+        if session_id is None:
+            yield self._refusal(message, history, say(language, "no_identity"), language)
+            return
+        try:
+            params = SamplingParams(
+                max_tokens=int(max_tokens),
+                temperature=float(temperature),
+                top_p=float(top_p),
+                top_k=int(top_k),
+                seed=None if seed is None or seed < 0 else int(seed),
+                min_p=float(min_p),
+                repetition_penalty=float(repetition_penalty),
+                presence_penalty=float(presence_penalty),
+                frequency_penalty=float(frequency_penalty),
+                stop=tuple(line for line in stop.splitlines() if line),
+            )
+        except (ConfigError, TypeError, ValueError) as error:
+            sentence = say(language, "bad_setting", reason=error)
+            yield self._refusal(message, history, sentence, language)
+            return
+        asked = Request(
+            session_id,
+            message,
+            history,
+            system_prompt.strip() or None,
+            params,
+            thinking,
+            continues,
+        )
+        is_over = False
+        async with aclosing(self._turns.run(str(request.session_hash), asked)) as frames:
+            async for frame in frames:
+                is_over = frame.is_last
+                before = view.conversation(frame.kept, language, is_over=is_over)
+                yield [*before, *view.turn(frame, self._startup, language)]
+        if not is_over:
+            # The page shows something else by now; Gradio sends what was yielded last once more.
+            yield gr.skip()
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop the page's turn; also when the page is closed."""
+        self._turns.stop(str(request.session_hash))
+
+    async def undo(
+        self, ids: Any, history: list[PageMessage], event: gr.UndoData, request: gr.Request
+    ) -> None:
+        """Take the last message back, in the engine too."""
+        if session_id := identity.session_id(ids, request.username):
+            page = str(request.session_hash)
+            index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
+            self._composing.give_back(page, event.value)
+            await self._turns.undo(page, session_id, history[:index])
+
+    def _refusal(
+        self, message: str, history: list[PageMessage] | None, sentence: str, language: str
+    ) -> list[PageMessage]:
+        refused = Frame((), message, refused=sentence)
+        return [*(history or ()), *view.turn(refused, self._startup, language)]

@@ -1,0 +1,132 @@
+"""What is being written and not sent yet: the words in the box, and the files beside it.
+
+Owns: the functions behind the events of the text box, of the button for files and of their chips.
+Does not know the layout (web.page.ui), how files are read, nor what becomes of a message once it is sent.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from engine import SessionId
+from web import identity, view
+from web.files import Attaching, Said, read_page, uploads_in
+from web.languages import spoken
+from web.startup import Startup
+from web.turns import Drafts, Turns, text_of
+
+Sign = tuple[str, Any]  # HTML, and a timer that asks again
+
+DRAFT_S = 0.5  # between two looks at how much of a draft is prefilled
+
+
+class Composing:
+    """Drafts and attached files of all pages. `ids` is what the browser stores."""
+
+    def __init__(self, startup: Startup, turns: Turns) -> None:
+        self._turns = turns
+        self._drafts = Drafts(startup)
+        self._postponed: set[str] = set()  # pages whose draft waits for the end of a turn
+        self._sending: set[str] = set()  # pages whose message has left the box; its turn comes
+        self._attaching = Attaching(startup, Path(get_upload_folder()))
+
+    async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
+        self,
+        text: str | None,
+        ids: Any,
+        is_on: bool,
+        system_prompt: str,
+        thinking: bool,
+        request: gr.Request,
+    ) -> Sign:
+        """Prefill what is being typed, behind the files that go with it; returns as `drafted`.
+
+        text: None while the page is opening and its box is not there yet.
+        """
+        page, session_id = _page(request), identity.session_id(ids, request.username)
+        message = self._attaching.said(page, text or "").message
+        self._postponed.discard(page)
+        if session_id is None or not is_on or not message.strip():
+            return "", gr.Timer(active=False)
+        if self._is_answering(page):
+            self._postponed.add(page)
+            return "", gr.Timer(active=True)
+        await self._drafts.take(session_id, message, system_prompt.strip() or None, thinking)
+        return self._sign(session_id, request)
+
+    async def drafted(  # noqa: PLR0917
+        self,
+        text: str | None,
+        ids: Any,
+        is_on: bool,
+        system_prompt: str,
+        thinking: bool,
+        request: gr.Request,
+    ) -> Sign:
+        """The sign of how much of the draft is prefilled, and whether to ask again.
+
+        Files that were attached during an answer are drafted once that is over.
+        """
+        page, session_id = _page(request), identity.session_id(ids, request.username)
+        if page in self._postponed:
+            return await self.draft(text, ids, is_on, system_prompt, thinking, request)
+        if session_id is None or self._is_answering(page):
+            return "", gr.Timer(active=False)
+        return self._sign(session_id, request)
+
+    def _is_answering(self, page: str) -> bool:
+        # Also before the turn: a draft that comes behind its message would be without its files.
+        return page in self._sending or self._turns.is_running(page)
+
+    def _sign(self, session_id: SessionId, request: gr.Request) -> Sign:
+        percent = self._drafts.percent(session_id)
+        sign = view.draft_sign(percent, spoken(request.headers))
+        return sign, gr.Timer(active=percent < 100)
+
+    async def attach(self, request: gr.Request, event: gr.EventData) -> str:
+        """Files were chosen, or one is taken away again; returns what waits below the box."""
+        page, language = _page(request), spoken(request.headers)
+        click = event._data if isinstance(event._data, dict) else {}
+        if click.get("act") == "remove":
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self._attaching.remove(page, int(click["index"]))
+        elif click.get("act") == "add":
+            large = [str(name) for name in click.get("large") or []]
+            await self._attaching.add(page, uploads_in(click.get("files")), large, language)
+        return self._attaching.render(page, language)
+
+    def attached(self, request: gr.Request) -> str:
+        """HTML of what waits below the box."""
+        return self._attaching.render(_page(request), spoken(request.headers))
+
+    def sent(self, typed: str, request: gr.Request) -> Said:
+        """What was typed, with the files that waited for it; its turn begins when it `arrives`."""
+        self._sending.add(_page(request))
+        return self._attaching.take(_page(request), typed)
+
+    def arrives(self, page: str) -> None:
+        """The turn of what was sent begins."""
+        self._sending.discard(page)
+
+    def give_back(self, page: str, undone: Any) -> None:
+        """The files of a message that was undone (its content) wait for the next one."""
+        self._attaching.give_back(page, read_page(text_of(undone)))
+
+    async def read(self, message: Any, language: str) -> str:
+        """What the engine gets of what was sent. Raises ValueError with a sentence."""
+        return await self._attaching.message_of(message, language)
+
+    def closed(self, request: gr.Request) -> None:
+        """The page is gone: its turn stops, its files are forgotten."""
+        page = _page(request)
+        self._turns.stop(page)
+        self._attaching.forget(page)
+        self._postponed.discard(page)
+        self._sending.discard(page)
+
+
+def _page(request: gr.Request) -> str:
+    return str(request.session_hash)

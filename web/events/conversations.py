@@ -1,0 +1,187 @@
+"""Which conversation a page shows, and the list of them beside it.
+
+Owns: what the page's events about whole conversations do: opening the page, its list, New chat,
+versions and likes. Does not know the layout (web.page.ui), how the list looks (web.view.shelf), or how a turn runs.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import gradio as gr
+
+from engine import SessionId
+from engine.conversations import Feedback
+from engine.errors import EngineError
+from web import identity, view
+from web.events import shelf
+from web.languages import EXAMPLES, say, spoken
+from web.startup import Startup
+from web.turns import PageMessage, Turns, user_texts
+
+# Ids, the chat and the list come together: the list gives the page its address (sidebars.js).
+Shown = tuple[Any, Any, Any]
+
+UNCHANGED: Shown = (gr.skip(), gr.skip(), gr.skip())
+_RATINGS: dict[str, Feedback | None] = {
+    "like": "like", "unlike": None, "dislike": "dislike", "undislike": None,
+}  # fmt: skip
+
+
+class Conversations:
+    """The conversations of all pages. `ids` is what the browser stores."""
+
+    def __init__(self, startup: Startup, turns: Turns) -> None:
+        self._startup = startup
+        self._turns = turns
+        self._shelves = shelf.Shelves()
+
+    async def load(self, ids: Any, search: str, request: gr.Request) -> Shown:
+        """What a page shows when it opens: ids, the chat, the list."""
+        language, session_id = spoken(request.headers), identity.session_id(ids, request.username)
+        if session_id is None:
+            ids, messages = identity.mint(identity.user_owner(request.username)), []
+        else:
+            messages = await self._restored(session_id, language)
+        if (link := request.query_params.get("c")) not in (None, ids["conversation"]):
+            ids, messages = await self._linked(ids["owner"], link, language)
+        chatbot = gr.Chatbot(
+            value=cast(Any, messages),
+            placeholder=view.welcome(language),
+            examples=[{"text": say(language, key)} for key in EXAMPLES],
+        )
+        return ids, chatbot, await self._listing(ids, search, request)
+
+    async def start_anew(self, ids: Any, search: str, request: gr.Request) -> Shown:
+        """Leave this conversation; returns its successor's ids, an empty chat, the list."""
+        session_id = identity.session_id(ids, request.username)
+        if session_id is None:
+            ids = identity.mint(identity.user_owner(request.username))
+        else:
+            await self._turns.end(str(request.session_hash))
+            ids = identity.mint(session_id.owner)
+        return ids, [], await self._listing(ids, search, request)
+
+    async def click(self, ids: Any, search: str, request: gr.Request, event: gr.EventData) -> Shown:
+        """A button of the list, or of an answer; returns ids, the chat, the list."""
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        data = event._data if isinstance(event._data, dict) else {}
+        act, text = str(data.get("act")), str(data.get("text"))
+        if session_id is None or engine is None:
+            return UNCHANGED
+        try:
+            if act == "version" and text.isdecimal():
+                return await self._switched(session_id, int(text), request)
+            if act in _RATINGS and text.isdecimal():
+                await engine.rate(session_id, int(text), _RATINGS[act])
+                return await self._rated(session_id, request)
+            click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
+            if click is None:
+                return UNCHANGED
+            if click.session_id == session_id and click.act == "delete":
+                await self._turns.end(str(request.session_hash))
+            shelf.apply(engine, click)
+        except EngineError as error:
+            gr.Warning(str(error))
+            return UNCHANGED
+        return await self._listed(session_id, click, search, request)
+
+    async def _switched(self, session_id: SessionId, node: int, request: gr.Request) -> Shown:
+        """Another version of a message."""
+        await self._turns.switch(str(request.session_hash), session_id, node)
+        messages = await self._restored(session_id, spoken(request.headers))
+        return gr.skip(), messages, gr.skip()
+
+    async def _rated(self, session_id: SessionId, request: gr.Request) -> Shown:
+        """An answer is liked or disliked; the end of one under way shows everything."""
+        if self._turns.is_running(str(request.session_hash)):
+            return UNCHANGED
+        messages = await self._restored(session_id, spoken(request.headers))
+        return gr.skip(), messages, gr.skip()
+
+    async def _listed(
+        self, open_now: SessionId, click: shelf.Click, search: str, request: gr.Request
+    ) -> Shown:
+        """What the page shows after a button of the list."""
+        is_open, deletes = click.session_id == open_now, click.act == "delete"
+        # Undo may come before the browser knows that another conversation is open since the deletion.
+        if click.act == "undelete" or (click.act == "open" and not is_open):
+            return await self.show(click.session_id, search, request)
+        deleted = click.session_id.conversation if deletes else None
+        if is_open and deletes:
+            ids = identity.mint(open_now.owner)
+            return ids, [], await self._listing(ids, search, request, deleted)
+        ids = open_now._asdict()
+        return gr.skip(), gr.skip(), await self._listing(ids, search, request, deleted)
+
+    async def _linked(
+        self, owner: str, link: Any, language: str
+    ) -> tuple[dict[str, str], list[PageMessage]]:
+        """The owner's conversation that an address names, or a new one with a sentence."""
+        session_id, engine = identity.conversation_of(owner, link), self._startup.engine
+        if session_id is not None and engine is None:
+            return session_id._asdict(), []
+        if session_id is not None and (shown := await self._restored(session_id, language)):
+            return session_id._asdict(), shown
+        if session_id is not None and engine is not None:
+            engine.close_session(session_id)
+        return identity.mint(owner), [view.notice(say(language, "unknown_link"))]
+
+    async def show(self, session_id: SessionId, search: str, request: gr.Request) -> Shown:
+        """Open a conversation; returns ids, the chat, the list."""
+        await self._turns.end(str(request.session_hash))
+        messages = await self._restored(session_id, spoken(request.headers))
+        ids = session_id._asdict()
+        return ids, messages, await self._listing(ids, search, request)
+
+    async def follow(
+        self, ids: Any, search: str, history: list[PageMessage], request: gr.Request
+    ) -> tuple[Any, Any]:
+        """The page is looked at again: what another tab said meanwhile, in the chat and the list."""
+        session_id = identity.session_id(ids, request.username)
+        if session_id is None or self._turns.is_running(str(request.session_hash)):
+            return gr.skip(), gr.skip()
+        messages = await self._restored(session_id, spoken(request.headers))
+        is_same = user_texts(messages) == user_texts(history) and len(messages) == len(history)
+        chat = gr.skip() if is_same or not messages else messages
+        return chat, await asyncio.to_thread(self.fresh_shelf, ids, search, request)
+
+    def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
+        """The list of conversations, if another tab or the model has changed it.
+
+        Asked with ids that the page has left meanwhile, nothing: it would bring their address back.
+        """
+        page, session_id = str(request.session_hash), identity.session_id(ids, request.username)
+        if session_id and self._shelves.current(page) not in (None, session_id.conversation):
+            return gr.skip()
+        before = self._shelves.shown(page)
+        html = self.shelf(ids, search, request, self._shelves.deleted(page))
+        return html if self._shelves.shown(page) != before else gr.skip()
+
+    def shelf(self, ids: Any, search: str, request: gr.Request, deleted: str | None = None) -> str:
+        """The list of conversations, those that hold `search`."""
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        if session_id is None or engine is None:
+            return view.conversation_list([], "", spoken(request.headers))
+        try:
+            rows = engine.library.conversations(session_id.owner, search.strip())
+        except EngineError as error:
+            gr.Warning(str(error))
+            rows = []
+        page, current = str(request.session_hash), session_id.conversation
+        self._shelves.remember(page, rows, current, deleted)
+        return view.conversation_list(
+            rows, session_id.conversation, spoken(request.headers), deleted
+        )
+
+    async def _listing(
+        self, ids: Any, search: str, request: gr.Request, deleted: str | None = None
+    ) -> str:
+        """As `shelf`; what waits for the disk holds up no other page."""
+        return await asyncio.to_thread(self.shelf, ids, search, request, deleted)
+
+    async def _restored(self, session_id: SessionId, language: str) -> list[PageMessage]:
+        try:
+            entries = await self._turns.restore(session_id)
+        except EngineError as error:
+            return [view.notice(str(error))]
+        return view.conversation(entries, language)

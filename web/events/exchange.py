@@ -1,0 +1,144 @@
+"""Conversations into files and files into conversations, from the page.
+
+Owns: the names of the files, the size limit, and what a person is told of a refused file. Does not
+know what the files hold (engine.tiers.portable), nor how the page shows a conversation.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from engine import Engine, SessionId
+from engine.errors import EngineError
+from web import identity
+from web.events.conversations import UNCHANGED, Conversations, Shown
+from web.files import Downloads, readable_title
+from web.languages import say, spoken
+from web.startup import Startup
+
+log = logging.getLogger(__name__)
+
+MAX_IMPORT_BYTES = 1 << 30
+SUFFIXES = {"markdown": ".md", "json": ".json", "portable": ".warmchat"}
+_MEDIA_TYPES = {
+    "markdown": "text/markdown; charset=utf-8",
+    "json": "application/json",
+    "portable": "application/octet-stream",
+}
+_WORDS = {
+    "markdown": ("export_markdown", "export_markdown_info"),
+    "json": ("export_json", "export_json_info"),
+    "portable": ("export_portable", "export_portable_info"),
+}
+_UNNAMED = "conversation"
+_MAX_STEM = 80
+_UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
+_COPY = re.compile(r"\s*\(\d+\)$")  # what browsers put behind a name that is there already
+
+
+class Exchange:
+    """Export of the open conversation, and import of a new one."""
+
+    def __init__(
+        self, startup: Startup, conversations: Conversations, downloads: Downloads
+    ) -> None:
+        self._startup = startup
+        self._conversations = conversations
+        self._downloads = downloads
+
+    def render(self, request: gr.Request) -> str:
+        """HTML of the buttons that export."""
+        language = spoken(request.headers)
+        buttons = "".join(
+            f'<button data-form="{form}" title="{say(language, info)}">{say(language, name)}</button>'
+            for form, (name, info) in _WORDS.items()
+        )
+        label = say(language, "export")
+        group = f'<div role="group" aria-labelledby="export-label">{buttons}</div>'
+        return f'<div class="exchange"><span id="export-label">{label}</span>{group}</div>'
+
+    async def export(self, ids: Any, request: gr.Request, event: gr.EventData) -> str:
+        """The ticket for a file with the open conversation; none if it cannot be had."""
+        data = event._data if isinstance(event._data, dict) else {}
+        form, language = data.get("form"), spoken(request.headers)
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        if session_id is None or form not in SUFFIXES:
+            return ""
+        if engine is None or self._startup.phase != "ready":
+            gr.Warning(say(language, "not_ready"))
+            return ""
+        try:
+            engine.open_session(session_id)
+            if not engine.messages(session_id):
+                gr.Warning(say(language, "export_empty"))
+                return ""
+            content = await _content(engine, session_id, form)
+            name = file_stem(_title(engine, session_id)) + SUFFIXES[form]
+        except EngineError as error:
+            gr.Warning(str(error))
+            return ""
+        return self._downloads.add(name, _MEDIA_TYPES[form], content)
+
+    async def imported(self, path: str | None, ids: Any, search: str, request: gr.Request) -> Shown:
+        """Open a file as a new conversation; returns ids, the chat, the list."""
+        language, old = (
+            spoken(request.headers),
+            identity.session_id(ids, request.username),
+        )
+        engine = self._startup.engine
+        if path is None or old is None:
+            return UNCHANGED
+        if engine is None or self._startup.phase != "ready":
+            gr.Warning(say(language, "not_ready"))
+            return UNCHANGED
+        new = SessionId(**identity.mint(old.owner))
+        try:
+            await self._fill(engine, new, Path(path), language)
+        except (EngineError, ValueError, OSError) as error:
+            log.info("A file was not imported: %s", error)
+            engine.close_session(new)
+            gr.Warning(say(language, "import_refused", reason=error))
+            return UNCHANGED
+        finally:
+            Path(path).unlink(missing_ok=True)
+        return await self._conversations.show(new, search, request)
+
+    async def _fill(self, engine: Engine, new: SessionId, path: Path, language: str) -> None:
+        """Raises EngineError, or ValueError or OSError about the file itself."""
+        if path.stat().st_size > MAX_IMPORT_BYTES:
+            raise ValueError(say(language, "import_too_large", mib=MAX_IMPORT_BYTES >> 20))
+        await engine.import_file(new, path.read_bytes())
+        if name := imported_title(path.stem):
+            engine.library.rename(new, name)
+
+
+async def _content(engine: Engine, session_id: SessionId, form: str) -> bytes:
+    match form:
+        case "markdown":
+            return engine.export_markdown(session_id).encode("utf-8", "replace")
+        case "json":
+            return engine.export_json(session_id).encode("utf-8", "replace")
+        case _:
+            return await engine.export_portable(session_id)
+
+
+def _title(engine: Engine, session_id: SessionId) -> str:
+    rows = engine.library.conversations(session_id.owner)
+    return next(
+        (readable_title(row.title) for row in rows if row.id == session_id.conversation), ""
+    )
+
+
+def file_stem(title: str) -> str:
+    """A file name without its suffix that every system takes."""
+    stem = " ".join(_UNSAFE.sub(" ", title).split())[:_MAX_STEM].strip(" .…")
+    return stem or _UNNAMED
+
+
+def imported_title(stem: str) -> str:
+    """The title that the name of an exported file holds; empty if nobody named it."""
+    title = " ".join(_COPY.sub("", stem).split())
+    return "" if title.lower() in ("", _UNNAMED) else title

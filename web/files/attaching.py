@@ -1,0 +1,200 @@
+"""The files that wait on each page for the message they go with.
+
+Owns: which page (a browser tab, by its session_hash) has attached what, what of it is refused and
+why, and that uploaded files are deleted as soon as they are read. Does not know how a file is read
+(web.files.documents) or how it looks in the chat (web.files.attachments).
+"""
+
+import asyncio
+import contextlib
+import html
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from engine import Engine
+from web.files import documents
+from web.files.attachments import Attachment, Said, safe_name, size
+from web.files.documents import Unreadable
+from web.languages import say
+from web.startup import Startup
+
+MAX_FILES = 10
+_PAGES_REMEMBERED = 500
+_COUNTED_CHARACTERS = 100_000  # the tokens of a longer text are estimated from so many
+_CLIP = (
+    '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" '
+    'stroke-width="2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="m21.4 '
+    '11-9.2 9.2a6 6 0 0 1-8.5-8.5l9.2-9.2a4 4 0 0 1 5.7 5.7l-9.2 9.2a2 2 0 0 1-2.8-2.8l8.5-8.5"/></svg>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that the browser or a client has sent. name: what it is called over there."""
+
+    path: Path
+    name: str
+
+
+@dataclass(slots=True)
+class _Basket:
+    """What waits on one page, and the sentences about what was refused last."""
+
+    attachments: list[Attachment] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+
+class Attaching:
+    """The files of all pages. For one event loop. folder: where uploaded files may lie."""
+
+    def __init__(self, startup: Startup, folder: Path) -> None:
+        self._startup = startup
+        self._folder = folder
+        self._baskets: OrderedDict[str, _Basket] = OrderedDict()
+        self._renderings = count()
+
+    def said(self, page: str, typed: str) -> Said:
+        """What is typed on `page`, with the files that wait there."""
+        basket = self._baskets.get(page)
+        return Said(typed, tuple(basket.attachments) if basket else ())
+
+    def take(self, page: str, typed: str) -> Said:
+        """As `said`; nothing waits there any more."""
+        said = self.said(page, typed)
+        self.forget(page)
+        return said
+
+    def give_back(self, page: str, said: Said) -> None:
+        """The files of a message that was undone wait again."""
+        if said.attachments:
+            self._basket(page).attachments = list(said.attachments)
+
+    def forget(self, page: str) -> None:
+        """Nothing waits on `page` any more."""
+        self._baskets.pop(page, None)
+
+    def remove(self, page: str, index: int) -> None:
+        """The file at `index` does not go with the message."""
+        basket = self._basket(page)
+        basket.refusals = []
+        if 0 <= index < len(basket.attachments):
+            del basket.attachments[index]
+
+    async def add(
+        self, page: str, uploads: Sequence[Upload], too_large: Sequence[str], language: str
+    ) -> None:
+        """Read `uploads`; too_large: names of files that the browser did not send."""
+        basket = self._basket(page)
+        basket.refusals = [_sentence(n, Unreadable("file_too_large"), language) for n in too_large]
+        for upload in uploads:
+            try:
+                attachment = await self._read(upload)
+                await self._check_room(attachment, basket)
+            except Unreadable as reason:
+                basket.refusals.append(_sentence(upload.name, reason, language))
+            else:
+                basket.attachments.append(attachment)
+
+    async def message_of(self, sent: Any, language: str) -> str:
+        """The message that the page, or a client ({"text": ..., "files": [...]}), has sent.
+
+        Raises ValueError with a sentence if a file cannot be read.
+        """
+        if isinstance(sent, Said):
+            return sent.message
+        if not isinstance(sent, dict):
+            return str(sent or "")
+        basket = _Basket()
+        for upload in uploads_in(sent.get("files")):
+            try:
+                attachment = await self._read(upload)
+                await self._check_room(attachment, basket)
+                basket.attachments.append(attachment)
+            except Unreadable as reason:
+                raise ValueError(_sentence(upload.name, reason, language)) from None
+        return Said(str(sent.get("text") or ""), tuple(basket.attachments)).message
+
+    def render(self, page: str, language: str) -> str:
+        """HTML of the button and the chips; differs each time, so that the page sees an answer."""
+        basket = self._baskets.get(page) or _Basket()
+        label = html.escape(say(language, "attach"))
+        chips = "".join(_chip(i, a, language) for i, a in enumerate(basket.attachments))
+        refusals = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in basket.refusals)
+        return (
+            f'<div class="waiting" data-rendering="{next(self._renderings)}"><button data-act="add" '
+            f'title="{label}" aria-label="{label}">{_CLIP}</button><ul>{chips}</ul>'
+            f'<div class="refusals" role="alert">{refusals}</div></div>'
+        )
+
+    async def _read(self, upload: Upload) -> Attachment:
+        """The text of an upload, which is deleted. Raises Unreadable."""
+        path = upload.path.resolve()
+        if not path.is_relative_to(self._folder.resolve()) or not path.is_file():
+            raise Unreadable("file_lost")
+        try:
+            num_bytes = path.stat().st_size
+            text = await asyncio.to_thread(documents.read, path, Path(upload.name).suffix)
+        except OSError:
+            raise Unreadable("file_lost") from None
+        finally:
+            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+        return Attachment(safe_name(upload.name), text, num_bytes)
+
+    async def _check_room(self, attachment: Attachment, basket: _Basket) -> None:
+        """Raise Unreadable if the files, and a quarter for the answer, exceed the context."""
+        if len(basket.attachments) >= MAX_FILES:
+            raise Unreadable("file_too_many", limit=MAX_FILES)
+        engine = self._startup.engine
+        if engine is None or self._startup.phase != "ready":
+            return
+        context = engine.info.context_length
+        room = context - context // 4
+        counts = [await _num_tokens(engine, a.block) for a in (*basket.attachments, attachment)]
+        if sum(counts) > room:
+            reason = "file_too_many_tokens" if counts[-1] > room else "files_too_many_tokens"
+            numbers = {"tokens": counts[-1], "total": sum(counts), "room": room, "context": context}
+            raise Unreadable(reason, **{key: f"{n:,}" for key, n in numbers.items()})
+
+    def _basket(self, page: str) -> _Basket:
+        basket = self._baskets.setdefault(page, _Basket())
+        self._baskets.move_to_end(page)
+        if len(self._baskets) > _PAGES_REMEMBERED:
+            self._baskets.popitem(last=False)
+        return basket
+
+
+def uploads_in(files: Any) -> list[Upload]:
+    """What of the browser's or a client's list of files makes sense."""
+    found = []
+    for file in files if isinstance(files, list) else []:
+        given = {"path": file} if isinstance(file, str) else file
+        path = given.get("path") if isinstance(given, dict) else None
+        if isinstance(path, str) and path and "\0" not in path:
+            name = given.get("name") or given.get("orig_name") or Path(path).name
+            found.append(Upload(Path(path), str(name)))
+    return found
+
+
+async def _num_tokens(engine: Engine, text: str) -> int:
+    counted = await engine.count_tokens(text[:_COUNTED_CHARACTERS])
+    return counted * len(text) // min(len(text), _COUNTED_CHARACTERS)
+
+
+def _sentence(name: str, reason: Unreadable, language: str) -> str:
+    limits = {"max_size": size(documents.MAX_BYTES)}
+    return say(language, reason.reason, name=safe_name(name), **limits, **reason.values)
+
+
+def _chip(index: int, attachment: Attachment, language: str) -> str:
+    remove = html.escape(say(language, "detach", name=attachment.name))
+    return (
+        f"<li><span>{html.escape(attachment.name)}</span><small>{size(attachment.num_bytes)}</small>"
+        f'<button data-act="remove" data-index="{index}" title="{remove}" aria-label="{remove}">'
+        "✕</button></li>"
+    )

@@ -1,0 +1,23 @@
+"""Every word of the page in three languages, and which language a request is answered in.
+
+Knows nothing of the page, the engine or Gradio; a file for each language.
+"""
+
+from web.languages.spoken import COOKIE, RequestHeaders, chosen, spoken
+from web.languages.texts import ENGLISH, EXAMPLES, LANGUAGES, NAMES, TEXTS, for_browser, say
+from web.languages.tongue import Tongue
+
+__all__ = [
+    "COOKIE",
+    "ENGLISH",
+    "EXAMPLES",
+    "LANGUAGES",
+    "NAMES",
+    "TEXTS",
+    "RequestHeaders",
+    "Tongue",
+    "chosen",
+    "for_browser",
+    "say",
+    "spoken",
+]

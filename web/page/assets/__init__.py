@@ -1,0 +1,15 @@
+"""What the browser gets as it is: styles, scripts and the logo, each file beside this one."""
+
+from pathlib import Path
+
+_FOLDER = Path(__file__).parent
+
+
+def path(name: str) -> Path:
+    """Where the file is."""
+    return _FOLDER / name
+
+
+def text(*names: str) -> str:
+    """What the files say, one behind another."""
+    return "".join(path(name).read_text("utf-8") for name in names)

@@ -1,0 +1,53 @@
+"""The row below the list of conversations: save the open one, open a saved one.
+
+Owns: its components and their events. Does not know what a file holds (web.events.exchange).
+"""
+
+from typing import Any, cast
+
+import gradio as gr
+
+from web.events import SUFFIXES, Exchange
+from web.page import assets
+from web.page.kept_chat import QUEUED, QUIET
+from web.page.words import words
+
+# A form, since a link would put the ticket into an address.
+_SUBMIT = """(ticket) => {
+  if (!ticket) return;
+  const form = document.createElement('form');
+  const field = document.createElement('input');
+  Object.assign(form, { method: 'post', action: 'download', hidden: true });
+  Object.assign(field, { name: 'ticket', value: ticket });
+  form.append(field);
+  document.body.append(form);
+  form.submit();
+  form.remove();
+}"""
+
+
+class ExchangeRow:
+    """Made inside the sidebar; connected once the chat is there."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        with gr.Column(elem_id="exchange", scale=0):
+            self._export = gr.HTML(
+                js_on_load=assets.text("exchange.js"), apply_default_css=False, padding=False
+            )
+            self._ticket = gr.Textbox(visible=False)
+            self._import = gr.UploadButton(
+                cast(str, words("import")),
+                file_types=[*SUFFIXES.values(), ".zip"],
+                size="sm",
+                elem_id="import",
+            )
+
+    def connect(self, demo: gr.Blocks, on_shelf: list[Any], shown: list[Any]) -> None:
+        """on_shelf: ids and search; shown: ids, the chat, the list."""
+        exchange, ticket = self._exchange, self._ticket
+        demo.load(exchange.render, None, self._export, **QUIET)
+        self._export.click(
+            exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **QUEUED
+        ).then(None, ticket, None, js=_SUBMIT, **QUIET)
+        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **QUEUED)

@@ -1,0 +1,122 @@
+"""gr.ChatInterface, with events of its own over its components.
+
+Gradio's lose something. They read a message's history off a copy that the server gets late: after an
+answer, when Send is there again; here what the page shows comes with each message. They cut the
+stream at Stop; here that ends the turn, so that the last words and the figures are shown. They give
+Edit no Stop, and empty the box after an answer; here it stays open meanwhile, and keeps what is
+written. The function yields the whole conversation. What a person says, words with the texts of
+files, is a `Said` from the box to the function, and out of the page's history again for Retry, Undo
+and Edit. The methods of Gradio 6.31.0 that are used here come without a promise, so the version is
+pinned and the browser tests cover each.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from web import view
+from web.files import Said, read_page
+from web.turns import Continuation, PageMessage, text_of, user_texts
+
+Event = tuple[Callable[..., Any], list[Any], list[Any]]
+# What is asked: the box, the chat with it, what the page showed before (None: nothing), what is said.
+Asked = tuple[Any, list[PageMessage], list[PageMessage] | None, Said]
+QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Behind all that was sent to the page before, as what comes of an answer; and it may warn.
+QUEUED = QUIET | {"queue": True}
+
+
+class KeptChat(gr.ChatInterface):
+    """A ChatInterface whose conversation is the engine's.
+
+    fn is an async generator of conversations; stop is called when Stop is pressed; sent makes of what
+    was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
+    to take the last message back, when a message has left the box or comes back, and when a turn is
+    over. below: what stands below the box. footer: renders what comes under that, the controls of
+    additional inputs.
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *,
+        stop: Callable[..., None],
+        sent: Callable[[str, gr.Request], Said],
+        undo: Event,
+        moved: Event,
+        after: Event,
+        below: list[Component],
+        footer: Callable[[], None],
+        **options: Any,
+    ) -> None:
+        self._stop, self._sent = stop, sent
+        self._undo, self._moved, self._after = undo, moved, after
+        self._below, self._footer = below, footer
+        super().__init__(fn, **options)
+
+    def _setup_events(self) -> None:
+        shown, before, said = self.chatbot, self.chatbot_state, self.saved_input
+        asked = [self.textbox, shown, before, said]
+        sent = self.textbox.submit(self._send, [self.textbox, shown], asked, **QUIET)
+        sent.then(*self._moved, **QUIET)
+        chosen = shown.example_select(self._choose, None, asked, **QUIET)
+        retried = shown.retry(self._retry, shown, asked, **QUIET)
+        edited = shown.edit(self._edit, shown, asked, **QUIET)
+        for event in (sent, chosen, retried, edited):
+            self._answered(event, said)
+        # A button that answers.js presses: the last reply goes on.
+        button, nothing = gr.Button(elem_id="continue", visible="hidden"), gr.State(Continuation())
+        self._answered(button.click(self._locked, None, self.textbox, **QUIET), nothing)
+        self.textbox.stop(self._stop, None, None, **QUIET)
+        undone = shown.undo(*self._undo, **QUIET)
+        undone.then(*self._moved, **QUIET)
+        undone.then(self._pop_last_user_message, shown, [shown, self.textbox], **QUIET)
+
+    def _answered(self, event: Any, message: Component) -> None:
+        answer = event.then(
+            self.fn, [message, self.chatbot_state, *self.additional_inputs], self.chatbot,
+            show_progress="hidden", api_name="answer", api_visibility="private", concurrency_limit=None,
+        )  # fmt: skip
+        answer.then(self._unlocked, None, self.textbox, **QUIET).then(*self._after, **QUIET)
+
+    def _render_footer(self) -> None:
+        with gr.Row(elem_id="below-box"):
+            for component in self._below:
+                component.render()  # type: ignore[no-untyped-call]
+        self._footer()
+        super()._render_footer()  # type: ignore[no-untyped-call]
+
+    def _send(self, typed: str, shown: list[PageMessage], request: gr.Request) -> Asked:
+        # The box stays open for the next message; keys.js keeps Enter back until this one is answered.
+        box, said = gr.Textbox("", submit_btn=False, stop_btn=True), self._sent(typed, request)
+        # A page that shows nothing said may not have loaded yet: then everything stays.
+        before = shown if user_texts(shown) else None
+        return box, [*shown, view.user(said.message)], before, said
+
+    def _choose(self, example: gr.SelectData) -> Asked:
+        return self._ask(None, Said(example.value["text"]))
+
+    def _retry(self, shown: list[PageMessage]) -> Asked:
+        return self._ask(*self._pop_last_user_message(shown))
+
+    def _edit(self, shown: list[PageMessage], edited: gr.EditData) -> Asked:
+        """The files of the message stay; the page shows the new words already."""
+        index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
+        typed = read_page(text_of(edited.value)).typed
+        attachments = read_page(text_of(edited.previous_value)).attachments
+        return self._ask(shown[:index], Said(typed, attachments))
+
+    def _ask(self, before: list[PageMessage] | None, said: Said) -> Asked:
+        return self._locked(), [*(before or ()), view.user(said.message)], before, said
+
+    def _pop_last_user_message(self, history: Any) -> tuple[Any, Any]:
+        before, text = super()._pop_last_user_message(history)
+        return before, read_page(str(text))
+
+    def _locked(self) -> Any:
+        return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
+
+    def _unlocked(self) -> Any:
+        return gr.Textbox(submit_btn=True, stop_btn=False, interactive=True)

@@ -1,0 +1,178 @@
+"""The page's layout: Gradio components, and which function each event calls.
+
+Owns: layout, controls and events. Does not know what the functions do.
+"""
+
+import gradio as gr
+
+from web import identity, view
+from web.events import (
+    DRAFT_S,
+    PANEL_S,
+    SETTLING_S,
+    Chat,
+    Client,
+    Composing,
+    Conversations,
+    Exchange,
+    Overview,
+)
+from web.files import Downloads
+from web.languages import EXAMPLES, say
+from web.page import assets, completion, header
+from web.page.exchange_row import ExchangeRow
+from web.page.kept_chat import QUEUED, QUIET, KeptChat
+from web.page.settings import Settings
+from web.page.words import words
+from web.startup import Startup
+from web.turns import Turns
+
+UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and kept, so long
+
+
+def build_page(startup: Startup, downloads: Downloads) -> gr.Blocks:
+    """The pages and the endpoints over the engine that `startup` brings up.
+
+    downloads: where files that people save wait to be fetched.
+    """
+    turns = Turns(startup)
+    composing = Composing(startup, turns)
+    demo = _build_chat(startup, turns, composing, downloads)
+    with demo:
+        Client(startup, turns, composing.read).connect()
+    completion.build_completion(demo, startup)
+    demo.queue(default_concurrency_limit=None)
+    return demo
+
+
+def _build_chat(
+    startup: Startup, turns: Turns, composing: Composing, downloads: Downloads
+) -> gr.Blocks:
+    chat = Chat(startup, turns, composing)
+    conversations, overview = Conversations(startup, turns), Overview(startup, turns)
+    demo: gr.Blocks
+    with gr.Blocks(
+        title="WarmChat", fill_height=True, analytics_enabled=False, delete_cache=UPLOADS_S
+    ) as demo:
+        ids = gr.BrowserState(
+            None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
+        )
+        with gr.Sidebar(elem_id="conversations", width=300):
+            search = gr.Textbox(
+                label=words("search"),
+                show_label=False,
+                placeholder=words("search"),
+                container=False,
+                elem_id="search",
+            )
+            shelf = gr.HTML(
+                js_on_load=assets.text("sidebars.js", "answers.js", "keys.js"),
+                apply_default_css=False,
+                elem_id="shelf",
+            )
+            exchange = ExchangeRow(Exchange(startup, conversations, downloads))
+            _foot(demo, overview)
+        with gr.Sidebar(position="right", open=False, width=320, elem_id="live") as live:
+            live_panel = gr.HTML(padding=False, apply_default_css=False)
+            panel_timer = gr.Timer(PANEL_S, active=False)
+        with gr.Row(elem_id="header"):
+            status, language = header.build()
+            anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
+        settings = Settings(startup.options.sampling)
+        attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
+        chatbot = _chatbot()
+        interface = KeptChat(
+            chat.answer,
+            stop=chat.stop,
+            sent=composing.sent,
+            undo=(chat.undo, [ids, chatbot], []),
+            moved=(composing.attached, [], [attach]),
+            after=(conversations.shelf, [ids, search], [shelf]),
+            below=[attach, sign],
+            footer=settings.render,
+            chatbot=chatbot,
+            textbox=_textbox(),
+            additional_inputs=[ids, *settings.controls],
+            examples=[[say("en", key)] for key in EXAMPLES],
+            cache_examples=False,
+        )
+        on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
+        # The settings first: once the page knows its conversation, a message may be sent with them.
+        settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
+        exchange.connect(demo, on_shelf, all_shown)
+        shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
+        shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
+        demo.unload(composing.closed)
+        demo.load(composing.attached, None, attach, **QUIET)
+        for trigger in (chatbot.clear, anew.click):
+            trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
+        draft_timer = gr.Timer(DRAFT_S, active=False)
+        drafted = [sign, draft_timer]
+        draft = (composing.draft, [interface.textbox, ids, *settings.draft_inputs], drafted)
+        # One event of both: what an older one would say never comes after a newer one.
+        written = [interface.textbox.change, ids.change]
+        gr.on(written, *draft, trigger_mode="always_last", **QUIET)
+        attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
+            *draft, **QUIET
+        )
+        draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
+        demo.load(overview.language_choice, None, language, **QUIET)
+        for trigger in (live.expand, panel_timer.tick):
+            trigger(overview.panel, ids, live_panel, **QUIET)
+        live.expand(lambda: gr.Timer(active=True), None, panel_timer, **QUIET)
+        live.collapse(lambda: gr.Timer(active=False), None, panel_timer, **QUIET)
+        timer = gr.Timer(SETTLING_S)
+        for trigger in (demo.load, timer.tick):
+            trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)
+        timer.tick(conversations.fresh_shelf, on_shelf, shelf, **QUIET)
+    return demo
+
+
+def _foot(demo: gr.Blocks, overview: Overview) -> None:
+    """What stands below the list of conversations: the other page, and who is signed in."""
+    completion.link()
+    account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
+    demo.load(overview.account, None, account, **QUIET)
+
+
+def _attach() -> gr.HTML:
+    return gr.HTML(
+        js_on_load=assets.text("attachments.js"),
+        apply_default_css=False,
+        elem_id="attach",
+        render=False,
+    )
+
+
+def _chatbot() -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id="chat",
+        show_label=False,
+        container=False,
+        scale=1,
+        height=400,
+        editable="user",
+        buttons=["copy"],
+        feedback_options=None,
+        placeholder=view.welcome("en"),
+        layout="bubble",
+        allow_tags=False,
+        render=False,
+    )
+
+
+def _textbox() -> gr.Textbox:
+    return gr.Textbox(
+        placeholder=words("message_hint"),
+        show_label=False,
+        container=False,
+        lines=1,
+        max_lines=8,
+        scale=7,
+        autofocus=True,
+        submit_btn=True,
+        stop_btn=True,
+        elem_id="message",
+        render=False,
+    )

@@ -1,0 +1,59 @@
+"""What stands around an answer: arrows to its other versions, like and dislike, and Continue.
+
+Owns: how these look, and which class tells answers.js what a button does: of what could tell it,
+Gradio's sanitiser leaves the class. Does not know what the buttons do to the conversation.
+"""
+
+import html
+from collections.abc import Sequence
+
+from engine.conversations import Entry, Node
+from web.languages import say
+
+
+def question_tools(question: Entry, language: str) -> str:
+    """HTML of the arrows to the other versions of a message; empty if it has none."""
+    arrows = _versions(question, language)
+    if not arrows:
+        return ""
+    label = html.escape(say(language, "your_message"))
+    return f'<span class="tools question-tools">{label} {arrows}</span>'
+
+
+def reply_tools(reply: Entry, *, is_last: bool, language: str) -> str:
+    """HTML of what can be done with a reply. is_last: nothing was said behind it."""
+    tools = [_versions(reply, language), *_rating(reply.node, language)]
+    if is_last and reply.node.is_unfinished:
+        tools.append(_button("go-on", say(language, "continue"), say(language, "continue_info")))
+    return f'<span class="tools answer-tools">{"".join(tools)}</span>'
+
+
+def _versions(entry: Entry, language: str) -> str:
+    versions, place = entry.versions, entry.versions.index(entry.node.id)
+    if len(versions) == 1:
+        return ""
+    earlier = _arrow(versions[:place][-1:], "‹", say(language, "earlier"))
+    later = _arrow(versions[place + 1 :][:1], "›", say(language, "later"))
+    return f'<span class="versions">{earlier} {place + 1}/{len(versions)} {later}</span>'
+
+
+def _arrow(target: Sequence[int], sign: str, label: str) -> str:
+    if not target:
+        return f'<button disabled title="{html.escape(label)}">{sign}</button>'
+    return _button(f"go-{target[0]}", sign, label)
+
+
+def _rating(reply: Node, language: str) -> list[str]:
+    """Two buttons, which say what they do, so that it can be done twice; the chosen one takes it back."""
+    buttons = []
+    for feedback, chosen_label in (("like", "liked"), ("dislike", "disliked")):
+        is_chosen = reply.feedback == feedback
+        label = say(language, chosen_label if is_chosen else feedback)
+        css_class = f"un{feedback}-{reply.id} chosen" if is_chosen else f"{feedback}-{reply.id}"
+        buttons.append(_button(f"rate {css_class}", "", label))
+    return buttons
+
+
+def _button(css_class: str, text: str, label: str) -> str:
+    label, text = html.escape(label), html.escape(text)
+    return f'<button class="{css_class}" title="{label}">{text}</button>'
