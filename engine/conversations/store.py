@@ -41,7 +41,7 @@ _LOAD = """
     WHERE owner = ? AND name = ? AND deleted_at IS NULL
 """
 _LIST = """
-    SELECT name, iif(title = '', ifnull((SELECT substr(content, 1, 240) FROM message
+    SELECT name, iif(title = '', ifnull((SELECT beginning(content, 240) FROM message
                                          WHERE conversation = c.id ORDER BY id LIMIT 1), ''), title),
            pinned, created_at, updated_at,
            (SELECT count(*) FROM message WHERE conversation = c.id)

@@ -151,6 +151,7 @@ class Database:
             for pragma in _PRAGMAS:
                 self._connection.execute(pragma)
         self._connection.create_function("casefold", 1, str.casefold, deterministic=True)
+        self._connection.create_function("beginning", 2, _beginning, deterministic=True)
         with self.transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
@@ -175,3 +176,8 @@ class Database:
             ) from error
         except OverflowError as error:
             raise ConversationNotFound("No message has such a number; reload the page.") from error
+
+
+def _beginning(text: str, num_characters: int) -> str:
+    """As SQLite's substr, which takes a null character for the end."""
+    return text[:num_characters]

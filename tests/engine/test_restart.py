@@ -238,7 +238,7 @@ def test_files_as_a_kill_in_mid_stream_leaves_them(
 KILLED = """
     import sys, time
     from pathlib import Path
-    from engine import journal
+    from engine.conversations import journal
     from engine.scheduling.sampling import SamplingParams
     from tests.engine.fakes import endless
     from tests.engine.rig import make_stored_rig

@@ -304,6 +304,13 @@ def test_nobody_reaches_what_another_owner_said(store: Store) -> None:
         store.restore_deleted("carl", "x")
 
 
+def test_a_title_of_the_first_words_goes_on_behind_a_null_character(store: Store) -> None:
+    store.create("ann", "x")
+    store.add_message("ann", "x", None, "user", "a\0b")
+    assert [row.title for row in store.list("ann")] == ["a\0b"]
+    assert [row.title for row in store.search("ann", "\0B")] == ["a\0b"]
+
+
 def test_links_never_lead_into_another_conversation_of_the_same_owner(store: Store) -> None:
     _, answer = talk(store)
     store.create("ann", "y")
