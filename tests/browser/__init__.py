@@ -1,0 +1,1 @@
+"""What needs Chromium: the page over a scripted engine, and at most ten tests with the real model."""

@@ -1,0 +1,180 @@
+"""What a person does on the page, and what they wait to see there. Nothing here waits for time."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, Route, expect
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
+LOOK_MS = 50
+WELCOME = "What shall we talk about?"
+expect.set_options(timeout=PATIENCE_S * 1000)
+
+
+def visit(page: Page, url: str) -> None:
+    """Open the page, up to where it knows its conversation."""
+    page.goto(url)
+    expect(page.get_by_text(WELCOME)).to_be_visible()
+    known(page)
+
+
+def known(page: Page) -> None:
+    """Wait until the page knows its conversation: then it takes messages."""
+    page.wait_for_function("localStorage.getItem('warmchat') !== null")
+    expect(box(page)).to_be_editable()
+
+
+def box(page: Page) -> Locator:
+    return page.locator("#message textarea")
+
+
+def send_button(page: Page) -> Locator:
+    return page.get_by_test_id("submit-button").first
+
+
+def send(page: Page, text: str) -> None:
+    expect(box(page)).to_be_editable()
+    expect(send_button(page)).to_be_visible()
+    box(page).fill(text)
+    box(page).press("Enter")
+
+
+def stop(page: Page) -> None:
+    page.get_by_test_id("stop-button").first.click()
+
+
+def questions(page: Page) -> Locator:
+    return page.locator(".user.message")
+
+
+def answers(page: Page) -> Locator:
+    return page.locator(".bot.message")
+
+
+def answer_text(page: Page) -> str:
+    """The paragraphs of the last answer, without what stands around them."""
+    paragraphs = answers(page).last.locator("p:not(:has(.turn-line, .notice, .tools))")
+    return "\n".join(paragraphs.all_inner_texts())
+
+
+def lines(page: Page) -> Locator:
+    """The lines of figures under finished answers."""
+    return page.locator("#chat .turn-line")
+
+
+def finished(page: Page, count: int = 1) -> str:
+    """Wait for `count` finished answers; the text of the last one, with its line."""
+    expect(lines(page)).to_have_count(count)
+    expect(send_button(page)).to_be_visible()
+    return answers(page).last.inner_text()
+
+
+def ask(page: Page, text: str, count: int = 1) -> str:
+    """Send a message and wait for the answer, which is the `count`th on the page."""
+    send(page, text)
+    return finished(page, count)
+
+
+def figures(answer: str) -> tuple[int, int]:
+    """Tokens reused and prefilled, as the line of an answer says."""
+    found = re.search(r"reused ([\d,]+).* prefilled ([\d,]+)", answer)
+    assert found is not None, answer
+    reused, prefilled = (int(number.replace(",", "")) for number in found.groups())
+    return reused, prefilled
+
+
+def titles(page: Page) -> Locator:
+    return page.locator(".shelf .title")
+
+
+def new_chat(page: Page) -> None:
+    page.get_by_role("button", name="New chat").click()
+    expect(lines(page)).to_have_count(0)
+
+
+def addressed(page: Page) -> str:
+    """Wait until the address names a conversation."""
+    page.wait_for_function("new URL(location).searchParams.has('c')")
+    return page.url
+
+
+def unfold_settings(page: Page) -> None:
+    button = page.locator("#settings > button")
+    expect(button).to_be_visible()
+    if "open" not in (button.get_attribute("class") or ""):
+        button.click()
+    expect(page.locator("#system-prompt textarea")).to_be_visible()
+
+
+def number(page: Page, label: str) -> Locator:
+    return page.get_by_label(f"number input for {label}")
+
+
+@contextmanager
+def remembered(page: Page) -> Iterator[None]:
+    """Around one change of a setting: wait until the browser has kept it."""
+    stored = "localStorage.getItem('warmchat-settings')"
+    before = page.evaluate(stored)
+    yield
+    page.wait_for_function(f"before => {stored} !== before", arg=before)
+
+
+def set_number(page: Page, label: str, value: str) -> None:
+    """Set a number among the settings, which are unfolded; the browser keeps it."""
+    with remembered(page):
+        number(page, label).fill(value)
+        number(page, label).press("Tab")
+
+
+def until(page: Page, script: str, expected: Any = True) -> None:
+    """Wait until a script's value on the page is what is expected."""
+    page.wait_for_function(
+        f"expected => JSON.stringify({script}) === expected", arg=json.dumps(expected)
+    )
+
+
+def events_of(page: Page, url: str) -> list[dict[str, Any]]:
+    """The page's events, as Gradio's configuration has them."""
+    found: list[dict[str, Any]] = page.request.get(f"{url}/config").json()["dependencies"]
+    return found
+
+
+def components_of(page: Page, url: str) -> dict[str, int]:
+    """The ids of the page's components, by their names."""
+    parts = page.request.get(f"{url}/config").json()["components"]
+    return {name: part["id"] for part in parts if (name := part["props"].get("elem_id"))}
+
+
+class Held:
+    """Events of the page whose requests a test keeps back, until it lets them go."""
+
+    def __init__(self, page: Page, steps: set[int], most: int | None = None) -> None:
+        self._page, self._steps, self._most = page, steps, most
+        self.routes: list[Route] = []
+        page.route("**/run/**", self._keep_back)
+
+    def _keep_back(self, route: Route) -> None:
+        is_meant = (route.request.post_data_json or {}).get("fn_index") in self._steps
+        if is_meant and (self._most is None or len(self.routes) < self._most):
+            self.routes.append(route)
+        else:
+            route.continue_()
+
+    def wait(self, count: int = 1) -> None:
+        """Wait until so many requests are kept back."""
+        while len(self.routes) < count:
+            self._page.wait_for_event("request")
+
+    def go_on(self) -> None:
+        """Let those go that are kept back."""
+        for route in self.routes:
+            route.continue_()

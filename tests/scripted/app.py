@@ -1,0 +1,71 @@
+"""The server of `python app.py` in this process, over a scripted engine: the same launch, the same page."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.progress import Progress
+from tests.scripted.engine import ScriptedEngine
+from tests.scripted.script import Script
+from web.options import Options, parse_options
+from web.serve import launch
+from web.startup import Startup
+
+PATIENCE_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class ScriptedApp:
+    """A run of the server, which can be ended and begun again at the same address."""
+
+    options: Options
+    info: dict[str, Any] = field(default_factory=dict)
+    engine: ScriptedEngine = field(init=False)
+    startup: Startup = field(init=False)
+    _demo: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.options.port}"
+
+    @property
+    def script(self) -> Script:
+        return self.engine.script
+
+    def start(self) -> None:
+        """Serve; returns once turns are taken."""
+        self.startup = Startup(self.options, self._build).start()
+        self._demo = launch(self.options, self.startup)
+        self.startup._thread.join(PATIENCE_S)
+        assert self.startup.phase == "ready", self.startup.failure
+
+    def stop(self) -> None:
+        """End as a server ends, all of it in this process."""
+        self.startup.close(PATIENCE_S)
+        self._demo.close(verbose=False)
+
+    def _build(self, options: Options, _progress: Progress) -> ScriptedEngine:
+        self.engine = ScriptedEngine(options.data_dir, **self.info)
+        self.engine.start()
+        return self.engine
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **info: Any) -> Iterator[ScriptedApp]:
+    """A run of the server with these options. info: what differs in the ModelInfo."""
+    command = ["--data-dir", str(folder), "--port", str(free_port()), *arguments]
+    app = ScriptedApp(parse_options(command, environ={}), info)
+    app.start()
+    try:
+        yield app
+    finally:
+        app.stop()

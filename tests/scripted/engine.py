@@ -1,0 +1,166 @@
+"""The real engine but for what a reply costs and says: those a script gives.
+
+Face, thread, mailboxes, conversations, store, ledger, tree of versions, drafts and files are the
+engine's own, over the fake model and the fake tokenizer (a token is a byte); only the step is another,
+so that a turn stands still wherever the test wants to look. test_contract.py holds it against an
+engine with a real model.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+from engine import Engine, EngineConfig, ModelInfo
+from engine.events import FinishReason
+from engine.loading import Home
+from engine.turns.core import CoreParts, EngineCore
+from engine.turns.idle import Idle
+from engine.turns.turn import Turn, TurnRequest
+from tests.engine.rig import make_rig
+from tests.scripted.script import Cost, End, Hold, Role, Say, Script, Step, Tell
+
+CONTEXT = 8192
+
+
+class ScriptedCore(EngineCore):
+    """Turns do what their roles say."""
+
+    def __init__(self, parts: CoreParts, script: Script) -> None:
+        super().__init__(parts)
+        self._script = script
+        self._roles: dict[Turn, Role] = {}
+
+    @property
+    def has_work(self) -> bool:
+        roles = self._roles.items()
+        acts = any(turn.request.cancelled or not role.is_waiting for turn, role in roles)
+        return acts or self._parking.has_work
+
+    def begin(self, request: TurnRequest) -> None:
+        self._script.arrives(request)
+        super().begin(request)
+
+    def step(self) -> None:
+        self._end_cancelled()
+        self._unpark()
+        self._compute()
+        for turn, role in list(self._roles.items()):
+            if (step := role.next()) is not None:
+                self._act(turn, role, step)
+
+    def _launch(self, session: Any, request: TurnRequest, prompt: Any, reply: Any) -> None:
+        super()._launch(session, request, prompt, reply)
+        turn = next(reversed(self._turns.values()))
+        turn.clock.start()
+        turn.clock.prefilled_tokens = prompt.num_tokens - turn.sequence.num_cached_tokens
+        self._roles[turn] = self._script.begins(request)
+
+    def _compute(self) -> None:
+        """The KV of all that has been said, by the fake model."""
+        while (batch := self.parts.scheduler.schedule()) is not None:
+            self.parts.runner.run(batch)
+            self.parts.scheduler.commit(batch)
+
+    def _act(self, turn: Turn, role: Role, step: Step) -> None:
+        match step:
+            case Say(text):
+                self._say(turn, text)
+            case Tell(event):
+                turn.request.emit(event)
+            case Cost():
+                _charge(turn, step)
+            case Hold():
+                role.holds = True
+            case End(reason, error):
+                self._end(turn, reason, error=error)
+
+    def _say(self, turn: Turn, text: str) -> None:
+        tokens = self.parts.tokenizer.encode(text)
+        for i, token in enumerate(tokens):
+            if turn not in self._roles:  # cut at max tokens, or by a stop string
+                return
+            # All of it comes in one piece, whatever the reader wants to gather.
+            turn.text_due_at = 0.0 if i + 1 == len(tokens) else float("inf")
+            self._advance_by_one([(turn, token)])
+
+    def _end(self, turn: Turn, reason: FinishReason, *, error: str | None = None) -> None:
+        self._script.is_over(self._roles.pop(turn))
+        self._compute()
+        super()._end(turn, reason, error=error)
+
+
+def _charge(turn: Turn, cost: Cost) -> None:
+    clock = turn.clock
+    if cost.reused is not None:
+        clock.reused_tokens = cost.reused
+    if cost.prefilled is not None:
+        clock.prefilled_tokens = cost.prefilled
+    clock.source = cost.source or clock.source
+    clock.saved_s = clock.saved_s if cost.saved_s is None else cost.saved_s
+    clock.first_visible = clock.first_visible if cost.first_visible is None else cost.first_visible
+    clock.notes += [cost.note] if cost.note else []
+
+
+class PausableIdle:
+    """Idle work that a test can keep from going on. It has all of the real one's methods."""
+
+    def __init__(self, idle: Idle) -> None:
+        self._idle = idle
+        self.is_paused = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._idle, name)
+
+    def wait_s(self) -> float | None:
+        return None if self.is_paused else self._idle.wait_s()
+
+
+class ScriptedEngine(Engine):
+    """An engine that follows `script`. Not started yet. info: what differs in its ModelInfo."""
+
+    def __init__(self, data_dir: Path | None = None, **info: Any) -> None:
+        self.script = Script(self._wake)
+        self._told = info
+        self._idle: PausableIdle | None = None
+        config = EngineConfig(model_dir=Path("scripted"), data_dir=data_dir, debug=True)
+        super().__init__(config, loader=self._load)
+
+    def pause_idle_work(self, is_paused: bool = True) -> None:
+        """Nothing is prefilled ahead from now on; or it goes on."""
+        self.wait_ready(10)
+        assert self._idle is not None
+        self._idle.is_paused = is_paused
+        self._wake()
+
+    def name(self, conversation: str, title: str) -> None:
+        """As if the model had made a title for the conversation."""
+        found = [
+            s for s in self._sessions if s.id is not None and s.id.conversation == conversation
+        ]
+        self._owner.post(lambda core: core.parts.journal.suggest_title(found[0], title))
+
+    def _wake(self) -> None:
+        self._owner.wake()
+
+    def _load(self, config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
+        rig = make_rig(
+            home=home,
+            num_blocks=8192,
+            block_size=32,
+            context_length=CONTEXT,
+            max_num_sequences=64,
+            titles=False,
+        )
+        self._idle = PausableIdle(rig.core.parts.idle)
+        parts = {name: getattr(rig.core.parts, name) for name in CoreParts.__slots__}
+        parts["idle"] = cast(Idle, self._idle)
+        told: dict[str, Any] = {
+            "name": "scripted-model",
+            "context_length": CONTEXT,
+            "has_chat_template": True,
+            "kv_precision": "f32",
+            "kv_block_bytes": 512,
+            "num_blocks": rig.pool.num_blocks,
+            "block_size": rig.block_size,
+            "num_threads": 1,
+        }
+        return ScriptedCore(CoreParts(**parts), self.script), ModelInfo(**told | self._told)
