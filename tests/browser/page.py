@@ -9,6 +9,9 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, Route, expect
 
+from tests.scripted import HOLD, Say
+from tests.scripted.app import ScriptedApp
+
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -82,6 +85,13 @@ def ask(page: Page, text: str, count: int = 1) -> str:
     """Send a message and wait for the answer, which is the `count`th on the page."""
     send(page, text)
     return finished(page, count)
+
+
+def begin(page: Page, app: ScriptedApp) -> None:
+    """Ask for a story that holds behind its first words, which are shown."""
+    app.script.write(Say("Once upon"), HOLD)
+    send(page, "Tell me a story.")
+    expect(answers(page).last).to_contain_text("Once upon")
 
 
 def figures(answer: str) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from tests.browser.page import (
     answer_text,
     answers,
     ask,
+    begin,
     box,
     components_of,
     events_of,
@@ -33,13 +34,6 @@ from tests.scripted.app import ScriptedApp
 
 FRANCE, ITALY = "What is the capital of France?", "And of Italy?"
 STORY = (Say("Once upon"), HOLD)
-
-
-def begin(page: Page, app: ScriptedApp) -> None:
-    """Ask for a story that holds behind its first words, which are shown."""
-    app.script.write(*STORY)
-    send(page, "Tell me a story.")
-    expect(answers(page).last).to_contain_text("Once upon")
 
 
 def test_an_answer_streams_and_carries_its_line(page: Page, app: ScriptedApp) -> None:

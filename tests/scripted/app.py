@@ -1,6 +1,7 @@
 """The server of `python app.py` in this process, over a scripted engine: the same launch, the same page."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,10 +26,14 @@ def free_port() -> int:
 
 @dataclass
 class ScriptedApp:
-    """A run of the server, which can be ended and begun again at the same address."""
+    """A run of the server, which can be ended and begun again at the same address.
+
+    may_load: the model takes turns once this is set; until then it is being exported.
+    """
 
     options: Options
     info: dict[str, Any] = field(default_factory=dict)
+    may_load: threading.Event = field(default_factory=threading.Event)
     engine: ScriptedEngine = field(init=False)
     startup: Startup = field(init=False)
     _demo: Any = None
@@ -42,9 +47,18 @@ class ScriptedApp:
         return self.engine.script
 
     def start(self) -> None:
-        """Serve; returns once turns are taken."""
+        """Serve; returns once turns are taken, if the model may load."""
         self.startup = Startup(self.options, self._build).start()
         self._demo = launch(self.options, self.startup)
+        if self.may_load.is_set():
+            self._wait_ready()
+
+    def let_load(self) -> None:
+        """The model is there now."""
+        self.may_load.set()
+        self._wait_ready()
+
+    def _wait_ready(self) -> None:
         self.startup._thread.join(PATIENCE_S)
         assert self.startup.phase == "ready", self.startup.failure
 
@@ -53,17 +67,23 @@ class ScriptedApp:
         self.startup.close(PATIENCE_S)
         self._demo.close(verbose=False)
 
-    def _build(self, options: Options, _progress: Progress) -> ScriptedEngine:
+    def _build(self, options: Options, progress: Progress) -> ScriptedEngine:
+        progress("Converting weights", 3, 10)
+        assert self.may_load.wait(PATIENCE_S)
         self.engine = ScriptedEngine(options.data_dir, **self.info)
         self.engine.start()
         return self.engine
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, **info: Any) -> Iterator[ScriptedApp]:
+def serving(
+    folder: Path, *arguments: str, may_load: bool = True, **info: Any
+) -> Iterator[ScriptedApp]:
     """A run of the server with these options. info: what differs in the ModelInfo."""
     command = ["--data-dir", str(folder), "--port", str(free_port()), *arguments]
     app = ScriptedApp(parse_options(command, environ={}), info)
+    if may_load:
+        app.may_load.set()
     app.start()
     try:
         yield app

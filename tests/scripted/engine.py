@@ -10,15 +10,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine import Engine, EngineConfig, ModelInfo
+from engine.conversations import Node, Session
+from engine.errors import EngineError
 from engine.events import FinishReason
 from engine.loading import Home
+from engine.text import Setting
 from engine.turns.core import CoreParts, EngineCore
 from engine.turns.idle import Idle
+from engine.turns.prompt import Prompt
 from engine.turns.turn import Turn, TurnRequest
 from tests.engine.rig import make_rig
 from tests.scripted.script import Cost, End, Hold, Role, Say, Script, Step, Tell
 
 CONTEXT = 8192
+BLOCK_SIZE = 32
+PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
 
 
 class ScriptedCore(EngineCore):
@@ -39,6 +45,10 @@ class ScriptedCore(EngineCore):
         self._script.arrives(request)
         super().begin(request)
 
+    def draft(self, session: Session, text: str, setting: Setting) -> None:
+        super().draft(session, text, setting)
+        self._script.drafts.append((text, setting))
+
     def step(self) -> None:
         self._end_cancelled()
         self._unpark()
@@ -47,7 +57,7 @@ class ScriptedCore(EngineCore):
             if (step := role.next()) is not None:
                 self._act(turn, role, step)
 
-    def _launch(self, session: Any, request: TurnRequest, prompt: Any, reply: Any) -> None:
+    def _launch(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> None:
         super()._launch(session, request, prompt, reply)
         turn = next(reversed(self._turns.values()))
         turn.clock.start()
@@ -70,6 +80,8 @@ class ScriptedCore(EngineCore):
                 _charge(turn, step)
             case Hold():
                 role.holds = True
+            case End(FinishReason.STOP):
+                self._advance_by_one([(turn, next(iter(self.parts.eos_token_ids)))])
             case End(reason, error):
                 self._end(turn, reason, error=error)
 
@@ -115,10 +127,23 @@ class PausableIdle:
 
 
 class ScriptedEngine(Engine):
-    """An engine that follows `script`. Not started yet. info: what differs in its ModelInfo."""
+    """An engine that follows `script`. Not started yet.
 
-    def __init__(self, data_dir: Path | None = None, **info: Any) -> None:
+    context_length: of one conversation, in bytes of text. failure: what loading fails with, or what
+    it failed with by `die`. info: what differs in its ModelInfo.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        *,
+        context_length: int = CONTEXT,
+        failure: EngineError | None = None,
+        **info: Any,
+    ) -> None:
         self.script = Script(self._wake)
+        self.failure = failure
+        self._context_length = context_length
         self._told = info
         self._idle: PausableIdle | None = None
         config = EngineConfig(model_dir=Path("scripted"), data_dir=data_dir, debug=True)
@@ -126,7 +151,7 @@ class ScriptedEngine(Engine):
 
     def pause_idle_work(self, is_paused: bool = True) -> None:
         """Nothing is prefilled ahead from now on; or it goes on."""
-        self.wait_ready(10)
+        self.wait_ready(PATIENCE_S)
         assert self._idle is not None
         self._idle.is_paused = is_paused
         self._wake()
@@ -138,15 +163,27 @@ class ScriptedEngine(Engine):
         ]
         self._owner.post(lambda core: core.parts.journal.suggest_title(found[0], title))
 
+    def die(self) -> None:
+        """End as by a bug of the engine's own; it says so from now on."""
+
+        def fail(_core: EngineCore) -> None:
+            raise RuntimeError("a bug, as the test wants it")
+
+        self._owner.post(fail)
+        self._owner.thread.join(PATIENCE_S)
+        self.failure = self.error
+
     def _wake(self) -> None:
         self._owner.wake()
 
     def _load(self, config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
+        if self.failure is not None:
+            raise self.failure
         rig = make_rig(
             home=home,
             num_blocks=8192,
-            block_size=32,
-            context_length=CONTEXT,
+            block_size=BLOCK_SIZE,
+            context_length=self._context_length,
             max_num_sequences=64,
             titles=False,
         )
@@ -155,7 +192,7 @@ class ScriptedEngine(Engine):
         parts["idle"] = cast(Idle, self._idle)
         told: dict[str, Any] = {
             "name": "scripted-model",
-            "context_length": CONTEXT,
+            "context_length": rig.context_length,
             "has_chat_template": True,
             "kv_precision": "f32",
             "kv_block_bytes": 512,
@@ -164,3 +201,32 @@ class ScriptedEngine(Engine):
             "num_threads": 1,
         }
         return ScriptedCore(CoreParts(**parts), self.script), ModelInfo(**told | self._told)
+
+
+class Engines:
+    """Makes scripted engines, and ends them all when the test is over.
+
+    An engine that ended by itself, be it by a failed assertion of its own, fails the test.
+    """
+
+    def __init__(self) -> None:
+        self._made: list[ScriptedEngine] = []
+
+    def __call__(self, data_dir: Path | None = None, **options: Any) -> ScriptedEngine:
+        """One that loads."""
+        engine = self.unstarted(data_dir, **options)
+        engine.start()
+        return engine
+
+    def unstarted(self, data_dir: Path | None = None, **options: Any) -> ScriptedEngine:
+        """One that loads once the test lets it `start`."""
+        self._made.append(ScriptedEngine(data_dir, **options))
+        return self._made[-1]
+
+    def close(self) -> None:
+        """End all of them."""
+        for engine in self._made:
+            engine.close(PATIENCE_S)
+            assert not engine._owner.thread.is_alive()
+        for engine in self._made:
+            assert engine.error is engine.failure

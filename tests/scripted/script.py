@@ -13,6 +13,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.events import FinishReason, Prefilling, Queued
 from engine.metrics import KVSource
+from engine.text import Setting
 from engine.turns import TurnRequest
 
 
@@ -59,7 +60,7 @@ HOLD = Hold()
 Step = Say | Tell | Cost | End | Hold
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Role:
     """What one turn has still to do."""
 
@@ -84,12 +85,14 @@ class Script:
 
     answer: what a turn says that nothing was written for, from its message.
     refusal: raised, once, when the next request comes.
+    drafts: what was typed, as it came to be read ahead.
     """
 
     wake: Callable[[], None]
     answer: Callable[[str], str] = "You said: {}".format
     refusal: EngineError | None = None
     requests: list[TurnRequest] = field(default_factory=list)
+    drafts: list[tuple[str, Setting]] = field(default_factory=list)
     _written: deque[tuple[Step, ...]] = field(default_factory=deque)
     _roles: list[Role] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,6 +114,7 @@ class Script:
         with self._lock:
             self._written.clear()
             self.requests.clear()
+            self.drafts.clear()
             self.refusal = None
         self.tell(End())
 

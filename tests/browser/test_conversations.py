@@ -3,31 +3,47 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.web.browsing import LONG, App, be_brief, begin, finished, lines, send, stop
+from tests.browser.conftest import Visitor
+from tests.browser.page import (
+    addressed,
+    answer_text,
+    answers,
+    ask,
+    begin,
+    box,
+    figures,
+    finished,
+    lines,
+    new_chat,
+    questions,
+    send,
+    stop,
+    titles,
+)
+from tests.scripted.app import ScriptedApp
 
-pytestmark = pytest.mark.browser
-FRANCE = "What is the capital of France?"
+FRANCE, FRUIT, STORY = "What is the capital of France?", "Name a fruit.", "Tell me a story."
 
 
-def titles(page: Page) -> Locator:
-    return page.locator(".shelf .title")
-
-
-def open_conversation(page: Page) -> str | None:
+def open_conversation(page: Page) -> str:
     """What the address says is open."""
-    return parse_qs(urlsplit(page.url).query).get("c", [None])[0]
+    return parse_qs(urlsplit(page.url).query)["c"][0]
 
 
-def addressed(page: Page) -> str:
-    """Wait until the address names a conversation."""
-    page.wait_for_function("new URL(location).searchParams.has('c')")
-    return page.url
+def rename_first(page: Page, name: str) -> None:
+    page.locator(".shelf li").first.hover()
+    page.locator("[data-act=rename]").first.click()
+    page.locator(".shelf input").fill(name)
+
+
+def come_back_to(page: Page) -> None:
+    """As if another window had been in front."""
+    page.evaluate("window.dispatchEvent(new Event('blur'))")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
 
 
 def save(page: Page, form: str, folder: Path) -> Path:
@@ -44,32 +60,61 @@ def load(page: Page, path: Path) -> None:
     chooser.value.set_files(path)
 
 
-def test_the_model_names_the_conversation_a_moment_after_its_first_answer(page: Page) -> None:
-    send(page, "How do I reverse a list in Python?")
-    first = finished(page, 1)
-    expect(titles(page)).not_to_have_text("How do I reverse a list in Python?")
-    expect(titles(page)).to_have_text(re.compile("Python|[Ll]ist"))
-    send(page, "Thanks.")
-    finished(page, 2)
-    assert "recomputed" not in lines(page).last.inner_text()
-    assert page.locator(".bot.message").first.inner_text() == first
+def test_conversations_are_listed_opened_renamed_found_and_deleted(
+    page: Page, app: ScriptedApp
+) -> None:
+    items = page.locator(".shelf li")
+    ask(page, FRANCE)
+    expect(titles(page)).to_have_text([FRANCE])
+    new_chat(page)
+    begin(page, app)
+    expect(titles(page)).to_have_text([STORY, FRANCE])
+    titles(page).last.click()  # in mid-stream
+    expect(questions(page)).to_have_text([FRANCE])
+    expect(answers(page).last).to_contain_text(f"You said: {FRANCE}")
+    assert "reused 0" not in ask(page, FRUIT, 2)
+    expect(titles(page)).to_have_text([FRANCE, STORY])  # it has moved up
+    rename_first(page, "Capitals")
+    page.locator(".shelf input").press("Enter")
+    expect(titles(page).first).to_have_text("Capitals")
+    page.get_by_placeholder("Search").fill("once UPON")
+    expect(titles(page)).to_have_text([STORY])
+    page.get_by_placeholder("Search").fill("")
+    expect(titles(page)).to_have_text(["Capitals", STORY])
+    items.first.hover()
+    items.first.get_by_label("Delete").click()
+    expect(titles(page)).to_have_text([STORY])
+    expect(questions(page)).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(questions(page)).to_have_text([FRANCE, FRUIT])
+    expect(titles(page).first).to_have_text("Capitals")
 
 
-def test_the_address_names_the_open_conversation_but_never_its_owner(page: Page, app: App) -> None:
-    assert open_conversation(page) is None
-    send(page, FRANCE)
-    finished(page, 1)
+def test_the_models_name_for_a_conversation_comes_into_the_list(
+    page: Page, app: ScriptedApp
+) -> None:
+    ask(page, FRANCE)
+    addressed(page)
+    app.engine.name(open_conversation(page), "Capital of France")
+    expect(titles(page)).to_have_text(["Capital of France"])
+    assert answer_text(page) == f"You said: {FRANCE}"
+
+
+def test_the_address_names_the_open_conversation_but_never_its_owner(
+    page: Page, app: ScriptedApp
+) -> None:
+    assert urlsplit(page.url).query == ""
+    ask(page, FRANCE)
     france = addressed(page)
-    page.get_by_role("button", name="New chat").click()
+    new_chat(page)
     expect(page).to_have_url(app.url + "/")
-    send(page, "Name a fruit.")
-    finished(page, 1)
+    ask(page, FRUIT)
     fruit = addressed(page)
     assert fruit != france
     page.goto(france)
-    expect(page.locator(".user.message")).to_have_text([FRANCE])
+    expect(questions(page)).to_have_text([FRANCE])
     page.reload()
-    expect(page.locator(".user.message")).to_have_text([FRANCE])
+    expect(questions(page)).to_have_text([FRANCE])
     assert page.url == france
     query = parse_qs(urlsplit(fruit).query)
     assert set(query) == {"c"}
@@ -78,62 +123,48 @@ def test_the_address_names_the_open_conversation_but_never_its_owner(page: Page,
 
 
 def test_an_address_that_is_not_ones_own_opens_a_new_chat_with_a_sentence(
-    page: Page, app: App, browser: Any
+    page: Page, app: ScriptedApp, visitor: Visitor
 ) -> None:
-    send(page, FRANCE)
-    finished(page, 1)
+    ask(page, FRANCE)
     address = addressed(page)
-    context = browser.new_context(locale="en-US")
-    stranger = context.new_page()
+    stranger = visitor()
     for url in (address, f"{app.url}/?c={'x' * 32}", f"{app.url}/?c=..%2F..%2Fetc"):
         stranger.goto(url)
         expect(stranger.locator("#chat .notice")).to_contain_text("not among yours")
         expect(stranger.locator(".user.message, .shelf .title")).to_have_count(0)
-    send(stranger, "Name a fruit.")
-    expect(lines(stranger)).to_have_count(1)
-    context.close()
+    ask(stranger, FRUIT)
 
 
-def test_two_tabs_on_one_conversation_keep_it_whole(page: Page) -> None:
-    send(page, FRANCE)
-    finished(page, 1)
-    address = addressed(page)
+def test_two_tabs_on_one_conversation_keep_it_whole(page: Page, app: ScriptedApp) -> None:
+    ask(page, FRANCE)
     other = page.context.new_page()
-    other.goto(address)
-    expect(other.locator(".user.message")).to_have_text([FRANCE])
-    be_brief(other)
-    begin(page)
-    send(other, "Name a fruit.")
+    other.goto(addressed(page))
+    expect(questions(other)).to_have_text([FRANCE])
+    begin(page, app)
+    send(other, FRUIT)
     expect(other.locator("#chat .notice")).to_contain_text("still being written")
     stop(page)
     finished(page, 2)
-    other.evaluate("window.dispatchEvent(new Event('blur'))")
-    other.evaluate("window.dispatchEvent(new Event('focus'))")
-    expect(other.locator(".user.message")).to_have_text([FRANCE, LONG])
-    send(other, "Name a fruit.")
+    come_back_to(other)
+    expect(questions(other)).to_have_text([FRANCE, STORY])
+    send(other, FRUIT)
     expect(lines(other)).to_have_count(3)
     page.reload()
-    expected = [FRANCE, LONG, "Name a fruit."]
-    expect(page.locator(".user.message")).to_have_text(expected)
-    other.close()
+    expect(questions(page)).to_have_text([FRANCE, STORY, FRUIT])
 
 
 def test_a_name_that_is_being_typed_stays_while_the_list_changes(page: Page) -> None:
     """Another tab pins the conversation; so it is when the model has named it."""
-    send(page, FRANCE)
-    finished(page, 1)
+    ask(page, FRANCE)
     other = page.context.new_page()
     other.goto(addressed(page))
     name = page.locator(".shelf input")
-    page.locator(".shelf .open").hover()
-    page.get_by_label("Rename").click()
-    name.fill("Capi")
+    rename_first(page, "Capi")
     other.locator(".shelf .open").hover()
     other.locator("[data-act=pin]").click()
     expect(other.locator("[data-act=unpin]")).to_have_count(1)
     other.close()
-    page.evaluate("window.dispatchEvent(new Event('blur'))")
-    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    come_back_to(page)
     expect(page.locator("[data-act=unpin]")).to_have_count(1)
     expect(name).to_be_focused()
     page.keyboard.type("tals")
@@ -144,18 +175,16 @@ def test_a_name_that_is_being_typed_stays_while_the_list_changes(page: Page) -> 
 
 def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
     for count in (1, 2):
-        send(page, FRANCE)
-        finished(page, 1)
+        ask(page, FRANCE)
         expect(titles(page)).to_have_count(count)
-        page.get_by_role("button", name="New chat").click()
-        expect(lines(page)).to_have_count(0)
+        new_chat(page)
     for i, name in enumerate(("One", "Two")):
         page.locator(".shelf li").nth(i).hover()
         page.locator("[data-act=rename]").nth(i).click()
         expect(page.locator(".shelf input")).to_have_count(1)
         page.locator(".shelf input").fill(name)
     # While one click of the list is under way, Gradio takes no other.
-    expect(page.locator(".shelf .title").first).to_have_text("One")
+    expect(titles(page).first).to_have_text("One")
     page.keyboard.press("Enter")
     expect(page.locator(".shelf input")).to_have_count(0)
     expect(page.locator(".shelf .open")).to_have_text(["One", "Two"])
@@ -163,8 +192,7 @@ def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
 
 
 def test_the_list_is_used_by_keyboard(page: Page) -> None:
-    send(page, FRANCE)
-    finished(page, 1)
+    ask(page, FRANCE)
     page.locator(".shelf .open").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")  # pin
@@ -182,16 +210,13 @@ def test_the_list_is_used_by_keyboard(page: Page) -> None:
     expect(titles(page)).to_have_count(0)
     page.keyboard.press("Enter")
     expect(titles(page)).to_have_text(["Capitals"])
-    expect(page.locator(".user.message")).to_have_text([FRANCE])
+    expect(questions(page)).to_have_text([FRANCE])
 
 
 def test_a_conversation_is_saved_and_opened_again(page: Page, tmp_path: Path) -> None:
-    send(page, FRANCE)
-    finished(page, 1)
+    ask(page, FRANCE)
     old = addressed(page)
-    page.locator(".shelf .open").first.hover()
-    page.get_by_label("Rename").click()
-    page.locator(".shelf input").fill("Paris/France")
+    rename_first(page, "Paris/France")
     page.locator(".shelf input").press("Enter")
     expect(titles(page)).to_have_text(["Paris/France"])
     requests: list[str] = []
@@ -207,13 +232,13 @@ def test_a_conversation_is_saved_and_opened_again(page: Page, tmp_path: Path) ->
     load(page, files["portable"])
     expect(titles(page)).to_have_count(2)
     expect(page).not_to_have_url(old)
-    expect(page.locator(".user.message")).to_have_text([FRANCE])
-    send(page, "And of Italy?")
-    expect(page.locator(".user.message")).to_have_count(2)
+    expect(questions(page)).to_have_text([FRANCE])
+    send(page, FRUIT)
+    expect(questions(page)).to_have_count(2)
     expect(lines(page).last).to_have_text(re.compile(r"reused \d\d+ \(memory\)"))
-    prefilled = re.search(r"prefilled (\d+)", lines(page).last.inner_text())
-    assert prefilled is not None
-    assert int(prefilled[1]) < 20
+    reused, prefilled = figures(lines(page).last.inner_text())
+    assert reused > len(FRANCE)
+    assert prefilled < 50
     load(page, files["markdown"])
     expect(titles(page)).to_have_count(3)
 
@@ -229,10 +254,21 @@ def test_an_empty_conversation_is_not_saved_but_told(page: Page) -> None:
     page.locator("[data-form=json]").click()
     expect(page.get_by_test_id("toast-body")).to_contain_text("nothing in this conversation")
     expect(page.locator(".toast-title")).to_have_css("display", "none")  # "Warning", in English
-    header, toast = (
-        page.locator("#header").bounding_box(),
-        page.locator(".toast-wrap").bounding_box(),
-    )
+    header = page.locator("#header").bounding_box()
+    toast = page.locator(".toast-wrap").bounding_box()
     assert header is not None
     assert toast is not None
     assert toast["y"] >= header["y"] + header["height"], "New chat is covered"
+
+
+def test_the_figures_of_two_conversations_stay_apart_while_one_is_left(
+    page: Page, app: ScriptedApp
+) -> None:
+    """An answer that is left in mid-stream does not show itself over the next conversation."""
+    begin(page, app)
+    new_chat(page)
+    expect(box(page)).to_be_editable()
+    assert f"You said: {FRANCE}" in ask(page, FRANCE)
+    titles(page).last.click()
+    expect(questions(page)).to_have_text([STORY])
+    expect(lines(page)).to_have_text(re.compile("stopped"))
