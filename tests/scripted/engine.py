@@ -129,8 +129,9 @@ class PausableIdle:
 class ScriptedEngine(Engine):
     """An engine that follows `script`. Not started yet.
 
-    context_length: of one conversation, in bytes of text. failure: what loading fails with, or what
-    it failed with by `die`. info: what differs in its ModelInfo.
+    context_length: of one conversation, in bytes of text. num_blocks: of its KV, for all of them.
+    failure: what loading fails with, or what it failed with by `die`. info: what differs in its
+    ModelInfo.
     """
 
     def __init__(
@@ -138,12 +139,14 @@ class ScriptedEngine(Engine):
         data_dir: Path | None = None,
         *,
         context_length: int = CONTEXT,
+        num_blocks: int = 8192,
         failure: EngineError | None = None,
         **info: Any,
     ) -> None:
         self.script = Script(self._wake)
         self.failure = failure
         self._context_length = context_length
+        self._num_blocks = num_blocks
         self._told = info
         self._idle: PausableIdle | None = None
         config = EngineConfig(model_dir=Path("scripted"), data_dir=data_dir, debug=True)
@@ -181,7 +184,7 @@ class ScriptedEngine(Engine):
             raise self.failure
         rig = make_rig(
             home=home,
-            num_blocks=8192,
+            num_blocks=self._num_blocks,
             block_size=BLOCK_SIZE,
             context_length=self._context_length,
             max_num_sequences=64,
@@ -204,9 +207,9 @@ class ScriptedEngine(Engine):
 
 
 class Engines:
-    """Makes scripted engines, and ends them all when the test is over.
+    """Makes scripted engines for a few turns each, and ends them all when the test is over.
 
-    An engine that ended by itself, be it by a failed assertion of its own, fails the test.
+    One that ended by itself, be it by a failed assertion of its own, fails the test.
     """
 
     def __init__(self) -> None:
@@ -220,7 +223,7 @@ class Engines:
 
     def unstarted(self, data_dir: Path | None = None, **options: Any) -> ScriptedEngine:
         """One that loads once the test lets it `start`."""
-        self._made.append(ScriptedEngine(data_dir, **options))
+        self._made.append(ScriptedEngine(data_dir, **({"num_blocks": 1024} | options)))
         return self._made[-1]
 
     def close(self) -> None:

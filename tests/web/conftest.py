@@ -1,4 +1,4 @@
-"""Options, started engines, and the app in Chromium, for the page's tests."""
+"""Options, scripted engines, and the app in Chromium, for the page's tests."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from engine import Engine
+from tests.scripted import Engines
 from tests.web.browsing import CHROMIUM, FLAGS, App, free_port, start, visit, watch
-from tests.web.fake_engine import FakeEngine
 from web.options import Options, parse_options
 from web.startup import Startup
 
@@ -20,9 +21,19 @@ def options(tmp_path: Path) -> Options:
 
 
 @pytest.fixture
-def started(options: Options) -> Callable[[FakeEngine], Startup]:
-    def start(engine: FakeEngine) -> Startup:
-        startup = Startup(options, lambda _options, _progress: engine.as_engine()).start()
+def engines() -> Iterator[Engines]:
+    """Makes scripted engines, which end with the test."""
+    made = Engines()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def started(options: Options) -> Callable[[Engine], Startup]:
+    """A start that is over, well or not, with an engine that was made for it."""
+
+    def start(engine: Engine) -> Startup:
+        startup = Startup(options, lambda _options, _progress: engine).start()
         startup._thread.join()
         return startup
 

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,14 +11,19 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from engine import Engine
-from engine.errors import EngineClosed, ModelNotFound
+from engine.errors import ModelNotFound
 from export.progress import Progress
-from tests.web.fake_engine import FakeEngine
+from tests.scripted import Engines, ScriptedEngine
 from web.api import Guard, is_remote_file, routes
 from web.options import Options
 from web.startup import Startup
 
-Started = Callable[[FakeEngine], Startup]
+PATIENCE_S = 60.0
+
+
+@pytest.fixture
+def startup(engines: Engines, started: Callable[[ScriptedEngine], Startup]) -> Startup:
+    return started(engines())
 
 
 def client(startup: Startup) -> TestClient:
@@ -28,55 +34,56 @@ def client(startup: Startup) -> TestClient:
     return TestClient(Starlette(routes=everything, middleware=[Middleware(Guard)]))
 
 
-def test_healthz_tells_exporting_loading_ready(options: Options) -> None:
-    exported, loaded = threading.Event(), threading.Event()
-
-    class Slow(FakeEngine):
-        def wait_ready(self, timeout_s: float | None = None) -> None:
-            loaded.wait(5)
+def test_healthz_tells_exporting_loading_ready(options: Options, engines: Engines) -> None:
+    engine, exporting, exported = engines.unstarted(), threading.Event(), threading.Event()
 
     def factory(_options: Options, progress: Progress) -> Engine:
         progress("Converting weights", 1, 2)
-        exported.wait(5)
-        return Slow().as_engine()
+        exporting.set()
+        exported.wait(PATIENCE_S)
+        return engine
 
     startup = Startup(options, factory).start()
     browser = client(startup)
-    while startup.step is None:
-        pass
+    exporting.wait(PATIENCE_S)
     response = browser.get("/healthz")
     assert response.status_code == 503
     assert response.json() == {
         "status": "loading", "model": options.model, "step": "Converting weights", "percent": 50,
     }  # fmt: skip
     exported.set()
-    while startup.engine is None:
-        pass
-    assert browser.get("/healthz").json()["status"] == "loading"
-    loaded.set()
+    while startup.phase == "exporting":
+        time.sleep(0.001)
+    response = browser.get("/healthz")
+    assert response.status_code == 503
+    assert response.json() == {"status": "loading", "model": options.model}
+    engine.start()
     startup._thread.join()
     response = browser.get("/healthz")
-    assert (response.status_code, response.json()) == (
-        200,
-        {"status": "ready", "model": "fake-model"},
-    )
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "model": "scripted-model"}
 
 
-def test_healthz_says_why_the_start_failed(started: Started) -> None:
-    startup = started(FakeEngine(error=ModelNotFound("/m: no openvino_model.xml in it.")))
+def test_healthz_says_why_the_start_failed(
+    engines: Engines, started: Callable[[ScriptedEngine], Startup]
+) -> None:
+    startup = started(engines(failure=ModelNotFound("/m: no openvino_model.xml in it.")))
     response = client(startup).get("/healthz")
     assert response.status_code == 503
     assert response.json()["status"] == "failed"
     assert response.json()["error"] == "/m: no openvino_model.xml in it."
 
 
-def test_an_engine_that_died_is_not_ready(started: Started) -> None:
-    engine = FakeEngine()
+def test_an_engine_that_died_is_not_ready(
+    engines: Engines, started: Callable[[ScriptedEngine], Startup]
+) -> None:
+    engine = engines()
     startup = started(engine)
     assert client(startup).get("/healthz").status_code == 200
-    engine.status, engine.error = "failed", EngineClosed("The engine stopped.")
+    engine.die()
     response = client(startup).get("/healthz")
-    assert (response.status_code, response.json()["error"]) == (503, "The engine stopped.")
+    assert (response.status_code, response.json()["error"]) == (503, str(engine.error))
+    assert "start it again" in str(engine.error)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +95,8 @@ def test_an_engine_that_died_is_not_ready(started: Started) -> None:
         "/gradio_api/file=ftp://example.com",
     ],
 )  # fmt: skip
-def test_files_of_other_servers_are_refused(started: Started, path: str) -> None:
-    assert client(started(FakeEngine())).get(path).status_code == 403
+def test_files_of_other_servers_are_refused(startup: Startup, path: str) -> None:
+    assert client(startup).get(path).status_code == 403
 
 
 def test_a_doubly_encoded_address_is_seen() -> None:
@@ -98,8 +105,8 @@ def test_a_doubly_encoded_address_is_seen() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/gradio_api/file=/tmp/x.png", "/gradio_api/file=a.png"])
-def test_files_of_our_own_pass(started: Started, path: str) -> None:
-    assert client(started(FakeEngine())).get(path).text == "page"
+def test_files_of_our_own_pass(startup: Startup, path: str) -> None:
+    assert client(startup).get(path).text == "page"
 
 
 @pytest.mark.parametrize(
@@ -115,28 +122,28 @@ def test_files_of_our_own_pass(started: Started, path: str) -> None:
     ],
 )
 def test_scripts_of_other_sites_are_refused(
-    started: Started, headers: dict[str, str], status: int
+    startup: Startup, headers: dict[str, str], status: int
 ) -> None:
-    response = client(started(FakeEngine())).post("/healthz", headers=headers)
+    response = client(startup).post("/healthz", headers=headers)
     assert (response.status_code == 403) == (status == 403)
 
 
-def test_every_answer_carries_the_security_headers(started: Started) -> None:
-    browser = client(started(FakeEngine()))
+def test_every_answer_carries_the_security_headers(startup: Startup) -> None:
+    browser = client(startup)
     for path in ("/", "/healthz", "/file=http://example.com"):
         headers = browser.get(path).headers
         assert "img-src 'self' data: blob:" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
 
 
-def test_an_image_in_an_answer_cannot_sign_anybody_out(started: Started) -> None:
-    browser = client(started(FakeEngine()))
+def test_an_image_in_an_answer_cannot_sign_anybody_out(startup: Startup) -> None:
+    browser = client(startup)
     image = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "no-cors"}
     assert browser.get("/logout", headers=image).status_code == 403
     link = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate"}
     assert browser.get("/logout", headers=link).status_code == 200
 
 
-def test_a_form_in_an_answer_cannot_be_sent_to_another_server(started: Started) -> None:
-    policy = client(started(FakeEngine())).get("/").headers["content-security-policy"]
+def test_a_form_in_an_answer_cannot_be_sent_to_another_server(startup: Startup) -> None:
+    policy = client(startup).get("/").headers["content-security-policy"]
     assert "form-action 'self'" in policy

@@ -7,43 +7,45 @@ import pytest
 from engine.errors import ModelNotFound
 from export import ExportError
 from tests import ROOT
-from tests.web.fake_engine import FakeEngine
+from tests.scripted import Cost, Engines, Say, ScriptedEngine
 from web import terminal
 from web.options import Options
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    fake = FakeEngine(note="The context is full.")
-    monkeypatch.setattr(terminal, "build_engine", lambda _options, _progress: fake)
-    return fake
+def engine(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
+    made = engines()
+    monkeypatch.setattr(terminal, "build_engine", lambda _options, _progress: made)
+    return made
 
 
 def test_the_answer_goes_to_standard_output_and_its_figures_beside_it(
-    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+    engine: ScriptedEngine, options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert terminal.ask(replace(options, ask="What is OpenVINO?", max_tokens=7)) == 0
+    cost = Cost(reused=1834, prefilled=27, note="The context is full.")
+    engine.script.write(cost, Say("You said: What is OpenVINO?"))
+    assert terminal.ask(replace(options, ask="What is OpenVINO?", max_tokens=70)) == 0
     said = capsys.readouterr()
     assert said.out == "You said: What is OpenVINO?\n"
     assert "reused 1,834 (memory) · prefilled 27" in said.err
     assert "The context is full." in said.err
-    assert engine.asked[0][3].max_tokens == 7
+    assert engine.script.requests[0].params.max_tokens == 70
     assert engine.status == "closed"
 
 
 def test_raw_text_is_shown_with_its_continuation(
-    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+    engine: ScriptedEngine, options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine.reply = ", there was"
+    engine.script.write(Say(", there was"))
     assert terminal.ask(replace(options, ask="Once upon a time", raw=True)) == 0
     assert capsys.readouterr().out == "Once upon a time, there was\n"
 
 
 def test_an_empty_question_gets_a_sentence(
-    engine: FakeEngine, options: Options, capsys: pytest.CaptureFixture[str]
+    engine: ScriptedEngine, options: Options, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert terminal.ask(replace(options, ask=" ")) == 1
-    assert capsys.readouterr().err == "app.py: The message is empty; write something.\n"
+    assert capsys.readouterr().err == "app.py: The message is empty; write something first.\n"
 
 
 @pytest.mark.parametrize("failure", [ModelNotFound("No model."), ExportError("No model.")])

@@ -8,42 +8,27 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from engine import SessionId
-from tests.web.fake_engine import FakeEngine
+from tests.scripted import Engines, ScriptedEngine
 from web import identity
 from web.events.chat import Chat
 from web.events.composing import Composing
 from web.startup import Startup
+from web.turns import drafts
 from web.turns.turns import Turns
 
 IDS = identity.mint()
 REQUEST = cast(gr.Request, SimpleNamespace(session_hash="tab", username=None, headers={}))
 
 
-class Drafted(FakeEngine):
-    """Notes its drafts, and has each of them read at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.drafts: list[str] = []
-
-    def draft(self, session_id: SessionId, text: str, **_: Any) -> None:
-        self.drafts.append(text)
-
-    def is_prefilled(self, session_id: SessionId) -> bool:
-        return True
-
-    def num_uncached_tokens(self, session_id: SessionId) -> int:
-        return 0
+@pytest.fixture
+def engine(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> ScriptedEngine:
+    """All drafts are taken, however soon one comes behind another."""
+    monkeypatch.setattr(drafts, "INTERVAL_S", 0.0)
+    return engines()
 
 
 @pytest.fixture
-def engine() -> Drafted:
-    return Drafted()
-
-
-@pytest.fixture
-def startup(engine: Drafted, started: Callable[[FakeEngine], Startup]) -> Startup:
+def startup(engine: ScriptedEngine, started: Callable[[ScriptedEngine], Startup]) -> Startup:
     return started(engine)
 
 
@@ -62,6 +47,19 @@ async def written(composing: Composing, text: str | None) -> str:
     return sign
 
 
+async def signed(composing: Composing, text: str) -> str:
+    """The sign of a draft, as the page's timer asks for it."""
+    sign, _ = await composing.drafted(text, IDS, True, "", False, REQUEST)
+    return sign
+
+
+async def read(composing: Composing, engine: ScriptedEngine, text: str) -> None:
+    """Write it, and wait until it is read."""
+    await written(composing, text)
+    while "ready" not in await signed(composing, text):
+        await engine.count_tokens("")
+
+
 async def sent(composing: Composing, chat: Chat, text: str) -> None:
     said = composing.sent(text, REQUEST)
     settings = ("", 20, 0, 1, 0, None, 0, 1, 0, 0, "", True, False)
@@ -75,19 +73,19 @@ def test_a_page_that_opens_drafts_before_its_box_has_a_text(composing: Composing
 
 
 def test_a_draft_that_comes_behind_its_message_is_not_read_and_the_next_one_is(
-    engine: Drafted, startup: Startup, turns: Turns, composing: Composing
+    engine: ScriptedEngine, startup: Startup, turns: Turns, composing: Composing
 ) -> None:
     """It would be read without the files that have gone along, in the place of those."""
     chat = Chat(startup, turns, composing)
 
     async def scenario() -> None:
-        assert "ready" in await written(composing, "one")
+        await read(composing, engine, "one")
         composing.sent("one", REQUEST)
         assert await written(composing, "one") == ""
-        assert (await composing.drafted("one", IDS, True, "", False, REQUEST))[0] == ""
-        assert engine.drafts == ["one"]
+        assert await signed(composing, "one") == ""
         await sent(composing, chat, "one")
-        assert "ready" in await written(composing, "two")
-        assert engine.drafts == ["one", "two"]
+        await read(composing, engine, "two")
+        await engine.count_tokens("")
+        assert [text for text, _ in engine.script.drafts] == ["one", "two"]
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), 60))

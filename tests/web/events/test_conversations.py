@@ -10,11 +10,7 @@ import gradio as gr
 import pytest
 
 from engine import SessionId
-from engine.conversations.journal import Journal
-from engine.conversations.library import Library
-from engine.conversations.session import Session
-from engine.conversations.store import Store
-from tests.web.fake_engine import FakeEngine
+from tests.scripted import HOLD, End, Engines, Say, ScriptedEngine
 from web import identity
 from web.events.chat import Chat
 from web.events.composing import Composing
@@ -31,19 +27,16 @@ REQUEST = cast(
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> FakeEngine:
-    """An engine whose conversation has a message, in the library too; its answers take a while."""
-    engine: Any = FakeEngine(reply="word " * 30, seconds_per_word=0.01)
-    journal = Journal(Store(tmp_path / "warmchat.db"))
-    journal.add(Session(ME), "user", "Hello")
-    engine.library = Library(journal, lambda _session_id: None)
-    return cast(FakeEngine, engine)
+def engine(engines: Engines, tmp_path: Path) -> ScriptedEngine:
+    """An engine whose conversation has a message and its answer, in the library too."""
+    made = engines(tmp_path)
+    made.open_session(ME)
+    asyncio.run(said(made))
+    return made
 
 
 @pytest.fixture
-def startup(engine: FakeEngine, started: Callable[[FakeEngine], Startup]) -> Startup:
-    """With that engine, in which the message is said."""
-    asyncio.run(said(engine))
+def startup(engine: ScriptedEngine, started: Callable[[ScriptedEngine], Startup]) -> Startup:
     return started(engine)
 
 
@@ -62,8 +55,7 @@ def chat(startup: Startup, turns: Turns) -> Chat:
     return Chat(startup, turns, Composing(startup, turns))
 
 
-async def said(engine: FakeEngine) -> None:
-    engine.open_session(ME)
+async def said(engine: ScriptedEngine) -> None:
     async for _ in engine.chat(ME, "Hello"):
         pass
 
@@ -129,7 +121,7 @@ def test_what_no_button_says_changes_nothing(conversations: Conversations, act: 
 
 
 def test_likes_say_what_they_do_so_that_it_can_be_done_twice(
-    conversations: Conversations, engine: FakeEngine
+    conversations: Conversations, engine: ScriptedEngine
 ) -> None:
     reply, seen = engine.transcript(ME)[1].node.id, []
     for act in ("like", "like", "dislike", "unlike", "dislike", "undislike"):
@@ -141,22 +133,27 @@ def test_likes_say_what_they_do_so_that_it_can_be_done_twice(
 
 @pytest.mark.parametrize("is_left", [False, True])
 def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_itself(
-    chat: Chat, conversations: Conversations, *, is_left: bool
+    engine: ScriptedEngine, chat: Chat, conversations: Conversations, *, is_left: bool
 ) -> None:
     """Gradio sends what was yielded last once more when an answer is over."""
 
     async def scenario() -> list[Any]:
         settings = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
         yielded: list[Any] = []
+        leaving: list[asyncio.Task[Any]] = []
+        engine.script.write(Say("word"), HOLD)
         async for shown in chat.answer("Hello", None, IDS, *settings, REQUEST):
             yielded.append(shown)
-            if is_left and "word" in str(shown):
-                leaving = asyncio.create_task(conversations.start_anew(IDS, "", REQUEST))
-        if is_left:
-            await leaving
+            if "word" not in str(shown):
+                continue
+            if not is_left:
+                engine.script.tell(End())
+            elif not leaving:
+                leaving.append(asyncio.create_task(conversations.start_anew(IDS, "", REQUEST)))
+        await asyncio.gather(*leaving)
         return yielded
 
-    yielded = asyncio.run(scenario())
+    yielded = asyncio.run(asyncio.wait_for(scenario(), 60))
     assert (yielded[-1] == gr.skip()) is is_left
     assert gr.skip() not in yielded[:-1]
     assert "word" in str(yielded)

@@ -1,7 +1,7 @@
-"""Conversations into files and out of them, over the real engine's face and a fake model."""
+"""Conversations into files and out of them, over a scripted engine."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -9,8 +9,8 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from engine import Engine, EngineConfig, SamplingParams, SessionId
-from tests.engine.rig import Rig, make_loader
+from engine import SessionId
+from tests.scripted import Engines, ScriptedEngine
 from web import identity
 from web.events import exchange as exchange_module
 from web.events.conversations import Conversations
@@ -24,13 +24,8 @@ REQUEST = cast(gr.Request, SimpleNamespace(headers={}, username=None, session_ha
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    made: list[Rig] = []
-    config = EngineConfig(model_dir=Path("nowhere"), data_dir=tmp_path / "data", debug=True)
-    engine = Engine(config, make_loader(made, num_blocks=256)).start()
-    engine.wait_ready()
-    yield engine
-    engine.close()
+def engine(engines: Engines, tmp_path: Path) -> ScriptedEngine:
+    return engines(tmp_path / "data")
 
 
 @pytest.fixture
@@ -57,15 +52,18 @@ def conversations() -> FakeConversations:
 
 
 @pytest.fixture
-def exchange(engine: Engine, conversations: FakeConversations) -> Exchange:
-    startup = cast(Startup, SimpleNamespace(engine=engine, phase="ready"))
-    return Exchange(startup, cast(Conversations, conversations), Downloads())
+def exchange(
+    engine: ScriptedEngine,
+    started: Callable[[ScriptedEngine], Startup],
+    conversations: FakeConversations,
+) -> Exchange:
+    return Exchange(started(engine), cast(Conversations, conversations), Downloads())
 
 
-def say(engine: Engine, session_id: SessionId, message: str) -> None:
+def say(engine: ScriptedEngine, session_id: SessionId, message: str) -> None:
     async def turn() -> None:
         engine.open_session(session_id)
-        async for _ in engine.chat(session_id, message, params=SamplingParams(max_tokens=9)):
+        async for _ in engine.chat(session_id, message):
             pass
 
     asyncio.run(turn())
@@ -83,7 +81,11 @@ def imported(exchange: Exchange, path: Path) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("form", ["markdown", "json", "portable"])
 def test_what_is_exported_comes_back_as_a_new_conversation(
-    engine: Engine, exchange: Exchange, conversations: FakeConversations, tmp_path: Path, form: str
+    engine: ScriptedEngine,
+    exchange: Exchange,
+    conversations: FakeConversations,
+    tmp_path: Path,
+    form: str,
 ) -> None:
     say(engine, ME, "Hello you")
     engine.library.rename(ME, "法国: first/second?")
@@ -110,7 +112,7 @@ def test_an_empty_conversation_gets_a_sentence(
 
 
 def test_only_ones_own_conversation_is_exported(
-    engine: Engine, exchange: Exchange, warnings: list[str]
+    engine: ScriptedEngine, exchange: Exchange, warnings: list[str]
 ) -> None:
     say(engine, ME, "A secret")
     stranger = identity.mint() | {"conversation": ME.conversation}
@@ -132,7 +134,7 @@ def test_only_ones_own_conversation_is_exported(
     ],
 )
 def test_a_refused_file_gets_a_sentence_and_changes_nothing(
-    engine: Engine,
+    engine: ScriptedEngine,
     exchange: Exchange,
     conversations: FakeConversations,
     warnings: list[str],

@@ -1,48 +1,50 @@
 """The list of conversations: what is shown, and which clicks are obeyed."""
 
+import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from engine import Engine, SessionId
-from engine.conversations.journal import Journal
-from engine.conversations.library import Library
-from engine.conversations.session import Session
-from engine.conversations.store import Store
+from engine import SessionId
+from tests.scripted import Engines, ScriptedEngine
 from web import identity, view
 from web.events import shelf
 
 IDS = identity.mint()
-ME = identity.session_id(IDS, None)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    journal = Journal(Store(tmp_path / "warmchat.db"))
-    journal.add(Session(ME), "user", "<b>Hello</b>")
-    library = Library(journal, lambda _session_id: None)
-    return cast(Engine, SimpleNamespace(library=library))
+def engine(engines: Engines, tmp_path: Path) -> ScriptedEngine:
+    """In which a conversation was begun."""
+    made, conversation = engines(tmp_path), SessionId(**IDS)
+    made.open_session(conversation)
+
+    async def say() -> None:
+        async for _ in made.chat(conversation, "<b>Hello</b>"):
+            pass
+
+    asyncio.run(say())
+    return made
 
 
-def listed(engine: Engine, deleted: str | None = None) -> str:
+def listed(engine: ScriptedEngine, deleted: str | None = None) -> str:
     rows = engine.library.conversations(IDS["owner"])
     return view.conversation_list(rows, IDS["conversation"], "en", deleted)
 
 
-def click(engine: Engine, act: str, text: Any = "") -> None:
+def click(engine: ScriptedEngine, act: str, text: Any = "") -> None:
     made = shelf.read_click(IDS["owner"], act, IDS["conversation"], text)
     assert made is not None
     shelf.apply(engine, made)
 
 
-def test_titles_are_shown_as_text_and_the_open_one_is_marked(engine: Engine) -> None:
+def test_titles_are_shown_as_text_and_the_open_one_is_marked(engine: ScriptedEngine) -> None:
     assert "&lt;b&gt;Hello&lt;/b&gt;" in listed(engine)
     assert 'aria-current="true"' in listed(engine)
 
 
-def test_pin_rename_delete_and_undo(engine: Engine) -> None:
+def test_pin_rename_delete_and_undo(engine: ScriptedEngine) -> None:
     click(engine, "pin")
     assert 'data-act="unpin"' in listed(engine)
     click(engine, "rename", "Greetings")
@@ -56,7 +58,7 @@ def test_pin_rename_delete_and_undo(engine: Engine) -> None:
 
 
 def test_a_list_is_sent_again_when_it_changed_and_goes_on_offering_what_was_deleted(
-    engine: Engine,
+    engine: ScriptedEngine,
 ) -> None:
     shelves = shelf.Shelves()
     rows = engine.library.conversations(IDS["owner"])

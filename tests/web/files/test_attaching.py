@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from engine import SessionId
-from tests.web.fake_engine import FakeEngine
+from tests.scripted import Engines, ScriptedEngine
 from tests.web.turns.test_history import page
 from web import view
 from web.files.attaching import MAX_FILES, Attaching, Upload, uploads_in
@@ -18,24 +17,23 @@ from web.turns.live_turn import Request
 from web.turns.turns import Turns
 
 ID = SessionId("owner", "conversation")
-Started = Callable[[FakeEngine], Startup]
-
-
-class CountingEngine(FakeEngine):
-    """A token is four characters; the context is small."""
-
-    async def count_tokens(self, text: str) -> int:
-        return len(text) // 4
-
-
-def small() -> CountingEngine:
-    return CountingEngine(info=SimpleNamespace(name="fake", can_think=False, context_length=1000))
 
 
 @pytest.fixture
-def attaching(started: Started, tmp_path: Path) -> Attaching:
+def engine(engines: Engines) -> ScriptedEngine:
+    """With a small context, in which a token is a byte."""
+    return engines(context_length=4000)
+
+
+@pytest.fixture
+def startup(engine: ScriptedEngine, started: Callable[[ScriptedEngine], Startup]) -> Startup:
+    return started(engine)
+
+
+@pytest.fixture
+def attaching(startup: Startup, tmp_path: Path) -> Attaching:
     (tmp_path / "uploads").mkdir()
-    return Attaching(started(small()), tmp_path / "uploads")
+    return Attaching(startup, tmp_path / "uploads")
 
 
 def upload(tmp_path: Path, name: str, raw: bytes) -> Upload:
@@ -100,18 +98,18 @@ def test_a_file_too_long_for_the_context_is_refused_with_the_numbers(
     attaching: Attaching, tmp_path: Path
 ) -> None:
     shown = add(attaching, upload(tmp_path, "long.txt", b"word " * 1000))
-    assert "long.txt has 1,2" in shown
-    assert "context of 1,000 tokens, files may take 750" in shown
+    assert "long.txt has 5,0" in shown
+    assert "context of 4,000 tokens, files may take 3,000" in shown
     half = b"word " * 400
     assert "<p>" not in add(attaching, upload(tmp_path, "one.txt", half))
     shown = add(attaching, upload(tmp_path, "two.txt", half))
-    assert "With two.txt the files have 1,0" in shown
+    assert "With two.txt the files have 4,1" in shown
     assert shown.count("<li>") == 1
 
 
 def test_the_tokens_of_a_very_long_text_are_estimated(attaching: Attaching, tmp_path: Path) -> None:
     shown = add(attaching, upload(tmp_path, "long.txt", b"word " * 100_000))
-    assert "long.txt has 125,0" in shown
+    assert "long.txt has 500,0" in shown
 
 
 def test_so_many_files_go_with_one_message(attaching: Attaching, tmp_path: Path) -> None:
@@ -150,13 +148,13 @@ def test_nonsense_from_the_browser_is_left_out() -> None:
     ]  # fmt: skip
 
 
-def test_retry_edit_and_undo_keep_the_files(started: Started, tmp_path: Path) -> None:
+def test_retry_edit_and_undo_keep_the_files(
+    engine: ScriptedEngine, startup: Startup, attaching: Attaching, tmp_path: Path
+) -> None:
     """As the page does it: what it shows is what comes back as its history."""
 
     async def scenario() -> None:
-        engine = small()
-        turns = Turns(started(engine))
-        attaching = Attaching(started(engine), tmp_path)
+        turns = Turns(startup)
         await attaching.add("tab", [upload(tmp_path, "a.txt", b"Text.\n\n$x$")], [], "en")
         said = attaching.take("tab", "What?")
 
@@ -176,5 +174,4 @@ def test_retry_edit_and_undo_keep_the_files(started: Started, tmp_path: Path) ->
         await turns.undo("tab", ID, page(edited.shown))
         assert [m.content for m in engine.messages(ID) if m.role == "user"] == [edited.message]
 
-    (tmp_path / "uploads").mkdir()
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    asyncio.run(asyncio.wait_for(scenario(), 60))

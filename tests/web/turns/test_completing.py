@@ -1,6 +1,7 @@
-"""Completions as a page runs them, against the engine's double."""
+"""Completions as a page runs them, over a scripted engine."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -8,81 +9,116 @@ import pytest
 
 from engine import SamplingParams, events
 from engine.errors import EngineClosed, QueueFull
-from tests.web.fake_engine import FakeEngine, figures
+from tests.scripted import HOLD, End, Engines, Say, ScriptedEngine
+from tests.web.figures import figures
+from tests.web.turns.watched import Watched
 from web.options import Options
 from web.page import completion
 from web.startup import Startup
 from web.turns.completing import Completions, Moment
 from web.turns.frames import Frame, Preparing
 
-Started = Callable[[FakeEngine], Startup]
+STORY = Say(", there"), HOLD
 PARAMS = SamplingParams()
 
 
+@pytest.fixture
+def engine(engines: Engines) -> ScriptedEngine:
+    return engines()
+
+
+@pytest.fixture
+def completions(
+    engine: ScriptedEngine, started: Callable[[ScriptedEngine], Startup]
+) -> Completions:
+    return Completions(started(engine))
+
+
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(coroutine, timeout=20))
+    asyncio.run(asyncio.wait_for(coroutine, timeout=60))
 
 
-async def completed(completions: Completions, prompt: str, page: str = "tab") -> list[Moment]:
-    return [moment async for moment in completions.run(page, prompt, PARAMS)]
+def begun(completions: Completions, prompt: str, page: str = "tab") -> Watched[Moment]:
+    return Watched(completions.run(page, prompt, PARAMS))
 
 
-def test_a_completion_streams_and_ends_with_its_figures(started: Started) -> None:
+def has_text(moment: Moment) -> bool:
+    return bool(moment.frame.text)
+
+
+def reason(moment: Moment) -> events.FinishReason | None:
+    return None if (end := moment.frame.finished) is None else end.reason
+
+
+def test_a_completion_streams_and_ends_with_its_figures_and_its_time(
+    engine: ScriptedEngine, completions: Completions
+) -> None:
     async def scenario() -> None:
-        moments = await completed(Completions(started(FakeEngine(seconds_per_word=0.15))), "a b")
-        texts = [moment.frame.text for moment in moments]
-        assert "You" in texts
-        assert texts[-1] == "You said: a b"
-        assert moments[-1].frame.finished is not None
-        assert 0.4 < moments[-1].elapsed_s < 5
+        engine.script.write(*STORY)
+        asked = time.perf_counter()
+        completion = begun(completions, "Once upon a time")
+        first = await completion.until(has_text)
+        shown = time.perf_counter()
+        assert first.frame.text == ", there"
+        engine.script.tell(Say(" was"), End())
+        last = (await completion.end())[-1]
+        assert last.frame.text == ", there was"
+        assert reason(last) is events.FinishReason.STOP
+        assert 0 < first.elapsed_s <= shown - asked
+        assert first.elapsed_s < last.elapsed_s <= time.perf_counter() - asked
 
     run(scenario())
 
 
-def test_stop_keeps_what_was_said_and_its_figures(started: Started) -> None:
+def test_stop_keeps_what_was_said_and_its_figures(
+    engine: ScriptedEngine, completions: Completions
+) -> None:
     async def scenario() -> None:
-        completions = Completions(started(FakeEngine(seconds_per_word=0.2)))
-        moments = []
-        async for moment in completions.run("tab", " ".join("abcdefghij"), PARAMS):
-            moments.append(moment)
-            if moment.frame.text:
-                completions.stop("tab")
-        assert moments[-1].frame.finished is not None
-        assert moments[-1].frame.finished.reason is events.FinishReason.CANCELLED
-        assert moments[-1].frame.text.startswith("You")
-        assert moments[-1].elapsed_s < 1.5
-
-    run(scenario())
-
-
-def test_stop_ends_only_the_completion_of_its_own_page(started: Started) -> None:
-    async def scenario() -> None:
-        completions = Completions(started(FakeEngine(seconds_per_word=0.1)))
-        other = asyncio.create_task(completed(completions, "one two three", "other"))
-        await asyncio.sleep(0.15)
+        engine.script.write(*STORY)
+        completion = begun(completions, "Once upon a time")
+        await completion.until(has_text)
         completions.stop("tab")
-        assert (await other)[-1].frame.text == "You said: one two three"
+        last = (await completion.end())[-1]
+        assert (last.frame.text, reason(last)) == (", there", events.FinishReason.CANCELLED)
 
     run(scenario())
 
 
-def test_leaving_the_page_ends_the_completion(started: Started) -> None:
+def test_stop_ends_only_the_completion_of_its_own_page(
+    engine: ScriptedEngine, completions: Completions
+) -> None:
     async def scenario() -> None:
-        engine = FakeEngine(seconds_per_word=5)
-        moments = Completions(started(engine)).run("tab", "hello", PARAMS)
+        engine.script.write(*STORY)
+        other = begun(completions, "Once upon a time", "other")
+        await other.until(has_text)
+        completions.stop("tab")
+        engine.script.tell(Say(" was"), End())
+        last = (await other.end())[-1]
+        assert (last.frame.text, reason(last)) == (", there was", events.FinishReason.STOP)
+
+    run(scenario())
+
+
+def test_leaving_the_page_ends_the_completion(
+    engine: ScriptedEngine, completions: Completions
+) -> None:
+    async def scenario() -> None:
+        engine.script.write(*STORY)
+        moments = completions.run("tab", "hello", PARAMS)
         async for moment in moments:
             if moment.frame.text:
                 break
+        assert engine.stats().running == 1
         await moments.aclose()
-        assert not engine._running
+        assert engine.stats().running == 0
 
     run(scenario())
 
 
-def test_a_full_queue_is_told_as_busy(started: Started) -> None:
+def test_a_full_queue_is_told_as_busy(engine: ScriptedEngine, completions: Completions) -> None:
     async def scenario() -> None:
-        engine = FakeEngine(failure=QueueFull("Too many."))
-        last = (await completed(Completions(started(engine)), "hello"))[-1]
+        engine.script.refusal = QueueFull("Too many.")
+        last = (await begun(completions, "hello").end())[-1]
         assert last.frame.is_busy
 
     run(scenario())
@@ -98,10 +134,12 @@ def test_while_the_model_loads_the_page_says_so_and_stop_works(options: Options)
     run(scenario())
 
 
-def test_a_model_that_failed_gets_its_sentence(started: Started) -> None:
+def test_a_model_that_failed_gets_its_sentence(
+    engines: Engines, started: Callable[[ScriptedEngine], Startup]
+) -> None:
     async def scenario() -> None:
-        engine = FakeEngine(error=EngineClosed("The engine stopped."), status="failed")
-        last = (await completed(Completions(started(engine)), "hello"))[-1]
+        startup = started(engines(failure=EngineClosed("The engine stopped.")))
+        last = (await begun(Completions(startup), "hello").end())[-1]
         assert last.frame.refused == "The engine stopped."
 
     run(scenario())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.events import Event, Finished, FinishReason, Prefilling, Text
-from tests.web.fake_engine import figures
+from tests.web.figures import figures
 from web.turns.news import Failure, News
 from web.turns.pace import FASTEST_S, SHARE, SLOWEST_S, Pace
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine import EngineStats, SessionId
-from tests.web.fake_engine import figures
+from tests.web.figures import figures
 from web.view.panel import live_panel, size
 
 MINE, YOURS = SessionId("me", "a"), SessionId("you", "b")

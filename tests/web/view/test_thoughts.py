@@ -1,16 +1,17 @@
 """Thinking: said to the model or kept from it, and folded on the page."""
 
 import asyncio
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from engine import SessionId
-from tests.web.fake_engine import FakeEngine
+from engine.text import Setting
+from tests.scripted import Engines, Say, ScriptedEngine
 from web.languages.texts import say
 from web.startup import Startup
+from web.turns import drafts
 from web.turns.drafts import Drafts
 from web.turns.history import kept_messages
 from web.turns.live_turn import Request, template_options
@@ -81,29 +82,32 @@ def test_other_messages_stay_as_they_are() -> None:
     assert fold(others, "en", is_over=True) == others
 
 
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 60))
+
+
 def test_a_folded_conversation_still_matches_the_engines(
-    started: Callable[[FakeEngine], Startup],
+    engines: Engines, started: Callable[[ScriptedEngine], Startup]
 ) -> None:
+    engine = engines()
+    startup = started(engine)
+
     async def scenario() -> None:
-        engine = FakeEngine(reply=THINKING)
-        startup = started(engine)
         turns = Turns(startup)
         shown: list[dict[str, Any]] = []
         for question in ("one", "two", "three"):
+            engine.script.write(Say(THINKING))
             async for frame in turns.run("tab", Request(ID, question, shown)):
-                last = [*shown_of(frame), *turn(frame, startup, "en")]
+                last = [*conversation(frame.kept, "en"), *turn(frame, startup, "en")]
             shown = last
         assert [m["role"] for m in shown if not m.get("metadata")] == ["user", "assistant"] * 3
         assert sum(1 for m in shown if m.get("metadata")) == 3
         assert [m.content for m in engine.messages(ID)][1::2] == [THINKING] * 3
         second = [m["role"] for m in shown].index("user", 4) - 3  # the question "two"
         assert kept_messages(shown[:second], engine.messages(ID)) == 2
-        assert [keep for _, keep, _, _ in engine.asked] == [0, 2, 4]
+        assert [request.keep for request in engine.script.requests] == [0, 2, 4]
 
-    def shown_of(frame: Any) -> list[dict[str, Any]]:
-        return conversation(frame.kept, "en")
-
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -112,29 +116,34 @@ def test_a_folded_conversation_still_matches_the_engines(
      (False, True, {}), (False, False, {})],
 )  # fmt: skip
 def test_the_model_is_told_whether_to_think_if_it_can(
-    started: Callable[[FakeEngine], Startup], can_think: bool, thinking: bool, said: dict[str, bool]
+    engines: Engines,
+    started: Callable[[ScriptedEngine], Startup],
+    can_think: bool,
+    thinking: bool,
+    said: dict[str, bool],
 ) -> None:
     async def scenario() -> None:
-        engine = FakeEngine(info=SimpleNamespace(name="fake", can_think=can_think))
+        engine = engines(can_think=can_think)
         turns = Turns(started(engine))
         request = Request(ID, "one", [], thinking=thinking)
         assert [frame async for frame in turns.run("tab", request)]
-        assert engine.template_options == [said]
-        assert template_options(engine.as_engine(), thinking) == said
+        assert engine.script.options == said
+        assert template_options(engine, thinking) == said
 
-    asyncio.run(asyncio.wait_for(scenario(), 20))
+    run(scenario())
 
 
 def test_a_draft_is_prefilled_as_the_turn_will_be(
-    started: Callable[[FakeEngine], Startup], monkeypatch: pytest.MonkeyPatch
+    engines: Engines,
+    started: Callable[[ScriptedEngine], Startup],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    drafted: list[dict[str, Any]] = []
-    engine = FakeEngine(info=SimpleNamespace(name="fake", can_think=True))
+    monkeypatch.setattr(drafts, "INTERVAL_S", 0.0)
 
-    def draft(session_id: SessionId, text: str, **options: Any) -> None:
-        drafted.append(options)
+    async def scenario() -> None:
+        engine = engines(can_think=True)
+        await Drafts(started(engine)).take(ID, "hello", "Be brief.", thinking=False)
+        await engine.count_tokens("")  # behind the draft
+        assert engine.script.drafts == [("hello", Setting("Be brief.", {"enable_thinking": False}))]
 
-    monkeypatch.setattr(engine, "draft", draft, raising=False)
-    drafts = Drafts(started(engine))
-    asyncio.run(drafts.take(ID, "hello", "Be brief.", thinking=False))
-    assert drafted == [{"system": "Be brief.", "enable_thinking": False}]
+    run(scenario())

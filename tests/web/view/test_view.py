@@ -8,7 +8,8 @@ import pytest
 from engine import events
 from engine.conversations.conversation import Entry, Feedback, Node
 from engine.metrics import KVSource
-from tests.web.fake_engine import FakeEngine, figures
+from tests.scripted import Engines, ScriptedEngine
+from tests.web.figures import figures
 from web import view
 from web.options import Options
 from web.startup import Startup, Step
@@ -26,7 +27,9 @@ def said(reason: events.FinishReason, **numbers: Any) -> list[Entry]:
     return [TALK[0], replace(TALK[1], node=node)]
 
 
-Started = Callable[[FakeEngine], Startup]
+@pytest.fixture
+def startup(engines: Engines, started: Callable[[ScriptedEngine], Startup]) -> Startup:
+    return started(engines())
 
 
 def test_the_text_shown_is_the_text_generated() -> None:
@@ -104,7 +107,7 @@ def test_what_was_liked_is_marked() -> None:
     assert buttons("dislike")[1] == ("undislike-2 chosen", "已踩，点击取消")
 
 
-def test_a_line_shows_from_where_on_the_model_sees(started: Started) -> None:
+def test_a_line_shows_from_where_on_the_model_sees() -> None:
     talk = [
         Entry(replace(entry.node, id=entry.node.id + 2 * turn), (entry.node.id + 2 * turn,))
         for turn in range(3)
@@ -130,8 +133,7 @@ def test_the_line_says_why_the_reply_ended_early() -> None:
     assert view.ending_line(events.Finished(LENGTH, figures()), "en").endswith("cut at max tokens")
 
 
-def test_notes_and_errors_are_shown_as_plain_sentences(started: Started) -> None:
-    startup = started(FakeEngine())
+def test_notes_and_errors_are_shown_as_plain_sentences(startup: Startup) -> None:
     ending = events.Finished(LENGTH, figures(note="The context is <full>."), error="It failed.")
     parts = view.turn(Frame((), "u", "a", finished=ending), startup, "en")[-1]["content"]
     text = "".join(part["text"] for part in parts)
@@ -139,9 +141,7 @@ def test_notes_and_errors_are_shown_as_plain_sentences(started: Started) -> None
     assert "It failed." in text
 
 
-def test_progress_is_told_until_text_comes(started: Started) -> None:
-    startup = started(FakeEngine())
-
+def test_progress_is_told_until_text_comes(startup: Startup) -> None:
     def title(event: events.Event) -> str:
         last = view.turn(Frame((), "u").after(event), startup, "en")[-1]
         return str(last["metadata"]["title"])
@@ -153,20 +153,22 @@ def test_progress_is_told_until_text_comes(started: Started) -> None:
     assert "metadata" not in shown[-1]
 
 
-def test_a_refusal_is_shown_under_the_message_it_refuses(started: Started) -> None:
-    shown = view.turn(Frame((), "u", refused="Too long."), started(FakeEngine()), "en")
+def test_a_refusal_is_shown_under_the_message_it_refuses(startup: Startup) -> None:
+    shown = view.turn(Frame((), "u", refused="Too long."), startup, "en")
     assert [m["role"] for m in shown] == ["user", "assistant"]
     assert "Too long." in shown[1]["content"][0]["text"]
-    empty = view.turn(Frame((), " ", refused="Empty."), started(FakeEngine()), "en")
+    empty = view.turn(Frame((), " ", refused="Empty."), startup, "en")
     assert [m["role"] for m in empty] == ["assistant"]
 
 
-def test_the_status_tells_exporting_from_ready_and_failed(options: Options) -> None:
-    startup = Startup(options, lambda _options, _progress: FakeEngine().as_engine())
+def test_the_status_tells_exporting_from_ready_and_failed(
+    engines: Engines, options: Options
+) -> None:
+    startup = Startup(options, lambda _options, _progress: engines())
     startup.step = Step("Converting weights", 42)
     assert "Converting weights 42 %" in view.status(startup, "en")
     startup.start()._thread.join()
-    assert "fake-model" in view.status(startup, "en")
+    assert "scripted-model" in view.status(startup, "en")
     startup._failure = "<b>damaged</b>"
     assert "&lt;b&gt;damaged" in view.status(startup, "en")
 
@@ -175,19 +177,20 @@ def test_the_status_tells_exporting_from_ready_and_failed(options: Options) -> N
     ("language", "word"), [("en", "busy"), ("zh-CN", "服务器正忙"), ("zh-TW", "忙碌")]
 )
 def test_a_full_queue_is_told_in_the_language_of_the_page(
-    started: Started, language: str, word: str
+    startup: Startup, language: str, word: str
 ) -> None:
     frame = Frame((), "Hi", refused="Too many others are waiting.", is_busy=True)
-    shown = view.turn(frame, started(FakeEngine()), language)
+    shown = view.turn(frame, startup, language)
     assert word in shown[1]["content"][0]["text"]
 
 
-def test_a_model_without_a_chat_template_leads_to_the_page_that_completes(started: Started) -> None:
-    engine = FakeEngine()
-    assert "completion" not in view.status(started(engine), "en")
-    engine.info.has_chat_template = False
-    assert "no chat template" in view.status(started(engine), "en")
-    assert '<a href="completion">文本续写</a>' in view.status(started(engine), "zh-CN")
+def test_a_model_without_a_chat_template_leads_to_the_page_that_completes(
+    engines: Engines, started: Callable[[ScriptedEngine], Startup], startup: Startup
+) -> None:
+    assert "completion" not in view.status(startup, "en")
+    without = started(engines(has_chat_template=False))
+    assert "no chat template" in view.status(without, "en")
+    assert '<a href="completion">文本续写</a>' in view.status(without, "zh-CN")
 
 
 def test_the_steps_of_the_export_are_told_in_the_language_of_the_page(options: Options) -> None:
