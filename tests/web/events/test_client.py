@@ -1,7 +1,7 @@
-"""Programs chat by a conversation's id: the lines of the README, against the real app."""
+"""Programs chat by a conversation's id, over the scripted engine; the README's lines: tests/browser/test_real.py."""
 
 import re
-import signal
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,82 +10,88 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from tests import ROOT
-from tests.web.browsing import App, start
+from engine.errors import QueueFull
+from engine.events import FinishReason
+from tests.scripted import HOLD, End, Say
+from tests.scripted.app import ScriptedApp, serving
 
-README = ROOT / "README.md"
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
+    with serving(tmp_path_factory.mktemp("data")) as app:
+        yield app
 
 
-def lines_of_the_readme() -> str:
-    section = README.read_text("utf-8").partition("## The chat from a program")[2]
-    return section.partition("```python\n")[2].partition("```")[0]
+@pytest.fixture
+def app(server: ScriptedApp) -> Iterator[ScriptedApp]:
+    yield server
+    server.script.reset()
+
+
+@pytest.fixture
+def client(app: ScriptedApp) -> Client:
+    return Client(app.url, verbose=False)
 
 
 def figures(client: Client, conversation: str) -> dict[str, Any]:
     return dict(client.predict(conversation, api_name="/figures"))
 
 
-def test_the_five_lines_of_the_readme_chat_and_the_second_turn_reuses_the_first(
-    app: App, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = lines_of_the_readme()
-    assert len([line for line in lines.splitlines() if line]) == 5
-    names: dict[str, Any] = {}
-    exec(lines.replace("http://127.0.0.1:7860", app.url), names)
-    said = capsys.readouterr().out
-    assert "Paris" in said
-    assert "Rome" in said
-    cost = figures(names["client"], names["conversation"])
-    assert cost["reused_tokens"] > 40
-    assert cost["prefilled_tokens"] < 20
-    assert cost["source"] == "memory"
-
-
-def test_a_conversation_goes_on_after_sleep_and_wake(app: App, smollm2_dir: Path) -> None:
-    """As on a Space: SIGTERM, and a new start over the same folder."""
-    client = Client(app.url, verbose=False)
+def test_a_conversation_goes_on_after_sleep_and_wake(app: ScriptedApp, client: Client) -> None:
+    """As on a Space: an end, and a new start over the same folder."""
     conversation = client.predict(api_name="/new_conversation")
-    fact = "My cat is called Felix. " + "Keep that in mind, whatever else I tell you. " * 20
-    client.predict(fact, conversation, {"max_tokens": 20}, api_name="/chat")
-    app.program.send_signal(signal.SIGTERM)
-    assert app.program.wait(10) == 0
-    assert app.health() == (0, {})
-    app.program = start(smollm2_dir, app.data_dir, app.port).program
-    app.wait_ready()
+    assert figures(client, conversation) == {}
+    client.predict("My cat is called Felix.", conversation, api_name="/chat")
+    app.stop()
+    app.start()
     client = Client(app.url, verbose=False)
-    client.predict("What is my cat called?", conversation, {"temperature": 0}, api_name="/chat")
-    cost = figures(client, conversation)
-    assert cost["reused_tokens"] > 200
-    assert cost["prefilled_tokens"] < 60
-    assert cost["source"] in ("disk", "memory")
+    client.predict("What is my cat called?", conversation, api_name="/chat")
+    assert len(app.engine.library.conversations(conversation.split(".")[0])) == 1
+    assert figures(client, conversation)["generated_tokens"] > 0
 
 
-def test_without_an_id_each_client_has_a_conversation_of_its_own(app: App) -> None:
-    one, other = Client(app.url, verbose=False), Client(app.url, verbose=False)
-    short = {"max_tokens": 10}
-    one.predict("My name is Anna.", "", short, api_name="/chat")
-    one.predict("What is my name?", "", short, api_name="/chat")
-    other.predict("Hello", "", short, api_name="/chat")
-    assert figures(one, "")["reused_tokens"] > figures(other, "")["reused_tokens"]
+def test_without_an_id_each_client_has_a_conversation_of_its_own(
+    app: ScriptedApp, client: Client
+) -> None:
+    other = Client(app.url, verbose=False)
+    for _ in range(2):
+        client.predict("My name is Anna.", "", api_name="/chat")
+    other.predict("Hello", "", api_name="/chat")
+    assert figures(client, "")["reused_tokens"] > figures(other, "")["reused_tokens"] == 0
 
 
-def test_an_answer_can_be_streamed_with_settings(app: App) -> None:
-    client = Client(app.url, verbose=False)
-    settings = {"max_tokens": 60, "temperature": 0, "system_prompt": "You are a storyteller."}
+def test_an_answer_can_be_streamed_with_settings(app: ScriptedApp, client: Client) -> None:
+    app.script.write(Say("Once"), HOLD)
+    settings = {"max_tokens": 15, "temperature": 0, "system_prompt": "You are a storyteller."}
     job = client.submit("Tell me a story.", "", settings, api_name="/chat")
-    pieces = list(job)
-    assert len(pieces) > 2
+    pieces = []
+    for piece in job:
+        pieces.append(piece)
+        if piece == "Once":
+            app.script.tell(Say(" upon a time"))
+    assert pieces[-1] == "Once upon a tim"
     assert all(later.startswith(earlier) for earlier, later in pairwise(pieces))
-    assert figures(client, "")["generated_tokens"] == 60
+    assert figures(client, "")["generated_tokens"] == 15
+    assert app.script.requests[-1].params.temperature == 0
+    assert app.script.requests[-1].setting.system == "You are a storyteller."
 
 
-def test_a_file_goes_with_a_message(app: App, tmp_path: Path) -> None:
+def test_a_file_goes_with_a_message(app: ScriptedApp, client: Client, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
-    file.write_text("The meeting is on Tuesday, in the green room. " * 10)
-    client = Client(app.url, verbose=False)
+    file.write_text("The meeting is on Tuesday.")
     message = {"text": "When is it?", "files": [handle_file(str(file))]}
-    client.predict(message, "", {"max_tokens": 5}, api_name="/chat")
-    assert figures(client, "")["prefilled_tokens"] > 100
+    client.predict(message, "", api_name="/chat")
+    assert "The meeting is on Tuesday." in app.script.asked[-1]
+    assert app.script.asked[-1].endswith("When is it?")
+
+
+def test_a_full_queue_and_an_answer_that_fails_are_told(app: ScriptedApp, client: Client) -> None:
+    app.script.refusal = QueueFull("Too many wait.")
+    with pytest.raises(AppError, match="busy"):
+        client.predict("Hi", api_name="/chat")
+    app.script.write(End(FinishReason.ERROR, "The model failed."))
+    with pytest.raises(AppError, match=re.escape("The model failed.")):
+        client.predict("Hi", api_name="/chat")
 
 
 @pytest.mark.parametrize(
@@ -99,12 +105,12 @@ def test_a_file_goes_with_a_message(app: App, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_a_sentence(
-    app: App, arguments: tuple[Any, ...], sentence: str
+    client: Client, arguments: tuple[Any, ...], sentence: str
 ) -> None:
     with pytest.raises(AppError, match=re.escape(sentence)):
-        Client(app.url, verbose=False).predict(*arguments, api_name="/chat")
+        client.predict(*arguments, api_name="/chat")
 
 
-def test_programs_can_call_nothing_else(app: App) -> None:
-    api = Client(app.url, verbose=False).view_api(return_format="dict", print_info=False)
+def test_programs_can_call_nothing_else(client: Client) -> None:
+    api = client.view_api(return_format="dict", print_info=False)
     assert set(api["named_endpoints"]) == {"/chat", "/new_conversation", "/figures"}
