@@ -15,8 +15,15 @@ import numpy as np
 import openvino as ov
 
 from engine import EngineConfig
-from engine.loading import wants_single_token_graph
-from engine.model import CompileOptions, Inputs, KVCache, Model, build_inputs, usable_cpus
+from engine.model import (
+    CompileOptions,
+    Inputs,
+    KVCache,
+    Model,
+    build_inputs,
+    usable_cpus,
+    wants_single_token_graph,
+)
 from engine.scheduling import Batch, Sequence
 
 NUM_BLOCKS = 1024

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from engine import EngineConfig, SamplingParams, SessionId
-from engine.conversations import Session, SessionTable, open_journal
+from engine.conversations import Home, Session, SessionTable, open_journal
 from engine.errors import EngineError
 from engine.events import Event, Finished
-from engine.loading import Home, ModelInfo, load
+from engine.loading import ModelInfo, load
 from engine.metrics import TurnFigures
 from engine.model import ForwardModel, Inputs, Logits, build_inputs
 from engine.owner import Loader

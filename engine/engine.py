@@ -10,10 +10,18 @@ from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 from engine.config import EngineConfig
-from engine.conversations import Entry, Feedback, Library, SessionId, SessionTable, open_journal
+from engine.conversations import (
+    Entry,
+    Feedback,
+    Home,
+    Library,
+    SessionId,
+    SessionTable,
+    open_journal,
+)
 from engine.errors import EngineClosed, EngineError, RequestError
 from engine.events import Event
-from engine.loading import Home, ModelInfo, load
+from engine.loading import ModelInfo, load
 from engine.owner import Loader, Owner
 from engine.scheduling import SamplingParams
 from engine.stats import EngineStats, stats_of

@@ -15,9 +15,10 @@ from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from engine.config import EngineConfig
+from engine.conversations import Home
 from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
 from engine.events import Event, Finished
-from engine.loading import Home, ModelInfo
+from engine.loading import ModelInfo
 from engine.mailbox import Mailbox
 from engine.turns import EngineCore, TurnRequest
 

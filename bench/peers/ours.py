@@ -18,8 +18,9 @@ import openvino
 from bench.conversation import rest, wait_warm
 from bench.peers.line import Answer, Messages, TokenClock, crowd_answer, peak_bytes, serve
 from engine import Engine, EngineConfig, SamplingParams, SessionId
+from engine.conversations import Home
 from engine.events import Finished, Text
-from engine.loading import Home, ModelInfo, load
+from engine.loading import ModelInfo, load
 from engine.model import ForwardModel, Inputs, Logits
 from engine.turns import EngineCore
 

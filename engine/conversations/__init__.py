@@ -4,6 +4,7 @@ Does not know how a reply comes about, nor where its KV is.
 """
 
 from engine.conversations.conversation import Entry, Feedback, Node
+from engine.conversations.home import Home
 from engine.conversations.journal import Journal, open_journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
@@ -15,6 +16,7 @@ __all__ = [
     "ConversationRow",
     "Entry",
     "Feedback",
+    "Home",
     "Journal",
     "Library",
     "Node",

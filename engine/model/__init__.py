@@ -3,6 +3,7 @@
 Does not know whose tokens they are, nor what becomes of the logits.
 """
 
+from engine.model.assembly import LoadedModel, load_model, wants_single_token_graph
 from engine.model.batch import Inputs, build_inputs
 from engine.model.kv_cache import KVCache, KVPort
 from engine.model.model import CompileOptions, Model
@@ -14,8 +15,7 @@ from engine.model.model_files import (
 )
 from engine.model.pages import fresh_bytes
 from engine.model.runner import ForwardModel, Logits, Runner
-from engine.model.single_token import is_worth_it
-from engine.model.threads import available_memory_bytes, usable_cpus
+from engine.model.threads import usable_cpus
 from engine.model.warm_up import WarmUp, likely_shapes
 
 __all__ = [
@@ -24,18 +24,19 @@ __all__ = [
     "Inputs",
     "KVCache",
     "KVPort",
+    "LoadedModel",
     "Logits",
     "Model",
     "Runner",
     "WarmUp",
-    "available_memory_bytes",
     "build_inputs",
     "fresh_bytes",
-    "is_worth_it",
     "likely_shapes",
+    "load_model",
     "read_completion_prefix",
     "read_context_length",
     "read_eos_token_ids",
     "read_settings",
     "usable_cpus",
+    "wants_single_token_graph",
 ]

@@ -4,19 +4,16 @@ Does not know turns, templates or what a conversation says.
 """
 
 from engine.tiers import portable
-from engine.tiers.disk import Disk
+from engine.tiers.assembly import make_tiers
 from engine.tiers.portable import PortableTokens
 from engine.tiers.prefixes import Prefixes
 from engine.tiers.rotation import Cut, KeyRotation, read_inv_freq
 from engine.tiers.shift import Move, Shift
-from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused, fingerprint_of
-from engine.tiers.snapshot_folder import SnapshotFolder
+from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 from engine.tiers.tiers import Tiers, snapshot_key
-from engine.tiers.transfer import Transfer
 
 __all__ = [
     "Cut",
-    "Disk",
     "Fingerprint",
     "KeyRotation",
     "Move",
@@ -25,11 +22,9 @@ __all__ = [
     "Reason",
     "Shift",
     "Snapshot",
-    "SnapshotFolder",
     "SnapshotRefused",
     "Tiers",
-    "Transfer",
-    "fingerprint_of",
+    "make_tiers",
     "portable",
     "read_inv_freq",
     "snapshot_key",

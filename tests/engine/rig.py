@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine.config import EngineConfig
+from engine.conversations import Home
 from engine.conversations.journal import Journal
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
 from engine.conversations.store import Store
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
-from engine.loading import Home, ModelInfo, assemble
+from engine.loading import ModelInfo
 from engine.metrics import TurnFigures
 from engine.model.runner import Runner
 from engine.model.warm_up import WarmUp
@@ -29,6 +30,7 @@ from engine.tiers.snapshot import Fingerprint
 from engine.tiers.snapshot_folder import SnapshotFolder
 from engine.tiers.tiers import Tiers
 from engine.tiers.transfer import Transfer
+from engine.turns import assemble
 from engine.turns.core import EngineCore
 from engine.turns.prompt import PromptBuilder
 from engine.turns.turn import TurnRequest

@@ -10,7 +10,7 @@ import pytest
 from openvino import opset13 as ops
 
 from engine import EngineConfig, loading
-from engine.loading import wants_single_token_graph
+from engine.model import wants_single_token_graph
 from engine.model.batch import Inputs, build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model

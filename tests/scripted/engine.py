@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from engine import Engine, EngineConfig, ModelInfo
-from engine.conversations import Node, Session
+from engine.conversations import Home, Node, Session
 from engine.errors import EngineError
 from engine.events import FinishReason
-from engine.loading import Home
 from engine.text import Setting
 from engine.turns.core import CoreParts, EngineCore
 from engine.turns.idle import Idle
