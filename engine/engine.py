@@ -205,7 +205,7 @@ class Engine:
         session = self._sessions.find(session_id)
         await self._owner.call(lambda core: core.evict(session))
 
-    async def chat(
+    def chat(
         self,
         session_id: SessionId,
         message: str,
@@ -226,11 +226,9 @@ class Engine:
         """
         setting = Setting(system, dict(template_options))
         request = TurnRequest(session_id, message, params, _ignore, keep, setting, gather=gather)
-        async with contextlib.aclosing(self._stream(request)) as events:
-            async for event in events:
-                yield event
+        return self._stream(request)
 
-    async def continue_reply(
+    def continue_reply(
         self,
         session_id: SessionId,
         *,
@@ -247,11 +245,9 @@ class Engine:
         request = TurnRequest(
             session_id, "", params, _ignore, None, setting, continues=True, gather=gather
         )
-        async with contextlib.aclosing(self._stream(request)) as events:
-            async for event in events:
-                yield event
+        return self._stream(request)
 
-    async def complete(
+    def complete(
         self, text: str, params: SamplingParams = _DEFAULT_PARAMS, *, name: str | None = None
     ) -> AsyncGenerator[Event, None]:
         """Continue `text` as it is, without a chat template and without a session.
@@ -259,9 +255,7 @@ class Engine:
         name: what `cancel_completion` stops it by.
         """
         request = TurnRequest(None, text, params, _ignore, name=name)
-        async with contextlib.aclosing(self._stream(request)) as events:
-            async for event in events:
-                yield event
+        return self._stream(request)
 
     def cancel(self, session_id: SessionId) -> None:
         """Stop the turn of that session, if one is under way."""

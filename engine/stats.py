@@ -45,7 +45,7 @@ def stats_of(
         waiting=len(core.parts.scheduler.waiting) if core else 0,
         kv_blocks_used=core.parts.pool.num_used if core else 0,
         kv_blocks_total=info.num_blocks if info else 0,
-        tokens_generated=core.tokens_generated if core else 0,
+        tokens_generated=core.replies.num_tokens if core else 0,
         forward_s=core.parts.runner.busy_s if core else 0.0,
         is_warm=core.parts.idle.is_warm if core else False,
         kv_blocks_shared=core.parts.pool.num_shared if core else 0,

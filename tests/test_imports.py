@@ -23,7 +23,7 @@ FLOORS = {
     ],
     "web": [
         "languages",
-        "users identity model_source options startup lean",
+        "users identity model_source option_values options startup lean",
         "files",
         "turns",
         "view",

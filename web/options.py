@@ -1,14 +1,13 @@
 """What the person asked for on the command line or in the environment.
 
-Owns: every option's spelling, default and range, and the sentence that refuses a value. Values are
-checked before anything heavy is imported. Does not know what the options are used for.
+Owns: every option's spelling, default and range. Values are checked (web.option_values) before
+anything heavy is imported. Does not know what the options are used for.
 Invariant: an Options that exists is possible on this machine.
 """
 
 import argparse
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -16,15 +15,18 @@ from typing import NoReturn
 from engine import SamplingParams
 from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
-from web.users import Hash, Users, UsersError, read_file, read_pair
-
-_BYTE_UNITS = {
-    unit: base**power
-    for base, suffix in ((1000, "B"), (1024, "iB"))
-    for power, letter in enumerate("KMGT", start=1)
-    for unit in (letter + suffix,)
-}
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+from web.option_values import (
+    device,
+    one_of,
+    parse_bytes,
+    parse_size,
+    threads,
+    user,
+    user_file,
+    whole,
+    yes_or_no,
+)
+from web.users import Hash, Users
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,33 +110,33 @@ def _add_model_options(parser: _Parser) -> None:
     add("--model", type=model_reference, default=DEFAULT_MODEL, metavar="MODEL",
         help="auto, a name of the catalog, a model directory, a .gguf file, owner/name on the hub "
         "or modelscope:owner/name (default: %(default)s: one that is here, else a small one)")  # fmt: skip
-    add("--device", type=_device, default="CPU", help="OpenVINO device (default: %(default)s)")
+    add("--device", type=device, default="CPU", help="OpenVINO device (default: %(default)s)")
     add("--kv-budget", type=parse_bytes, metavar="SIZE", dest="kv_budget_bytes",
         help="memory for the KV cache, like 2GB or 512MiB (default: chosen from free memory)")  # fmt: skip
-    add("--kv-precision", type=_one_of(KV_PRECISIONS), default="u8", metavar="TYPE",
+    add("--kv-precision", type=one_of(KV_PRECISIONS), default="u8", metavar="TYPE",
         help=f"KV cache element type: {', '.join(KV_PRECISIONS)} (default: %(default)s)")  # fmt: skip
     add("--disk-budget", type=parse_size, default="8GiB", metavar="SIZE", dest="disk_budget_bytes",
         help="most that conversations' KV may take on disk (default: %(default)s)")  # fmt: skip
     add(
         "--overflow",
-        type=_one_of(OVERFLOWS),
+        type=one_of(OVERFLOWS),
         default="recompute",
         metavar="HOW",
         help="what becomes of the KV when the oldest turns no longer fit: recompute (exact) or "
         "shift (at once, with traces of what was left out) (default: recompute)",
     )
-    add("--precision", type=_one_of(PRECISIONS), default="auto", metavar="TYPE",
+    add("--precision", type=one_of(PRECISIONS), default="auto", metavar="TYPE",
         help="auto: bf16 and int8 where the CPU has them; f32: exact, prefills half as fast (default: auto)")  # fmt: skip
     add("--system-prompt", metavar="TEXT",
         help="what every conversation begins with, computed once for all (default: none)")  # fmt: skip
-    add("--titles", type=_yes_or_no, default=True, metavar="YES|NO",
+    add("--titles", type=yes_or_no, default=True, metavar="YES|NO",
         help="let the model name conversations while nobody waits (default: yes)")  # fmt: skip
-    add("--threads", type=_threads, metavar="N", dest="num_threads",
+    add("--threads", type=threads, metavar="N", dest="num_threads",
         help="inference threads (default: what CPU quota and affinity allow)")  # fmt: skip
-    add("--single-token-graph", type=_yes_or_no, metavar="YES|NO",
+    add("--single-token-graph", type=yes_or_no, metavar="YES|NO",
         help="one answer alone comes quicker, with the weights in memory twice "
         "(default: for small models, where there is room)")  # fmt: skip
-    add("--max-tokens", type=_whole(1, 1_000_000), default=512, metavar="N",
+    add("--max-tokens", type=whole(1, 1_000_000), default=512, metavar="N",
         help="longest answer, in tokens; the page can change it (default: %(default)s)")  # fmt: skip
 
 
@@ -143,7 +145,7 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
     host = environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "127.0.0.1")  # noqa: S104
     add = parser.add_argument
     add("--host", default=host, help="address to listen on (default: %(default)s)")
-    add("--port", type=_whole(1, 65535), default=environ.get("GRADIO_SERVER_PORT") or 7860,
+    add("--port", type=whole(1, 65535), default=environ.get("GRADIO_SERVER_PORT") or 7860,
         metavar="N", help="port to listen on (default: %(default)s)")  # fmt: skip
     add("--share", action="store_true",
         help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
@@ -153,11 +155,11 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
 
 def _add_visitor_options(parser: _Parser) -> None:
     add = parser.add_argument
-    add("--auth", type=_user, metavar="USER:PASSWORD",
+    add("--auth", type=user, metavar="USER:PASSWORD",
         help="who may sign in; better in WARMCHAT_AUTH, where other programs cannot read it")  # fmt: skip
-    add("--auth-file", type=_user_file, metavar="FILE",
+    add("--auth-file", type=user_file, metavar="FILE",
         help="more of them, one USER:HASH a line; `python -m web.users NAME` makes one")  # fmt: skip
-    add("--max-queue", type=_whole(0, 1_000_000), default=64, metavar="N",
+    add("--max-queue", type=whole(0, 1_000_000), default=64, metavar="N",
         help="most turns that wait; whoever comes then is told to try later (default: %(default)s)")  # fmt: skip
 
 
@@ -170,7 +172,7 @@ def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, 
         )
         if action.dest in ("help", "ask", "raw") or not (text := environ.get(variable, "").strip()):
             continue
-        convert = _yes_or_no if action.nargs == 0 else action.type or str
+        convert = yes_or_no if action.nargs == 0 else action.type or str
         assert callable(convert)
         try:
             values[action.dest] = convert(text)
@@ -184,90 +186,3 @@ def default_data_dir(on_space: bool, persistent: Path = Path("/data")) -> Path:
     if on_space and os.access(persistent, os.W_OK):
         return persistent
     return Path(__file__).resolve().parent.parent / "data"
-
-
-def parse_size(text: str) -> int:
-    """Bytes of a size like 2GB (10**9) or 512MiB (2**20)."""
-    number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)", text.strip(), re.IGNORECASE)
-    units = {name.upper(): size for name, size in _BYTE_UNITS.items()}
-    size = int(float(number[1]) * units[number[2].upper()]) if number else 0
-    if size <= 0:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a size; write a number and a unit, like 2GB or 512MiB."
-        )
-    return size
-
-
-def parse_bytes(text: str) -> int:
-    """As `parse_size`, no larger than this machine's memory."""
-    size = parse_size(text)
-    if size > (memory := _memory_bytes()):
-        raise argparse.ArgumentTypeError(
-            f"{text} is more than this machine's memory of {memory / 2**30:.1f} GiB; choose less."
-        )
-    return size
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not possible; give a whole number from {low} to {high}."
-            )
-        return int(text)
-
-    return convert
-
-
-def _threads(text: str) -> int:
-    return _whole(1, os.cpu_count() or 1)(text)
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in _YES + _NO:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no; write 1 or 0.")
-    return text.lower() in _YES
-
-
-def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
-    def convert(text: str) -> str:
-        if text not in choices:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is unknown; choose one of {', '.join(choices)}."
-            )
-        return text
-
-    return convert
-
-
-def _user(text: str) -> Mapping[str, Hash]:
-    try:
-        return read_pair(text)
-    except UsersError as refusal:
-        raise argparse.ArgumentTypeError(str(refusal)) from None
-
-
-def _user_file(text: str) -> Mapping[str, Hash]:
-    try:
-        return read_file(Path(text).expanduser())
-    except UsersError as refusal:
-        raise argparse.ArgumentTypeError(str(refusal)) from None
-
-
-def _device(text: str) -> str:
-    if text.upper() == "CPU":
-        return "CPU"
-    raise argparse.ArgumentTypeError(
-        f"{text!r} cannot be used: WarmChat runs on the CPU for now. "
-        f"OpenVINO sees here: {', '.join(_available_devices()) or 'no device'}."
-    )
-
-
-def _available_devices() -> list[str]:
-    import openvino as ov  # noqa: PLC0415  (slow, and needed only to refuse)
-
-    return list(ov.Core().available_devices)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.conversations import store_queries as queries
 from engine.conversations.conversation import Feedback, Node
 from engine.conversations.store_database import ConversationNotFound, Database, StoreError
 from engine.conversations.store_records import (
@@ -35,59 +36,6 @@ _GONE = "This conversation is not stored here any more; start a new one."
 # Within Store, `list` is the method.
 Rows = list[ConversationRow]
 
-_KEY = "SELECT id FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NULL"
-_LOAD = """
-    SELECT id, title, pinned, created_at, updated_at, head FROM conversation
-    WHERE owner = ? AND name = ? AND deleted_at IS NULL
-"""
-_LIST = """
-    SELECT name, iif(title = '', ifnull((SELECT beginning(content, 240) FROM message
-                                         WHERE conversation = c.id ORDER BY id LIMIT 1), ''), title),
-           pinned, created_at, updated_at,
-           (SELECT count(*) FROM message WHERE conversation = c.id)
-    FROM conversation AS c
-    WHERE owner = ?1 AND deleted_at IS NULL AND (
-        ?2 = '' OR instr(casefold(title), ?2) OR EXISTS (
-            SELECT 1 FROM message WHERE conversation = c.id AND instr(casefold(content), ?2)))
-    ORDER BY updated_at DESC, id DESC
-"""
-_CREATE = """
-    INSERT INTO conversation (owner, name, created_at, updated_at) VALUES (?, ?, ?, ?)
-    ON CONFLICT DO NOTHING
-"""
-_SUGGEST_TITLE = """
-    UPDATE conversation SET title = ?
-    WHERE owner = ? AND name = ? AND deleted_at IS NULL AND title = ''
-"""
-_DROP_DELETED = """
-    DELETE FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
-"""
-_UNDELETE = """
-    UPDATE conversation SET deleted_at = NULL
-    WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
-"""
-_ADD_MESSAGE = """
-    INSERT INTO message (conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?)
-"""
-# Deleted conversations too: a reply may still be streaming into one, and deleting can be undone.
-_UPDATE_MESSAGE = """
-    UPDATE message SET content = ?, status = ?, ending = ?
-    WHERE id = ? AND conversation IN (SELECT id FROM conversation WHERE owner = ?)
-    RETURNING conversation
-"""
-_DROP_ANCESTORS = """
-    WITH RECURSIVE ancestor (id) AS (
-        SELECT parent FROM message WHERE conversation = ?1 AND id = ?2
-        UNION
-        SELECT parent FROM message JOIN ancestor USING (id) WHERE conversation = ?1)
-    DELETE FROM branch
-    WHERE conversation = ?1 AND leaf IN (SELECT id FROM ancestor WHERE id IS NOT NULL)
-"""
-_SAVE_BRANCH = """
-    INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments, num_hidden)
-    VALUES (?, ?, ?, ?, ?)
-"""
-
 
 class Store:
     """The conversations in one SQLite file. Every method raises StoreError if SQLite fails."""
@@ -109,12 +57,12 @@ class Store:
     def search(self, owner: str, text: str) -> Rows:
         """As `list`, those with `text` in their title or in any message, in either case."""
         with self._database.reading() as db:
-            return read_rows(db.execute(_LIST, (owner, text.casefold())))
+            return read_rows(db.execute(queries.LIST, (owner, text.casefold())))
 
     def load(self, owner: str, conversation: str) -> StoredConversation | None:
         """The whole conversation; None if this owner has none of that name."""
         with self._database.reading() as db:
-            row = db.execute(_LOAD, (owner, conversation)).fetchone()
+            row = db.execute(queries.LOAD, (owner, conversation)).fetchone()
             if row is None:
                 return None
             key, title, pinned, created_at, updated_at, head = row
@@ -147,7 +95,7 @@ class Store:
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
             values = (key, parent, role, content, status)
-            node_id = db.execute(_ADD_MESSAGE, values).lastrowid
+            node_id = db.execute(queries.ADD_MESSAGE, values).lastrowid
             assert node_id is not None
             db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
             self._mark_changed(db, key)
@@ -165,8 +113,12 @@ class Store:
                 self._create(db, owner, conversation)
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
-            user = db.execute(_ADD_MESSAGE, (key, parent, "user", message, "complete")).lastrowid
-            reply = db.execute(_ADD_MESSAGE, (key, user, "assistant", "", "streaming")).lastrowid
+            user = db.execute(
+                queries.ADD_MESSAGE, (key, parent, "user", message, "complete")
+            ).lastrowid
+            reply = db.execute(
+                queries.ADD_MESSAGE, (key, user, "assistant", "", "streaming")
+            ).lastrowid
             assert user is not None
             assert reply is not None
             db.execute("UPDATE conversation SET head = ? WHERE id = ?", (reply, key))
@@ -188,7 +140,7 @@ class Store:
         assert status in STATUSES
         values = (content, status, ending_value(ending), node_id, owner)
         with self._database.transaction() as db:
-            row = db.execute(_UPDATE_MESSAGE, values).fetchone()
+            row = db.execute(queries.UPDATE_MESSAGE, values).fetchone()
             if row is None:
                 raise ConversationNotFound(
                     "This message is not stored here any more; write it anew."
@@ -217,8 +169,8 @@ class Store:
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
             _check_message(db, key, branch.leaf)
-            db.execute(_DROP_ANCESTORS, (key, branch.leaf))
-            db.execute(_SAVE_BRANCH, (key, branch.leaf, *branch_values(branch)))
+            db.execute(queries.DROP_ANCESTORS, (key, branch.leaf))
+            db.execute(queries.SAVE_BRANCH, (key, branch.leaf, *branch_values(branch)))
 
     def rename(self, owner: str, conversation: str, title: str) -> None:
         """Set the title. Raises ConversationNotFound."""
@@ -229,13 +181,13 @@ class Store:
     def is_untitled(self, owner: str, conversation: str) -> bool:
         """Whether the conversation is there without a title."""
         with self._database.reading() as db:
-            row = db.execute(_LOAD, (owner, conversation)).fetchone()
+            row = db.execute(queries.LOAD, (owner, conversation)).fetchone()
         return row is not None and row[1] == ""
 
     def suggest_title(self, owner: str, conversation: str, title: str) -> None:
         """Set the title if there is none: whatever people chose stays."""
         with self._database.transaction() as db:
-            db.execute(_SUGGEST_TITLE, (title, owner, conversation))
+            db.execute(queries.SUGGEST_TITLE, (title, owner, conversation))
 
     def pin(self, owner: str, conversation: str, pinned: bool) -> None:
         """Pin or unpin. Raises ConversationNotFound."""
@@ -253,7 +205,7 @@ class Store:
     def restore_deleted(self, owner: str, conversation: str) -> None:
         """Undo `delete`. Raises ConversationNotFound if it was purged, or not deleted at all."""
         with self._database.transaction() as db:
-            if db.execute(_UNDELETE, (owner, conversation)).rowcount == 0:
+            if db.execute(queries.UNDELETE, (owner, conversation)).rowcount == 0:
                 raise ConversationNotFound(_GONE)
 
     def mark_interrupted(self) -> int:
@@ -265,8 +217,8 @@ class Store:
 
     def _create(self, db: sqlite3.Connection, owner: str, conversation: str) -> None:
         now = self._now()
-        db.execute(_DROP_DELETED, (owner, conversation))
-        db.execute(_CREATE, (owner, conversation, now, now))
+        db.execute(queries.DROP_DELETED, (owner, conversation))
+        db.execute(queries.CREATE, (owner, conversation, now, now))
 
     def _mark_changed(self, db: sqlite3.Connection, key: int) -> None:
         db.execute("UPDATE conversation SET updated_at = ? WHERE id = ?", (self._now(), key))
@@ -279,7 +231,7 @@ class Store:
 
 def _key(db: sqlite3.Connection, owner: str, conversation: str) -> int:
     """The row of the owner's conversation."""
-    row = db.execute(_KEY, (owner, conversation)).fetchone()
+    row = db.execute(queries.KEY, (owner, conversation)).fetchone()
     if row is None:
         raise ConversationNotFound(_GONE)
     return int(row[0])

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from engine.conversations import Journal, Node, Session, SessionTable
 from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued
-from engine.model import Logits, Runner
-from engine.scheduling import MAX_REPLIES, NUM_GUESSES, Batch, BlockPool, Scheduler, StepCosts
+from engine.model import Runner
+from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
 from engine.text import Setting, Tokenizer
 from engine.tiers import Tiers
@@ -22,13 +22,13 @@ from engine.turns.idle import Idle
 from engine.turns.opening import Opening
 from engine.turns.parking import Parked, Parking
 from engine.turns.prompt import Prompt
+from engine.turns.replies import Replies
 from engine.turns.sharing import Sharing
 from engine.turns.telling import Telling
 from engine.turns.turn import Turn, TurnRequest
 
 log = logging.getLogger(__name__)
 
-CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
 QUEUE_FULL = "Too many others are waiting for an answer; try again in a moment."
 BUSY = "An answer is still being written here; stop it or wait for its end."
 STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
@@ -60,8 +60,13 @@ class EngineCore:
         self.parts = parts
         self._turns: dict[TokenSequence, Turn] = {}
         self._parking = Parking(parts.tiers)
-        self._telling = Telling(parts.tokenizer, parts.journal, parts.pool)
-        self.tokens_generated = 0
+        self.replies = Replies(
+            parts.scheduler,
+            parts.costs,
+            Telling(parts.tokenizer, parts.journal, parts.pool),
+            parts.eos_token_ids,
+            parts.context_length,
+        )
 
     @property
     def has_work(self) -> bool:
@@ -90,7 +95,7 @@ class EngineCore:
         """One forward over whatever the scheduler puts together, and what follows from it."""
         self._end_cancelled()
         self._unpark()
-        self._guess()
+        self.replies.guess([*self._turns.values()])
         batch = self.parts.scheduler.schedule()
         if batch is None:
             return
@@ -99,7 +104,7 @@ class EngineCore:
         try:
             logits = self.parts.runner.run(batch)
             self.parts.scheduler.commit(batch)
-            self._advance(sampled, self._sample(sampled, logits))
+            self._advance(sampled, self.replies.sample(sampled, logits))
         except Exception:
             log.exception("A step failed")
             self._fail(batch)
@@ -206,66 +211,15 @@ class EngineCore:
                 done = max(turn.prefill_total - left, 0)
                 turn.request.emit(Prefilling(done, turn.prefill_total))
 
-    def _guess(self) -> None:
-        """Let the replies of this step guess ahead, if that pays."""
-        turns = list(self._turns.values())
-        if len(turns) > MAX_REPLIES or any(t.sequence.num_uncached_tokens > 1 for t in turns):
-            return
-        for turn in turns:
-            turn.guesses.read()
-        wanted = self.parts.costs.should_guess([turn.guesses for turn in turns])
-        if wanted and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
-            for turn in turns:
-                turn.sequence.guesses = turn.guesses.next()
-
-    def _has_room(self, turn: Turn, num_tokens: int) -> bool:
-        """Whether the reply may become so many tokens longer."""
-        left = turn.request.params.max_tokens - turn.num_generated
-        return num_tokens <= min(left, self.parts.context_length - len(turn.sequence.tokens))
-
-    def _sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
-        """The next tokens of each turn: one, and more behind guesses that were right."""
-        said, first = [], 0
-        for turn in turns:
-            guesses = turn.sequence.guesses
-            rows = logits[first : first + 1 + len(guesses)]
-            said.append(turn.sampler.follow(rows, guesses))
-            self.parts.scheduler.accept(turn.sequence, len(said[-1]) - 1)
-            first += len(rows)
-        return said
-
     def _advance(self, turns: Sequence[Turn], said: Sequence[Sequence[int]]) -> None:
         """Give each turn its next tokens, one after another."""
         for i in range(max(map(len, said), default=0)):
             pairs = zip(turns, said, strict=True)
-            self._advance_by_one(
-                [(t, new[i]) for t, new in pairs if i < len(new) and t.sequence in self._turns]
-            )
-
-    def _advance_by_one(self, pairs: Sequence[tuple[Turn, int]]) -> None:
-        """Give each turn a token, and people the text that it makes."""
-        self.tokens_generated += len(pairs)
-        going_on = []
-        for turn, token in pairs:
-            turn.clock.token()
-            if token in self.parts.eos_token_ids:
-                self._end(turn, FinishReason.STOP)
-            else:
-                turn.sequence.tokens.append(token)
-                turn.reply.add(token)
-                going_on.append(turn)
-        self._telling.read_due(going_on)
-        for turn in going_on:
-            self._end_if_over(turn)
-
-    def _end_if_over(self, turn: Turn) -> None:
-        if turn.reply.stopped:
-            self._end(turn, FinishReason.STOP)
-        elif turn.num_generated >= turn.request.params.max_tokens:
-            self._end(turn, FinishReason.LENGTH)
-        elif len(turn.sequence.tokens) >= self.parts.context_length:
-            turn.clock.notes.append(CONTEXT_FULL.format(limit=self.parts.context_length))
-            self._end(turn, FinishReason.LENGTH)
+            going_on = [
+                (t, new[i]) for t, new in pairs if i < len(new) and t.sequence in self._turns
+            ]
+            for turn, reason in self.replies.take(going_on):
+                self._end(turn, reason)
 
     def _end_cancelled(self) -> None:
         for turn in [turn for turn in self._turns.values() if turn.request.cancelled]:
@@ -289,7 +243,7 @@ class EngineCore:
         """The only way in which a turn ends: the branch gets the reply, the scheduler lets go."""
         del self._turns[turn.sequence]
         self.parts.scheduler.remove(turn.sequence)
-        self._telling.end(turn)
+        self.replies.end(turn)
         finished = Finished(reason, turn.clock.figures(), error)
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
         if turn.session.id is None:

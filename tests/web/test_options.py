@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from web.options import default_data_dir, parse_bytes, parse_options
+from web.option_values import parse_bytes
+from web.options import default_data_dir, parse_options
 
 
 def parse(*arguments: str, **environ: str):  # type: ignore[no-untyped-def]

@@ -42,13 +42,13 @@ def from_scratch(turns: tuple[Turn, ...]) -> str:
         for number, (max_tokens, stopped_at) in enumerate(parts):
             params = SamplingParams(temperature=0, max_tokens=max_tokens)
             asked = rig.begin_more(params=params) if number else rig.begin(message, params=params)
-            while stopped_at is None or rig.core.tokens_generated < stopped_at:
+            while stopped_at is None or rig.core.replies.num_tokens < stopped_at:
                 if asked.over:
                     break
                 rig.core.step()
             asked.request.cancelled = True
             rig.core.step()
-            rig.core.tokens_generated = 0
+            rig.core.replies.num_tokens = 0
     return rig.session().messages[-1].content
 
 

@@ -104,9 +104,9 @@ def replay(turns: list[tuple[Say, int, Asked]], number_of: dict[int, int]) -> li
         while rig.core.has_work and not (
             asked.reason is FinishReason.CANCELLED and generated >= wanted
         ):
-            before = rig.core.tokens_generated
+            before = rig.core.replies.num_tokens
             rig.core.step()
-            generated += rig.core.tokens_generated - before
+            generated += rig.core.replies.num_tokens - before
         again.request.cancelled = True
         rig.core.step()
         texts.append(again.text)

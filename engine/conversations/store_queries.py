@@ -1,0 +1,54 @@
+"""What the store asks of its database, in SQL. Every query names the owner, or what was found by one."""
+
+KEY = "SELECT id FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NULL"
+LOAD = """
+    SELECT id, title, pinned, created_at, updated_at, head FROM conversation
+    WHERE owner = ? AND name = ? AND deleted_at IS NULL
+"""
+LIST = """
+    SELECT name, iif(title = '', ifnull((SELECT beginning(content, 240) FROM message
+                                         WHERE conversation = c.id ORDER BY id LIMIT 1), ''), title),
+           pinned, created_at, updated_at,
+           (SELECT count(*) FROM message WHERE conversation = c.id)
+    FROM conversation AS c
+    WHERE owner = ?1 AND deleted_at IS NULL AND (
+        ?2 = '' OR instr(casefold(title), ?2) OR EXISTS (
+            SELECT 1 FROM message WHERE conversation = c.id AND instr(casefold(content), ?2)))
+    ORDER BY updated_at DESC, id DESC
+"""
+CREATE = """
+    INSERT INTO conversation (owner, name, created_at, updated_at) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO NOTHING
+"""
+SUGGEST_TITLE = """
+    UPDATE conversation SET title = ?
+    WHERE owner = ? AND name = ? AND deleted_at IS NULL AND title = ''
+"""
+DROP_DELETED = """
+    DELETE FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
+"""
+UNDELETE = """
+    UPDATE conversation SET deleted_at = NULL
+    WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
+"""
+ADD_MESSAGE = """
+    INSERT INTO message (conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?)
+"""
+# Deleted conversations too: a reply may still be streaming into one, and deleting can be undone.
+UPDATE_MESSAGE = """
+    UPDATE message SET content = ?, status = ?, ending = ?
+    WHERE id = ? AND conversation IN (SELECT id FROM conversation WHERE owner = ?)
+    RETURNING conversation
+"""
+DROP_ANCESTORS = """
+    WITH RECURSIVE ancestor (id) AS (
+        SELECT parent FROM message WHERE conversation = ?1 AND id = ?2
+        UNION
+        SELECT parent FROM message JOIN ancestor USING (id) WHERE conversation = ?1)
+    DELETE FROM branch
+    WHERE conversation = ?1 AND leaf IN (SELECT id FROM ancestor WHERE id IS NOT NULL)
+"""
+SAVE_BRANCH = """
+    INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments, num_hidden)
+    VALUES (?, ?, ?, ?, ?)
+"""

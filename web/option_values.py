@@ -1,0 +1,116 @@
+"""Values of options as people write them: checked, and refused with one sentence.
+
+Each function takes the text and returns the value, or raises argparse.ArgumentTypeError.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from web.users import Hash, UsersError, read_file, read_pair
+
+_BYTE_UNITS = {
+    unit: base**power
+    for base, suffix in ((1000, "B"), (1024, "iB"))
+    for power, letter in enumerate("KMGT", start=1)
+    for unit in (letter + suffix,)
+}
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size like 2GB (10**9) or 512MiB (2**20)."""
+    number = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B)", text.strip(), re.IGNORECASE)
+    units = {name.upper(): size for name, size in _BYTE_UNITS.items()}
+    size = int(float(number[1]) * units[number[2].upper()]) if number else 0
+    if size <= 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a size; write a number and a unit, like 2GB or 512MiB."
+        )
+    return size
+
+
+def parse_bytes(text: str) -> int:
+    """As `parse_size`, no larger than this machine's memory."""
+    size = parse_size(text)
+    if size > (memory := _memory_bytes()):
+        raise argparse.ArgumentTypeError(
+            f"{text} is more than this machine's memory of {memory / 2**30:.1f} GiB; choose less."
+        )
+    return size
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """A number of that range."""
+
+    def convert(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not possible; give a whole number from {low} to {high}."
+            )
+        return int(text)
+
+    return convert
+
+
+def threads(text: str) -> int:
+    """As many as this machine has, at most."""
+    return whole(1, os.cpu_count() or 1)(text)
+
+
+def yes_or_no(text: str) -> bool:
+    """1, true, yes, on; or 0, false, no, off."""
+    if text.lower() not in _YES + _NO:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no; write 1 or 0.")
+    return text.lower() in _YES
+
+
+def one_of(choices: Sequence[str]) -> Callable[[str], str]:
+    """One of these words."""
+
+    def convert(text: str) -> str:
+        if text not in choices:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is unknown; choose one of {', '.join(choices)}."
+            )
+        return text
+
+    return convert
+
+
+def user(text: str) -> Mapping[str, Hash]:
+    """USER:PASSWORD, which is hashed at once."""
+    try:
+        return read_pair(text)
+    except UsersError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def user_file(text: str) -> Mapping[str, Hash]:
+    """A file of users and hashes."""
+    try:
+        return read_file(Path(text).expanduser())
+    except UsersError as refusal:
+        raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def device(text: str) -> str:
+    """A device of OpenVINO that is supported."""
+    if text.upper() == "CPU":
+        return "CPU"
+    raise argparse.ArgumentTypeError(
+        f"{text!r} cannot be used: WarmChat runs on the CPU for now. "
+        f"OpenVINO sees here: {', '.join(_available_devices()) or 'no device'}."
+    )
+
+
+def _available_devices() -> list[str]:
+    import openvino as ov  # noqa: PLC0415  (slow, and needed only to refuse)
+
+    return list(ov.Core().available_devices)
