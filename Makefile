@@ -1,13 +1,19 @@
 # `make chat` and `make test` do all the set-up themselves; nothing else is needed first.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two workers; a file's tests stay together, since they share a server or an engine.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: chat test format lint types tests clean
+.PHONY: chat test check format lint types tests quick coverage clean
 
 chat: .venv/.chat
 	$(BIN)/python app.py
 
+# Everything.
 test: format lint types tests
+
+# For every save: without Chromium and the real model.
+check: format lint types quick
 
 format: .venv/.dev
 	$(BIN)/ruff format --check .
@@ -19,7 +25,14 @@ types: .venv/.dev
 	$(BIN)/mypy
 
 tests: .venv/.dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+quick: .venv/.dev
+	$(PYTEST) -m "not browser and not model"
+
+# What the tests run of engine/, export/ and web/, in this process.
+coverage: .venv/.dev
+	$(PYTEST) --cov=engine --cov=export --cov=web --cov-report=term:skip-covered
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -33,4 +46,4 @@ tests: .venv/.dev
 	touch $@ .venv/.chat
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -1,4 +1,4 @@
-"""One Chromium for the whole run, one server for each file, one visitor for each test."""
+"""One Chromium for the whole run, one visitor for each test."""
 
 import os
 import re
@@ -9,18 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.page import CHROMIUM, FLAGS, visit
-from tests.scripted.app import ScriptedApp, serving
+from tests.browser.page import CHROMIUM, FLAGS, PATIENCE_S, visit
+from tests.scripted.app import ScriptedApp
 
 Visitor = Callable[..., Page]
 
 _OURS = re.compile(r"http://(127\.0\.0\.1|localhost):\d+/|data:|blob:")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.parent.name == "browser":
-            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")
@@ -35,20 +29,6 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
-    with serving(tmp_path_factory.mktemp("data")) as app:
-        yield app
-
-
-@pytest.fixture
-def app(server: ScriptedApp) -> Iterator[ScriptedApp]:
-    """The server of this file, whose script is empty."""
-    yield server
-    server.engine.pause_idle_work(False)
-    server.script.reset()
-
-
 @pytest.fixture
 def visitor(browser: Any) -> Iterator[Visitor]:
     """Makes pages in browsers of their own, none of which asks anything of another machine."""
@@ -58,6 +38,7 @@ def visitor(browser: Any) -> Iterator[Visitor]:
         def come(address: str | None = None, language: str = "en-US", **options: Any) -> Page:
             context = browser.new_context(locale=language, **options)
             stack.callback(context.close)
+            context.set_default_timeout(PATIENCE_S * 1000)
             context.on("request", lambda request: requests.append(request.url))
             page: Page = context.new_page()
             if address is not None:

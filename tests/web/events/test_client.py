@@ -1,7 +1,6 @@
 """Programs chat by a conversation's id, over the scripted engine; the README's lines: tests/browser/test_real.py."""
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,7 @@ from gradio_client.exceptions import AppError
 from engine.errors import QueueFull
 from engine.events import FinishReason
 from tests.scripted import HOLD, End, Say
-from tests.scripted.app import ScriptedApp, serving
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
-    with serving(tmp_path_factory.mktemp("data")) as app:
-        yield app
-
-
-@pytest.fixture
-def app(server: ScriptedApp) -> Iterator[ScriptedApp]:
-    yield server
-    server.script.reset()
+from tests.scripted.app import ScriptedApp
 
 
 @pytest.fixture
