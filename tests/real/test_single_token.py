@@ -9,8 +9,8 @@ import openvino as ov
 import pytest
 from openvino import opset13 as ops
 
-from engine import EngineConfig, loading
-from engine.model import wants_single_token_graph
+from engine import EngineConfig
+from engine.model import assembly, wants_single_token_graph
 from engine.model.batch import Inputs, build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
@@ -218,11 +218,11 @@ def test_whoever_configures_the_engine_may_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "openvino_model.bin").write_bytes(b"0" * 1000)
-    monkeypatch.setattr(loading, "available_memory_bytes", lambda: 8000)
+    monkeypatch.setattr(assembly, "available_memory_bytes", lambda: 8000)
     assert wants_single_token_graph(EngineConfig(model_dir=tmp_path))
     assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=False))
     assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path, device="GPU"))
     assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path / "absent"))
-    monkeypatch.setattr(loading, "available_memory_bytes", lambda: 7999)
+    monkeypatch.setattr(assembly, "available_memory_bytes", lambda: 7999)
     assert not wants_single_token_graph(EngineConfig(model_dir=tmp_path))
     assert wants_single_token_graph(EngineConfig(model_dir=tmp_path, single_token_graph=True))
