@@ -36,6 +36,14 @@ def known(page: Page) -> None:
     expect(box(page)).to_be_editable()
 
 
+def in_a_new_tab(page: Page) -> Page:
+    """What the page shows, behind an end of the server: itself it reloads at a moment of its own."""
+    address, again = page.url, page.context.new_page()
+    page.close()
+    again.goto(address)
+    return again
+
+
 def box(page: Page) -> Locator:
     return page.locator("#message textarea")
 
@@ -182,7 +190,7 @@ class Held:
     def wait(self, count: int = 1) -> None:
         """Wait until so many requests are kept back."""
         while len(self.routes) < count:
-            self._page.wait_for_event("request")
+            self._page.evaluate("new Promise(requestAnimationFrame)")  # lets what came be told
 
     def go_on(self) -> None:
         """Let those go that are kept back."""

@@ -1,0 +1,155 @@
+"""How the page looks and who can use it: axe-core's findings, and what a finger reaches on a phone."""
+
+import re
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visitor
+from tests.browser.page import ask, known, lines, new_chat, unfold_settings, until
+from tests.scripted import Say
+from tests.scripted.app import ScriptedApp
+
+FRANCE = "What is the capital of France?"
+WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+PHONE: dict[str, Any] = WIDE | {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+UNFOLDED = re.compile(r"\bopen\b")
+RICH = """A formula, $e^x$, and one of its own:
+
+$$\\int_0^1 x\\,dx$$
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+print("code")
+```
+"""
+
+
+def come(visitor: Visitor, address: str, theme: str, language: str = "en-US") -> Page:
+    """A visitor with a wide window."""
+    page = visitor(f"{address}?__theme={theme}", language, **WIDE)
+    expect(page.locator("#status .ready")).to_be_attached()
+    return page
+
+
+def findings(page: Page) -> list[str]:
+    """What axe-core finds serious or critical."""
+    # What slides in has arrived, and colours no longer change.
+    until(page, "document.getAnimations().filter(a => a.playState === 'running').length", 0)
+    return [
+        f"{rule['id']} {' '.join(node['target'])}: {node['html'][:160]} {node['failureSummary']}"
+        for rule in Axe().run(page).response["violations"]
+        if rule["impact"] in {"serious", "critical"}
+        for node in rule["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_everybody_can_use_every_screen(
+    visitor: Visitor, app: ScriptedApp, language: str, theme: str
+) -> None:
+    page = come(visitor, f"{app.url}/", theme, language)
+    known(page)
+    found = {"empty": findings(page)}
+    ask(page, FRANCE)
+    expect(page.locator(".shelf li [data-act=open]")).to_have_count(1)
+    found["answered"] = findings(page)
+    panel, toggle = page.locator(".sidebar.right"), page.locator(".sidebar.right .toggle-button")
+    toggle.click()
+    expect(page.locator(".panel svg rect").first).to_be_attached()
+    found["panel"] = findings(page)
+    toggle.click()
+    expect(panel).not_to_have_class(UNFOLDED)
+    page.locator("#settings > button").click()
+    expect(page.locator("#sampling-preset")).to_be_visible()
+    found["settings"] = findings(page)
+    assert {screen: those for screen, those in found.items() if those} == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_use_the_page_of_completion(
+    visitor: Visitor, app: ScriptedApp, theme: str
+) -> None:
+    page = come(visitor, f"{app.url}/completion", theme)
+    expect(page.locator("#prompt textarea")).not_to_have_value("")
+    page.locator("#run").click()
+    expect(page.locator("#figures .figures")).to_be_visible()
+    expect(page.locator("#run")).to_be_enabled()
+    assert findings(page) == []
+
+
+IN_REACH = """selector => {
+    const part = document.querySelector(selector), box = part?.getBoundingClientRect();
+    if (!box) return false;
+    const meets = ([x, y]) => part.contains(document.elementFromPoint(x, y));
+    const [left, right, top, bottom] = [box.left + 3, box.right - 3, box.top + 3, box.bottom - 3];
+    const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+    return box.left >= 0 && box.right <= window.innerWidth && box.bottom <= window.innerHeight
+        && [[x, y], [left, y], [right, y], [x, top], [x, bottom]].every(meets);
+}"""
+
+
+def in_reach(page: Page, *selectors: str) -> None:
+    """Wait until a finger in their middles, and near their edges, meets all these and no cover of them."""
+    for selector in selectors:
+        try:
+            page.wait_for_function(IN_REACH, arg=selector)
+        except TimeoutError:
+            pytest.fail(f"{selector} is not in reach")
+
+
+def fits(page: Page) -> None:
+    """Wait until the page does not scroll sideways."""
+    page.wait_for_function("document.scrollingElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_everything_is_in_reach_on_a_phone(
+    visitor: Visitor, app: ScriptedApp, language: str
+) -> None:
+    page = visitor(app.url, language, **PHONE)
+    known(page)
+    conversations, opened = page.locator("#conversations"), ".shelf [data-act=open]"
+    expect(conversations).not_to_have_class(UNFOLDED)
+    toggles = ".sidebar:not(.right) .toggle-button", ".sidebar.right .toggle-button"
+    always = "#brand svg", "#language select", "#new-chat", *toggles, "#message textarea"
+    in_reach(page, *always, "#message .submit-button")
+    fits(page)
+    ask(page, FRANCE)
+    for names in ("Edit", "编辑"), ("Retry", "重试"):
+        button = "#chat :is({})".format(", ".join(f"[aria-label={name}]" for name in names))
+        page.locator(button).scroll_into_view_if_needed()
+        in_reach(page, button)
+    in_reach(page, *always, "#message .submit-button")
+    fits(page)
+    page.locator("#new-chat").click()
+    expect(lines(page)).to_have_count(0)
+    page.locator(toggles[0]).click()
+    in_reach(page, opened, toggles[0])
+    page.locator(opened).click()
+    expect(conversations).not_to_have_class(UNFOLDED)
+    expect(lines(page)).to_have_count(1)
+
+
+def test_a_whole_visit_asks_only_this_machine(page: Page, app: ScriptedApp) -> None:
+    """The fixture looks at the requests."""
+    app.script.write(Say(RICH))
+    ask(page, RICH)
+    for part in (".katex", ".katex-display", "table", "pre .token"):
+        expect(page.locator(f"#chat .bot {part}").first).to_be_visible()
+    unfold_settings(page)
+    page.locator(".sidebar.right .toggle-button").click()
+    expect(page.locator(".panel")).to_be_visible()
+    new_chat(page)
+    page.locator("#to-completion").click()
+    expect(page.locator("#prompt textarea")).not_to_have_value("")
+    page.locator("#run").click()
+    expect(page.locator("#figures .figures")).to_be_visible()
+    page.reload()
+    expect(page.locator("#run")).to_be_visible()
