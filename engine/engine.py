@@ -134,7 +134,14 @@ class Engine:
         session = self._sessions.find(session_id)
         setting = Setting(system, dict(template_options))
         session.unread_drafts.append(text)
-        self._owner.post(lambda core: core.draft(session, session.unread_drafts.popleft(), setting))
+
+        def command(core: EngineCore) -> None:
+            try:
+                core.draft(session, session.unread_drafts[0], setting)
+            finally:  # only now: until then it is not read, whoever looks
+                session.unread_drafts.popleft()
+
+        self._owner.post(command)
 
     def export_markdown(self, session_id: SessionId) -> str:
         """The conversation as Markdown. Raises SessionNotFound."""

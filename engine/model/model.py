@@ -13,6 +13,7 @@ import numpy.typing as npt
 import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 
+from engine.config import KV_PRECISIONS, require
 from engine.errors import ModelUnsupported
 from engine.model import key_scales
 from engine.model.batch import Inputs
@@ -148,6 +149,7 @@ def _graphs(model_dir: Path, options: CompileOptions) -> list[Graph]:
         raise ModelUnsupported(
             f"OpenVINO sees no device {options.device!r} here, only {', '.join(core.available_devices)}."
         )
+    _check_kv_precision(core, options)
     model, properties = read_paged(core, model_dir), options.properties()
     if options.is_int8 and multiplies_int8() and quantize_products(model):
         properties = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(ACTIVATION_GROUP)} | properties
@@ -157,6 +159,17 @@ def _graphs(model_dir: Path, options: CompileOptions) -> list[Graph]:
     if options.single_token and (single := single_token_graph(model)) is not None:
         graphs.append((single, properties | multiply_bytes_in_floats(single)))
     return graphs
+
+
+def _check_kv_precision(core: ov.Core, options: CompileOptions) -> None:
+    """Raise ConfigError for KV in bf16 where OpenVINO has no bf16 activations for it."""
+    if options.kv_precision == "bf16":
+        others = ", ".join(precision for precision in KV_PRECISIONS if precision != "bf16")
+        require(
+            core.get_property(options.device, "INFERENCE_PRECISION_HINT") == ov.Type.bf16,
+            "KV precision 'bf16' needs a CPU with bf16 instructions (AVX512_BF16 or AMX), "
+            f"which this one has not; choose one of {others}.",
+        )
 
 
 def _compile(model_dir: Path, graphs: list[Graph], device: str) -> list[Program]:

@@ -29,7 +29,7 @@ class Composing:
     def __init__(self, startup: Startup, turns: Turns) -> None:
         self._turns = turns
         self._drafts = Drafts(startup)
-        self._postponed: set[str] = set()  # pages whose draft waits for the end of a turn
+        self._drafted: dict[str, tuple[Any, ...]] = {}  # of each page, what was read ahead last
         self._sending: set[str] = set()  # pages whose message has left the box; its turn comes
         self._attaching = Attaching(startup, Path(get_upload_folder()))
 
@@ -42,39 +42,23 @@ class Composing:
         thinking: bool,
         request: gr.Request,
     ) -> Sign:
-        """Prefill what is being typed, behind the files that go with it; returns as `drafted`.
+        """Prefill what is being typed, behind the files that go with it, and say how far that is.
 
-        text: None while the page is opening and its box is not there yet.
+        text: None while the page is opening and its box is not there yet. What is written during an
+        answer is read once that is over.
         """
         page, session_id = _page(request), identity.session_id(ids, request.username)
         message = self._attaching.said(page, text or "").message
-        self._postponed.discard(page)
+        wanted = (session_id, message, system_prompt.strip() or None, thinking)
         if session_id is None or not is_on or not message.strip():
+            self._drafted.pop(page, None)
             return "", gr.Timer(active=False)
         if self._is_answering(page):
-            self._postponed.add(page)
+            self._drafted.pop(page, None)
             return "", gr.Timer(active=True)
-        await self._drafts.take(session_id, message, system_prompt.strip() or None, thinking)
-        return self._sign(session_id, request)
-
-    async def drafted(  # noqa: PLR0917
-        self,
-        text: str | None,
-        ids: Any,
-        is_on: bool,
-        system_prompt: str,
-        thinking: bool,
-        request: gr.Request,
-    ) -> Sign:
-        """The sign of how much of the draft is prefilled, and whether to ask again.
-
-        Files that were attached during an answer are drafted once that is over.
-        """
-        page, session_id = _page(request), identity.session_id(ids, request.username)
-        if page in self._postponed:
-            return await self.draft(text, ids, is_on, system_prompt, thinking, request)
-        if session_id is None or self._is_answering(page):
-            return "", gr.Timer(active=False)
+        if self._drafted.get(page) != wanted:
+            self._drafted[page] = wanted
+            await self._drafts.take(session_id, *wanted[1:])
         return self._sign(session_id, request)
 
     def _is_answering(self, page: str) -> bool:
@@ -105,6 +89,7 @@ class Composing:
     def sent(self, typed: str, request: gr.Request) -> Said:
         """What was typed, with the files that waited for it; its turn begins when it `arrives`."""
         self._sending.add(_page(request))
+        self._drafted.pop(_page(request), None)
         return self._attaching.take(_page(request), typed)
 
     def arrives(self, page: str) -> None:
@@ -124,7 +109,7 @@ class Composing:
         page = _page(request)
         self._turns.stop(page)
         self._attaching.forget(page)
-        self._postponed.discard(page)
+        self._drafted.pop(page, None)
         self._sending.discard(page)
 
 

@@ -108,15 +108,14 @@ def _build_chat(
         for trigger in (chatbot.clear, anew.click):
             trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
         draft_timer = gr.Timer(DRAFT_S, active=False)
-        drafted = [sign, draft_timer]
-        draft = (composing.draft, [interface.textbox, ids, *settings.draft_inputs], drafted)
-        # One event of both: what an older one would say never comes after a newer one.
-        written = [interface.textbox.change, ids.change]
+        drafting = [interface.textbox, ids, *settings.draft_inputs]
+        draft = (composing.draft, drafting, [sign, draft_timer])
+        # One event of all: what an older one would say never comes after a newer one.
+        written = [interface.textbox.change, ids.change, draft_timer.tick]
         gr.on(written, *draft, trigger_mode="always_last", **QUIET)
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
-        draft_timer.tick(composing.drafted, draft[1], drafted, **QUIET)
         demo.load(overview.language_choice, None, language, **QUIET)
         for trigger in (live.expand, panel_timer.tick):
             trigger(overview.panel, ids, live_panel, **QUIET)
