@@ -1,4 +1,7 @@
-"""One Chromium for the whole run, one visitor for each test."""
+"""One Chromium for each file, one visitor for each test.
+
+Not one for the whole run: while Playwright is there its event loop runs, and other tests have their own.
+"""
 
 import os
 import re
@@ -17,7 +20,7 @@ Visitor = Callable[..., Page]
 _OURS = re.compile(r"http://(127\.0\.0\.1|localhost):\d+/|data:|blob:")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     if not CHROMIUM.exists():
         if os.environ.get("WARMCHAT_REQUIRE_BROWSER") == "1":

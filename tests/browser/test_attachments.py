@@ -165,11 +165,12 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page
 def is_tick(page: Page, url: str) -> Callable[[Response], bool]:
     """Whether a response tells how much of a draft is read, as the page's timer asks."""
     sign, steps = components_of(page, url)["draft"], events_of(page, url)
-    (tick,) = [s["id"] for s in steps if sign in s["outputs"] and s["targets"][0][1] == "tick"]
+    targets = [target for s in steps if sign in s["outputs"] for target in s["targets"]]
+    (timer,) = {component for component, event in targets if event == "tick"}
 
     def tells(response: Response) -> bool:
         sent = response.request
-        return "/run/" in sent.url and (sent.post_data_json or {}).get("fn_index") == tick
+        return "/run/" in sent.url and (sent.post_data_json or {}).get("trigger_id") == timer
 
     return tells
 

@@ -53,7 +53,7 @@ class Chat:
         Continuation.
         """
         language, session_id = spoken(request.headers), identity.session_id(ids, request.username)
-        self._composing.arrives(str(request.session_hash))
+        is_stopped = self._turns.arrives(str(request.session_hash))
         continues = isinstance(message, Continuation)
         try:
             message = "" if continues else await self._composing.read(message, language)
@@ -90,7 +90,8 @@ class Chat:
             continues,
         )
         is_over = False
-        async with aclosing(self._turns.run(str(request.session_hash), asked)) as frames:
+        page = str(request.session_hash)
+        async with aclosing(self._turns.run(page, asked, is_stopped=is_stopped)) as frames:
             async for frame in frames:
                 is_over = frame.is_last
                 before = view.conversation(frame.kept, language, is_over=is_over)
@@ -98,6 +99,10 @@ class Chat:
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.
             yield gr.skip()
+
+    def asked(self, request: gr.Request) -> None:
+        """The page has asked for an answer, in a step of its own before `answer`."""
+        self._turns.expect(str(request.session_hash))
 
     def stop(self, request: gr.Request) -> None:
         """Stop the page's turn; also when the page is closed."""

@@ -30,7 +30,6 @@ class Composing:
         self._turns = turns
         self._drafts = Drafts(startup)
         self._drafted: dict[str, tuple[Any, ...]] = {}  # of each page, what was read ahead last
-        self._sending: set[str] = set()  # pages whose message has left the box; its turn comes
         self._attaching = Attaching(startup, Path(get_upload_folder()))
 
     async def draft(  # noqa: PLR0917  (Gradio passes the inputs by position)
@@ -53,17 +52,13 @@ class Composing:
         if session_id is None or not is_on or not message.strip():
             self._drafted.pop(page, None)
             return "", gr.Timer(active=False)
-        if self._is_answering(page):
+        if self._turns.is_running(page):  # or comes: its files have gone along
             self._drafted.pop(page, None)
             return "", gr.Timer(active=True)
         if self._drafted.get(page) != wanted:
             self._drafted[page] = wanted
             await self._drafts.take(session_id, *wanted[1:])
         return self._sign(session_id, request)
-
-    def _is_answering(self, page: str) -> bool:
-        # Also before the turn: a draft that comes behind its message would be without its files.
-        return page in self._sending or self._turns.is_running(page)
 
     def _sign(self, session_id: SessionId, request: gr.Request) -> Sign:
         percent = self._drafts.percent(session_id)
@@ -87,14 +82,9 @@ class Composing:
         return self._attaching.render(_page(request), spoken(request.headers))
 
     def sent(self, typed: str, request: gr.Request) -> Said:
-        """What was typed, with the files that waited for it; its turn begins when it `arrives`."""
-        self._sending.add(_page(request))
+        """What was typed, with the files that waited for it."""
         self._drafted.pop(_page(request), None)
         return self._attaching.take(_page(request), typed)
-
-    def arrives(self, page: str) -> None:
-        """The turn of what was sent begins."""
-        self._sending.discard(page)
 
     def give_back(self, page: str, undone: Any) -> None:
         """The files of a message that was undone (its content) wait for the next one."""
@@ -107,10 +97,9 @@ class Composing:
     def closed(self, request: gr.Request) -> None:
         """The page is gone: its turn stops, its files are forgotten."""
         page = _page(request)
-        self._turns.stop(page)
+        self._turns.forget(page)
         self._attaching.forget(page)
         self._drafted.pop(page, None)
-        self._sending.discard(page)
 
 
 def _page(request: gr.Request) -> str:

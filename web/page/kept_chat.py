@@ -31,8 +31,8 @@ QUEUED = QUIET | {"queue": True}
 class KeptChat(gr.ChatInterface):
     """A ChatInterface whose conversation is the engine's.
 
-    fn is an async generator of conversations; stop is called when Stop is pressed; sent makes of what
-    was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
+    fn is an async generator of conversations; asked is called before it, stop when Stop is pressed; sent
+    makes of what was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
     to take the last message back, when a message has left the box or comes back, and when a turn is
     over. below: what stands below the box. footer: renders what comes under that, the controls of
     additional inputs.
@@ -42,6 +42,7 @@ class KeptChat(gr.ChatInterface):
         self,
         fn: Callable[..., Any],
         *,
+        asked: Callable[[gr.Request], None],
         stop: Callable[..., None],
         sent: Callable[[str, gr.Request], Said],
         undo: Event,
@@ -51,7 +52,7 @@ class KeptChat(gr.ChatInterface):
         footer: Callable[[], None],
         **options: Any,
     ) -> None:
-        self._stop, self._sent = stop, sent
+        self._asked, self._stop, self._sent = asked, stop, sent
         self._undo, self._moved, self._after = undo, moved, after
         self._below, self._footer = below, footer
         super().__init__(fn, **options)
@@ -90,32 +91,35 @@ class KeptChat(gr.ChatInterface):
 
     def _send(self, typed: str, shown: list[PageMessage], request: gr.Request) -> Asked:
         # The box stays open for the next message; keys.js keeps Enter back until this one is answered.
+        self._asked(request)
         box, said = gr.Textbox("", submit_btn=False, stop_btn=True), self._sent(typed, request)
         # A page that shows nothing said may not have loaded yet: then everything stays.
         before = shown if user_texts(shown) else None
         return box, [*shown, view.user(said.message)], before, said
 
-    def _choose(self, example: gr.SelectData) -> Asked:
-        return self._ask(None, Said(example.value["text"]))
+    def _choose(self, example: gr.SelectData, request: gr.Request) -> Asked:
+        return self._ask(None, Said(example.value["text"]), request)
 
-    def _retry(self, shown: list[PageMessage]) -> Asked:
-        return self._ask(*self._pop_last_user_message(shown))
+    def _retry(self, shown: list[PageMessage], request: gr.Request) -> Asked:
+        return self._ask(*self._pop_last_user_message(shown), request)
 
-    def _edit(self, shown: list[PageMessage], edited: gr.EditData) -> Asked:
+    def _edit(self, shown: list[PageMessage], edited: gr.EditData, request: gr.Request) -> Asked:
         """The files of the message stay; the page shows the new words already."""
         index = edited.index[0] if isinstance(edited.index, (list, tuple)) else edited.index
         typed = read_page(text_of(edited.value)).typed
         attachments = read_page(text_of(edited.previous_value)).attachments
-        return self._ask(shown[:index], Said(typed, attachments))
+        return self._ask(shown[:index], Said(typed, attachments), request)
 
-    def _ask(self, before: list[PageMessage] | None, said: Said) -> Asked:
-        return self._locked(), [*(before or ()), view.user(said.message)], before, said
+    def _ask(self, before: list[PageMessage] | None, said: Said, request: gr.Request) -> Asked:
+        return self._locked(request), [*(before or ()), view.user(said.message)], before, said
 
     def _pop_last_user_message(self, history: Any) -> tuple[Any, Any]:
         before, text = super()._pop_last_user_message(history)
         return before, read_page(str(text))
 
-    def _locked(self) -> Any:
+    def _locked(self, request: gr.Request) -> Any:
+        """Stop is there from now on; that it is pressed is known though the answer has not begun."""
+        self._asked(request)
         return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
 
     def _unlocked(self) -> Any:

@@ -83,6 +83,7 @@ def _build_chat(
         chatbot = _chatbot()
         interface = KeptChat(
             chat.answer,
+            asked=chat.asked,
             stop=chat.stop,
             sent=composing.sent,
             undo=(chat.undo, [ids, chatbot], []),

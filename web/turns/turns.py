@@ -29,6 +29,7 @@ class Turns:
     def __init__(self, startup: Startup) -> None:
         self._startup = startup
         self._live: dict[str, LiveTurn] = {}
+        self._coming: dict[str, bool] = {}  # pages that have asked, and whether Stop came already
         self._pace = Pace()
 
     async def restore(self, session_id: SessionId) -> tuple[Entry, ...]:
@@ -53,10 +54,22 @@ class Turns:
         endings = [entry.node.ending for entry in transcript(self._startup, session_id)]
         return [ending.figures for ending in endings if ending is not None]
 
-    async def run(self, page: str, request: Request) -> AsyncGenerator[Frame, None]:
-        """Run a turn for `page`, in the place of the one that it runs."""
+    def expect(self, page: str) -> None:
+        """`page` has asked for a turn, which comes in a moment; from any thread."""
+        self._coming[page] = False
+
+    def arrives(self, page: str) -> bool:
+        """What `page` has asked for is here; whether Stop came before it."""
+        return self._coming.pop(page, False)
+
+    async def run(
+        self, page: str, request: Request, *, is_stopped: bool = False
+    ) -> AsyncGenerator[Frame, None]:
+        """Run a turn for `page`, in the place of the one that it runs. is_stopped: Stop came before."""
         await self.end(page)
         turn = self._live[page] = LiveTurn(self._startup, self._pace, request)
+        if is_stopped:
+            turn.stop()
         try:
             async with aclosing(turn.frames()) as frames:
                 async for frame in frames:
@@ -66,13 +79,20 @@ class Turns:
                 del self._live[page]
 
     def is_running(self, page: str) -> bool:
-        """Whether a turn of `page` is under way."""
-        return page in self._live
+        """Whether a turn of `page` is under way, or comes in a moment."""
+        return page in self._live or page in self._coming
 
     def stop(self, page: str) -> None:
         """Let the turn of `page`, if any, end at the engine's next step."""
+        if page in self._coming:
+            self._coming[page] = True
         if turn := self._live.get(page):
             turn.stop()
+
+    def forget(self, page: str) -> None:
+        """The page is gone: its turn stops, and none comes any more."""
+        self.stop(page)
+        self._coming.pop(page, None)
 
     async def end(self, page: str) -> None:
         """Stop the turn of `page`, which shows nothing more, and wait until it is over."""

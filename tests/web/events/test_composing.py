@@ -54,6 +54,7 @@ async def read(composing: Composing, engine: ScriptedEngine, text: str) -> None:
 
 
 async def sent(composing: Composing, chat: Chat, text: str) -> None:
+    chat.asked(REQUEST)
     said = composing.sent(text, REQUEST)
     settings = ("", 20, 0, 1, 0, None, 0, 1, 0, 0, "", True, False)
     answer: Any = chat.answer
@@ -73,6 +74,7 @@ def test_a_draft_that_comes_behind_its_message_is_not_read_and_the_next_one_is(
 
     async def scenario() -> None:
         await read(composing, engine, "one")
+        turns.expect("tab")
         composing.sent("one", REQUEST)
         assert await written(composing, "one") == ""
         await sent(composing, chat, "one")

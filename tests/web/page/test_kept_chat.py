@@ -25,6 +25,9 @@ async def answer(*_inputs: Any) -> AsyncGenerator[list[PageMessage], None]:
     yield []
 
 
+ASKED: list[gr.Request] = []
+
+
 def nothing() -> None:
     """For the events that these tests do not cause."""
 
@@ -34,6 +37,7 @@ def chat() -> Iterator[KeptChat]:
     with gr.Blocks(analytics_enabled=False):
         yield KeptChat(
             answer,
+            asked=ASKED.append,
             stop=nothing,
             sent=lambda typed, _request: Said(typed),
             undo=(nothing, [], []),
@@ -62,5 +66,19 @@ def test_a_page_that_shows_nothing_said_does_not_know_what_precedes(
 
 def test_an_edited_and_a_retried_message_follow_what_was_before_them(chat: KeptChat) -> None:
     edited = cast(gr.EditData, SimpleNamespace(index=0, value="1", previous_value="one"))
-    assert chat._edit(SHOWN, edited)[1:] == ([view.user("1")], [], Said("1"))
-    assert chat._retry(SHOWN)[1:] == ([*SHOWN[:2], view.user("two")], SHOWN[:2], Said("two"))
+    assert chat._edit(SHOWN, edited, REQUEST)[1:] == ([view.user("1")], [], Said("1"))
+    retried = chat._retry(SHOWN, REQUEST)[1:]
+    assert retried == ([*SHOWN[:2], view.user("two")], SHOWN[:2], Said("two"))
+
+
+def test_every_way_of_asking_is_told_before_the_answer_begins(chat: KeptChat) -> None:
+    """So that a Stop that comes first is not lost."""
+    edited = cast(gr.EditData, SimpleNamespace(index=0, value="1", previous_value="one"))
+    example = cast(gr.SelectData, SimpleNamespace(value={"text": "one"}))
+    ASKED.clear()
+    chat._send("three", SHOWN, REQUEST)
+    chat._edit(SHOWN, edited, REQUEST)
+    chat._retry(SHOWN, REQUEST)
+    chat._choose(example, REQUEST)
+    chat._locked(REQUEST)
+    assert ASKED == [REQUEST] * 5

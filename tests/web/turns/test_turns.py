@@ -106,6 +106,25 @@ def test_what_comes_between_two_updates_comes_in_one(
     run(scenario())
 
 
+def test_a_stop_that_comes_before_its_turn_stops_that_turn_and_no_later_one(
+    engine: ScriptedEngine, turns: Turns
+) -> None:
+    async def scenario() -> None:
+        turns.stop("tab")
+        turns.expect("tab")
+        assert turns.is_running("tab")
+        turns.stop("tab")
+        engine.script.write(*STORY)
+        request = Request(ID, "a story", page())
+        stopped = Watched(turns.run("tab", request, is_stopped=turns.arrives("tab")))
+        assert reason((await stopped.end())[-1]) is events.FinishReason.CANCELLED
+        turns.expect("tab")
+        assert not turns.arrives("tab")
+        assert not turns.is_running("tab")
+
+    run(scenario())
+
+
 def test_retry_edit_and_continue_keep_what_precedes_them(
     engine: ScriptedEngine, turns: Turns
 ) -> None:
