@@ -11,6 +11,7 @@
     │   ├── SessionNotFound
     │   ├── SessionBusy        a turn is already under way in this session
     │   └── QueueFull          as many turns wait as may
+    ├── EngineFault            something in the engine itself went wrong; its log says what
     └── EngineClosed           the engine is stopping or failed to start
 
 Each message says what is wrong and what to do next; it is shown to people as it is.
@@ -59,6 +60,10 @@ class SessionBusy(RequestError):
 
 class QueueFull(RequestError):
     """As many turns wait as may."""
+
+
+class EngineFault(EngineError):
+    """A mistake of the engine's own ended this command or this turn; everything else goes on."""
 
 
 class EngineClosed(EngineError):

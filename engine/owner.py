@@ -12,12 +12,19 @@ import queue
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from engine.config import EngineConfig
 from engine.conversations import Home
-from engine.errors import EngineClosed, EngineError, ModelUnsupported, RequestError
+from engine.errors import (
+    EngineClosed,
+    EngineError,
+    EngineFault,
+    ModelUnsupported,
+    RequestError,
+)
 from engine.events import Event, Finished
+from engine.faults import Survived
 from engine.loading import ModelInfo
 from engine.mailbox import Mailbox
 from engine.turns import EngineCore, TurnRequest
@@ -28,6 +35,8 @@ Command = Callable[[EngineCore], object]
 Answer = TypeVar("Answer")
 Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
 
+UNREADABLE = "This message could not be read; the log says more. Write it in another way."
+FAULT = "Something went wrong in the engine; its log says more. Nothing else was changed."
 SAVE_AT_END_S = 3.5
 CLOSE_AT_EXIT_S = 5.0
 
@@ -71,13 +80,11 @@ class Owner:
                 request.cancelled = True
 
         def begin(core: EngineCore) -> None:
-            try:
-                core.begin(request)
-            except EngineError as error:
-                emit(error)
-            except Exception as error:  # a template or tokenizer that chokes on this text
-                log.exception("A request could not be read")
-                emit(RequestError(f"This message could not be read: {error}"))
+            with Survived(log, "A request could not be read") as beginning:
+                if (answer := _answer(core, lambda core: core.begin(request))) is not True:
+                    emit(answer)
+            if beginning.failed:  # a template or tokenizer that chokes on this text
+                emit(RequestError(UNREADABLE))
 
         request.emit = emit
         try:
@@ -106,11 +113,9 @@ class Owner:
         answers: Mailbox[bool | EngineError] = Mailbox()
 
         def run(core: EngineCore) -> None:
-            answer: bool | EngineError = True
-            try:
-                command(core)
-            except EngineError as error:
-                answer = error
+            answer: bool | EngineError = EngineFault(FAULT)
+            with Survived(log, "A command failed"):
+                answer = _answer(core, command)
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 answers.put(answer)
 
@@ -169,5 +174,15 @@ class Owner:
             command = self._commands.get(block=wait_s != 0.0, timeout=wait_s)
             while True:
                 if command is not None:
-                    command(core)
+                    with Survived(log, "A command failed"):  # whatever it raises
+                        command(core)
                 command = self._commands.get_nowait()
+
+
+def _answer(core: EngineCore, command: Command) -> Literal[True] | EngineError:
+    """True, or the error that the command was refused with."""
+    try:
+        command(core)
+    except EngineError as refusal:
+        return refusal
+    return True

@@ -19,6 +19,22 @@ Row = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.intp]
 
 _GROUP = 64  # columns whose maximum stands for them when the k largest are sought
+_COLDEST = 1e-30  # what float32 cannot divide by is greedy
+_MAX_STOPS, _MAX_STOP_LENGTH = 100, 1000
+# Of each setting: the least and the most that it can be, and its name for people.
+_NUMBERS = (
+    ("temperature", 0, 100, "The temperature"),
+    ("top_p", 0, 1, "top-p"),
+    ("min_p", 0, 1, "min-p"),
+    ("repetition_penalty", 0, 1000, "The repetition penalty"),
+    ("presence_penalty", -1000, 1000, "The presence penalty"),
+    ("frequency_penalty", -1000, 1000, "The frequency penalty"),
+)
+_WHOLE_NUMBERS = (
+    ("top_k", 0, 10**6, "top-k"),
+    ("seed", 0, 2**64 - 1, "The seed"),
+    ("max_tokens", 1, 10**9, "The number of tokens to generate"),
+)
 _TAILS = (1e-2, 1e-4, 0.0)  # weights below which sorting need not go when those above suffice
 
 
@@ -42,19 +58,20 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require(self.temperature >= 0, "The temperature must be 0 or above.")
-        require(self.top_k >= 0, "top-k must be 0 (off) or above.")
-        require(0 < self.top_p <= 1, "top-p must be above 0 and at most 1.")
-        require(0 <= self.min_p <= 1, "min-p must be between 0 and 1.")
+        """Raise ConfigError, by name, for what cannot be."""
+        for name, low, high, words in _NUMBERS:
+            _check_number(getattr(self, name), low, high, words)
+        for name, low, top, words in _WHOLE_NUMBERS:
+            if name != "seed" or self.seed is not None:
+                _check_whole_number(getattr(self, name), low, top, words)
+        require(self.top_p > 0, "top-p must be above 0.")
         require(self.repetition_penalty > 0, "The repetition penalty must be above 0.")
-        require(self.max_tokens > 0, "The number of tokens to generate must be 1 or more.")
-        require(self.seed is None or self.seed >= 0, "The seed must be 0 or above.")
-        require(all(self.stop), "A stop string must not be empty.")
+        _check_stop(self.stop)
 
     @property
     def is_greedy(self) -> bool:
         """Whether the most probable token is always taken."""
-        return self.temperature == 0 or self.top_k == 1
+        return self.temperature < _COLDEST or self.top_k == 1
 
     @property
     def has_penalties(self) -> bool:
@@ -180,3 +197,28 @@ def _largest(logits: Row, k: int) -> TokenIds:
         bound = np.partition(maxima, columns - k)[columns - k]
         candidates = np.flatnonzero(logits >= bound)
     return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
+
+
+def _check_number(value: object, low: float, high: float, words: str) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    require(
+        is_number and low <= value <= high,  # type: ignore[operator]  # NaN is in no range
+        f"{words} must be a number from {low:g} to {high:g}.",
+    )
+
+
+def _check_whole_number(value: object, low: int, high: int, words: str) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    require(
+        is_whole and low <= value <= high,  # type: ignore[operator]
+        f"{words} must be a whole number from {low} to {high}.",
+    )
+
+
+def _check_stop(stop: object) -> None:
+    is_tuple = isinstance(stop, tuple) and len(stop) <= _MAX_STOPS
+    require(
+        is_tuple and all(isinstance(s, str) and 0 < len(s) <= _MAX_STOP_LENGTH for s in stop),  # type: ignore[attr-defined]
+        f"Stop strings must be at most {_MAX_STOPS} texts, none of them empty or longer than "
+        f"{_MAX_STOP_LENGTH} characters.",
+    )

@@ -20,9 +20,10 @@ from engine.tiers.snapshot import Fingerprint, Snapshot
 
 FORMAT = "warmchat-conversation"
 VERSION = 1
-MAX_BYTES = 4 << 30
 _CONVERSATION = "conversation.json"
 _KV = "kv.safetensors"
+# What zipfile raises for archives that are damaged, encrypted or of another kind.
+_UNREADABLE = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError)
 _ROLES = {"user": "## User", "assistant": "## Assistant"}
 
 
@@ -96,16 +97,22 @@ def unpack(
     """What `pack` was given. Raises ImportRefused or SnapshotRefused."""
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-                raise ImportRefused("The file is too large.")
+            _refuse_packed(archive)
             record = _parse(archive.read(_CONVERSATION))
             kv = archive.read(_KV) if _KV in archive.namelist() else None
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, OSError):
+    except _UNREADABLE:
         raise ImportRefused("The file is damaged, or is no WarmChat conversation.") from None
     snapshot = None if kv is None else snapshots.parse(kv, fingerprint)
     if snapshot is not None and not _are_known(snapshot.tokens, vocab_size):
         raise ImportRefused("The file's tokens do not fit this model.")
     return _messages(record), _tokens(record, vocab_size), snapshot
+
+
+def _refuse_packed(archive: zipfile.ZipFile) -> None:
+    """Ours are not packed, so that no small file becomes a large one. Raises ImportRefused."""
+    for member in archive.infolist():
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size:
+            raise ImportRefused("The file was packed again; open the one that was saved here.")
 
 
 def _record(messages: Sequence[Message]) -> dict[str, Any]:
@@ -119,7 +126,7 @@ def _record(messages: Sequence[Message]) -> dict[str, Any]:
 def _parse(text: str | bytes) -> dict[str, Any]:
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ImportRefused("The file is not valid JSON.") from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise ImportRefused("The file is no WarmChat conversation.")
@@ -138,10 +145,21 @@ def _messages(record: dict[str, Any]) -> list[Message]:
 def _checked(messages: list[Message]) -> list[Message]:
     """A conversation: user and assistant in turn, complete. Raises ImportRefused."""
     roles = [message.role for message in messages]
-    texts_only = all(isinstance(message.content, str) for message in messages)
+    texts_only = all(_is_text(message.content) for message in messages)
     if not messages or roles != ["user", "assistant"] * (len(roles) // 2) or not texts_only:
         raise ImportRefused("The file's messages are not questions and answers in turn.")
     return messages
+
+
+def _is_text(content: object) -> bool:
+    """Whether it is a string that can be stored: half a character (a lone surrogate) cannot."""
+    if not isinstance(content, str):
+        return False
+    try:
+        content.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _tokens(record: dict[str, Any], vocab_size: int) -> PortableTokens:
@@ -152,7 +170,7 @@ def _tokens(record: dict[str, Any], vocab_size: int) -> PortableTokens:
             for text, count, ends in record["segments"]
         )
         kept = PortableTokens(tokens, Ledger(segments), int(record["num_hidden"]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ImportRefused("The file's tokens cannot be read.") from None
     if (
         not _are_known(tokens, vocab_size)

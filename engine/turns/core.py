@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from engine.conversations import Journal, Node, Session, SessionTable
 from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued
+from engine.faults import Survived
 from engine.model import Runner
 from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_FULL = "Too many others are waiting for an answer; try again in a moment."
 BUSY = "An answer is still being written here; stop it or wait for its end."
+NOT_BEGUN = "This answer could not begin; the conversation is kept. Try again."
 STEP_FAILED = "The model failed at this step; the conversation is kept. Try again."
 
 
@@ -92,6 +94,14 @@ class EngineCore:
             self._parking.add(session, Parked(request, prompt, reply, loading))
 
     def step(self) -> None:
+        """One forward, and what follows from it. A fault ends turns, never the engine."""
+        with Survived(log, "A step failed") as step:
+            self._step()
+        if step.failed:
+            for turn in list(self._turns.values()):
+                self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
+
+    def _step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
         self._end_cancelled()
         self._unpark()
@@ -101,12 +111,11 @@ class EngineCore:
             return
         self._announce(batch)
         sampled = [self._turns[sequence] for sequence in batch.sampled]
-        try:
+        with Survived(log, "A step failed") as forward:
             logits = self.parts.runner.run(batch)
             self.parts.scheduler.commit(batch)
             self._advance(sampled, self.replies.sample(sampled, logits))
-        except Exception:
-            log.exception("A step failed")
+        if forward.failed:
             self._fail(batch)
         self._report_prefill(batch)
 
@@ -179,11 +188,14 @@ class EngineCore:
             raise SessionBusy(BUSY)
 
     def _launch(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> None:
-        turn = self.parts.opening.open(session, request, prompt, reply)
-        self._turns[turn.sequence] = turn
-        self.parts.scheduler.add(turn.sequence)
-        if request.continues:
-            self.parts.tiers.rewritten(session, turn.node_id)
+        with Survived(log, "A turn could not begin") as opening:
+            turn = self.parts.opening.open(session, request, prompt, reply)
+            self.parts.scheduler.add(turn.sequence)
+            self._turns[turn.sequence] = turn
+            if request.continues:
+                self.parts.tiers.rewritten(session, turn.node_id)
+        if opening.failed:
+            self._end_unbegun(session, request, reply, FinishReason.ERROR, NOT_BEGUN)
 
     def _unpark(self) -> None:
         """Start the requests whose KV has come from disk, or could not."""
@@ -212,7 +224,10 @@ class EngineCore:
                 turn.request.emit(Prefilling(done, turn.prefill_total))
 
     def _advance(self, turns: Sequence[Turn], said: Sequence[Sequence[int]]) -> None:
-        """Give each turn its next tokens, one after another."""
+        """Give each turn its next tokens, one after another; one without any has failed."""
+        for turn, new in zip(turns, said, strict=True):
+            if not new:
+                self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
         for i in range(max(map(len, said), default=0)):
             pairs = zip(turns, said, strict=True)
             going_on = [
@@ -230,9 +245,19 @@ class EngineCore:
     def _end_parked(self, session: Session) -> None:
         """A request ends as cancelled before its turn began."""
         parked = self._parking.leave(session)
-        finished = Finished(FinishReason.CANCELLED, parked.request.clock.figures())
-        self._keep_message(session, parked.reply.id, parked.reply.content, finished)
-        parked.request.emit(finished)
+        self._end_unbegun(session, parked.request, parked.reply, FinishReason.CANCELLED)
+
+    def _end_unbegun(
+        self,
+        session: Session,
+        request: TurnRequest,
+        reply: Node,
+        reason: FinishReason,
+        error: str | None = None,
+    ) -> None:
+        finished = Finished(reason, request.clock.figures(), error)
+        self._keep_message(session, reply.id, reply.content, finished)
+        request.emit(finished)
 
     def _fail(self, batch: Batch) -> None:
         self.parts.scheduler.abort(batch)
@@ -246,16 +271,21 @@ class EngineCore:
         self.replies.end(turn)
         finished = Finished(reason, turn.clock.figures(), error)
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
+        turn.request.emit(finished)
+        with Survived(log, "Nothing is done ahead for a conversation"):
+            self._look_ahead(turn, reason)
+
+    def _look_ahead(self, turn: Turn, reason: FinishReason) -> None:
+        """The turn is over: what may be done for the next one while nobody waits."""
         if turn.session.id is None:
             turn.sequence.truncate(0, self.parts.pool)
-        else:
-            if not turn.branch.is_shifted:
-                self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
-            self.parts.idle.changed()
-            self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
-            if reason in (FinishReason.STOP, FinishReason.LENGTH):
-                self.parts.idle.titles.want(turn.session, turn.request.setting)
-        turn.request.emit(finished)
+            return
+        if not turn.branch.is_shifted:
+            self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
+        self.parts.idle.changed()
+        self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
+        if reason in (FinishReason.STOP, FinishReason.LENGTH):
+            self.parts.idle.titles.want(turn.session, turn.request.setting)
 
     def _keep_message(self, session: Session, node_id: int, text: str, finished: Finished) -> None:
         """The reply is said, as far as it came."""

@@ -5,13 +5,17 @@ sessions, the queue, the model's call. One token at a time, so that guesses that
 where it would have ended without them.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 from engine.events import FinishReason
+from engine.faults import Survived
 from engine.model import Logits
 from engine.scheduling import MAX_REPLIES, NUM_GUESSES, Scheduler, StepCosts
 from engine.turns.telling import Telling
 from engine.turns.turn import Turn
+
+log = logging.getLogger(__name__)
 
 CONTEXT_FULL = "The model's context ({limit:,} tokens) is full; the answer ends here."
 
@@ -46,13 +50,16 @@ class Replies:
                 turn.sequence.guesses = turn.guesses.next()
 
     def sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
-        """The next tokens of each turn: one, and more behind guesses that were right."""
+        """The next tokens of each turn: one, and more behind guesses that were right.
+
+        No token for a turn whose sampling failed, which is for it alone to pay for.
+        """
         said, first = [], 0
         for turn in turns:
             guesses = turn.sequence.guesses
             rows = logits[first : first + 1 + len(guesses)]
-            said.append(turn.sampler.follow(rows, guesses))
-            self._scheduler.accept(turn.sequence, len(said[-1]) - 1)
+            said.append(_followed(turn, rows, guesses))
+            self._scheduler.accept(turn.sequence, max(len(said[-1]) - 1, 0))
             first += len(rows)
         return said
 
@@ -94,3 +101,9 @@ class Replies:
         """Whether the reply may become so many tokens longer."""
         left = turn.request.params.max_tokens - turn.num_generated
         return num_tokens <= min(left, self._context_length - len(turn.sequence.tokens))
+
+
+def _followed(turn: Turn, rows: Logits, guesses: Sequence[int]) -> list[int]:
+    with Survived(log, "A reply could not be sampled"):  # the neighbours go on
+        return turn.sampler.follow(rows, guesses)
+    return []
