@@ -71,6 +71,11 @@ class Engine:
             raise EngineClosed("The model is not loaded.")
         return self._owner.info
 
+    @property
+    def restarts(self) -> int:
+        """How often a fault has ended the engine, which was then loaded again."""
+        return self._owner.restarts
+
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the model is loaded. Raises the EngineError that stopped it, or TimeoutError."""
         if not self._owner.settled.wait(timeout_s):

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from typing import Literal, TypeVar
 
@@ -37,12 +38,20 @@ Loader = Callable[[EngineConfig, Home], tuple[EngineCore, ModelInfo]]
 
 UNREADABLE = "This message could not be read; the log says more. Write it in another way."
 FAULT = "Something went wrong in the engine; its log says more. Nothing else was changed."
+STOPPED = (
+    "The engine stopped because of a fault and starts again; the conversation is kept. Try again."
+)
+MAX_RESTARTS, WINDOW_S = 3, 600.0  # one that stops more often is not started again
 SAVE_AT_END_S = 3.5
 CLOSE_AT_EXIT_S = 5.0
 
 
 class Owner:
-    """Loads a model and runs its core. `core` and `info` are None until it is loaded."""
+    """Loads a model and runs its core. `core` and `info` are None until it is loaded.
+
+    An engine that a fault has ended all the same saves what it can and is loaded again, with the
+    conversations as they were; restarts: how often. One that keeps failing stays ended (`error`).
+    """
 
     def __init__(self, config: EngineConfig, loader: Loader) -> None:
         self.config = config
@@ -51,7 +60,10 @@ class Owner:
         self.error: EngineError | None = None
         self.settled = threading.Event()
         self.closing = threading.Event()
+        self.restarts = 0
         self._loader = loader
+        self._restarted_at: deque[float] = deque(maxlen=MAX_RESTARTS)
+        self._listening: set[Callable[[EngineError], None]] = set()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self.thread = threading.Thread(name="engine", daemon=True)
 
@@ -80,6 +92,7 @@ class Owner:
                 request.cancelled = True
 
         def begin(core: EngineCore) -> None:
+            self._listening.add(emit)
             with Survived(log, "A request could not be read") as beginning:
                 if (answer := _answer(core, lambda core: core.begin(request))) is not True:
                     emit(answer)
@@ -97,6 +110,7 @@ class Owner:
                     if isinstance(event, Finished):
                         return
         finally:
+            self._listening.discard(emit)
             request.cancelled = True
             self.wake()
 
@@ -135,6 +149,18 @@ class Owner:
         self._commands.put(None)
 
     def _run(self, home: Home) -> None:
+        self._load(home)
+        self.settled.set()
+        while self.core is not None and not self.closing.is_set():
+            with Survived(log, "The engine stopped") as life:
+                self._serve(self.core)
+            if life.failed:
+                self._start_again(home, self.core)
+        if self.core is not None:
+            self._end(home, self.core)
+        self.core = None  # its memory goes back now, not when cycles are collected
+
+    def _load(self, home: Home) -> None:
         try:
             self.core, self.info = self._loader(self.config, home)
         except EngineError as error:
@@ -142,17 +168,6 @@ class Owner:
         except Exception as error:
             log.exception("The model could not be loaded")
             self.error = ModelUnsupported(f"The model could not be loaded: {error}")
-        self.settled.set()
-        if self.core is not None:
-            self._serve_until_closed(self.core)
-            self.core = None  # its memory goes back now, not when cycles are collected
-
-    def _serve_until_closed(self, core: EngineCore) -> None:
-        try:
-            self._serve(core)
-        except Exception:
-            log.exception("The engine stopped")
-            self.error = EngineClosed("The engine stopped because of a bug in it; start it again.")
 
     def _serve(self, core: EngineCore) -> None:
         while not self.closing.is_set():
@@ -161,9 +176,35 @@ class Owner:
                 core.step()
             elif core.parts.idle.wait_s() == 0.0:
                 core.parts.idle.step()
-        core.cancel_all()
-        core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
-        core.parts.journal.close()
+
+    def _start_again(self, home: Home, core: EngineCore) -> None:
+        """Behind a fault: those who wait are told, what can be saved is, and all is loaded anew."""
+        self.core = None
+        with Survived(log, "Not every answer could be ended"):
+            core.cancel_all()
+        for tell in list(self._listening):
+            tell(EngineFault(STOPPED))
+        with Survived(log, "Not all KV could be saved"):
+            core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+        home.sessions.start_again()
+        now = time.monotonic()
+        if len(self._restarted_at) == MAX_RESTARTS and now - self._restarted_at[0] < WINDOW_S:
+            self.error = EngineClosed(
+                "The engine keeps stopping; its log says why. Start it again."
+            )
+            home.journal.close()
+            return
+        self._restarted_at.append(now)
+        self.restarts += 1
+        self._load(home)
+
+    def _end(self, home: Home, core: EngineCore) -> None:
+        """The end that was asked for; what fails of it keeps nothing else from being saved."""
+        with Survived(log, "Not every answer could be ended"):
+            core.cancel_all()
+        with Survived(log, "Not all KV could be saved"):
+            core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+        home.journal.close()
 
     def _obey(self, core: EngineCore) -> None:
         """Run the commands that have come; wait for one if there is nothing else to do."""

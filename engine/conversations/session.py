@@ -116,6 +116,16 @@ class Session:
         nodes = self.conversation.nodes
         self.transcript = tuple(replace(e, node=nodes[e.node.id]) for e in self.transcript)
 
+    def forget_engine(self) -> None:
+        """The blocks are gone with their pool; what was being said was interrupted."""
+        for branch in self.branches.values():
+            branch.sequence = Sequence(branch.sequence.tokens[: branch.ledger.num_tokens])
+            branch.is_shifted = False
+        nodes = self.conversation.nodes
+        for node in [node for node in nodes.values() if node.status == "streaming"]:
+            nodes[node.id] = replace(node, status="interrupted")
+        self.publish()
+
     def kept(self, keep: int | None) -> list[Node]:
         """The first `keep` messages, None for all. Raises RequestError if there are not as many."""
         path = self.conversation.path(self.conversation.head)
@@ -158,6 +168,11 @@ class SessionTable:
     def remove(self, session_id: SessionId) -> Session | None:
         """Forget the session; None if there was none."""
         return self._sessions.pop(session_id, None)
+
+    def start_again(self) -> None:
+        """The engine was lost, and its pool: no branch has KV, and nothing streams any more."""
+        for session in self:
+            session.forget_engine()
 
     def branches(self) -> Iterator[tuple[Session, int | None, Branch]]:
         """Every branch with its session and its last message."""

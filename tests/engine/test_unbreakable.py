@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,8 +34,7 @@ def engine(made: list[Rig]) -> Iterator[Engine]:
     assert running.status == "ready", running.error
     assert asyncio.run(say(running, "Are you there?")).reason is FinishReason.STOP
     running.close()
-    for rig in made:
-        rig.check()
+    made[-1].check()
 
 
 async def say(engine: Engine, message: str, name: str = "one", **options: Any) -> Finished:
@@ -132,6 +132,66 @@ def test_idle_work_that_cannot_even_be_wished_for_ends_nothing(
         patched.setattr(made[0].core.parts.idle, part, fails)
         engine.draft(session_id(), "Half a sen")
         assert asyncio.run(say(engine, "Half a sentence")).reason is FinishReason.STOP
+
+
+def test_an_engine_that_a_fault_has_ended_is_loaded_again_with_its_conversations(
+    engine: Engine, made: list[Rig]
+) -> None:
+    first = asyncio.run(say(engine, "Hello"))
+    before = engine.messages(session_id())
+    made[0].core.parts.idle.wait_s = fails  # type: ignore[method-assign]
+    engine._owner.wake()
+    while not engine.restarts:
+        time.sleep(0.001)
+    second = asyncio.run(say(engine, "And now?"))
+    assert (first.reason, second.reason) == (FinishReason.STOP, FinishReason.STOP)
+    assert engine.messages(session_id())[:2] == before
+    assert engine.restarts == 1
+    assert len(made) == 2
+
+
+def test_who_waits_when_the_engine_ends_is_told_and_may_ask_again(
+    engine: Engine, made: list[Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made[0].model.choose = endless
+
+    async def main() -> None:
+        params = SamplingParams(temperature=0, max_tokens=100_000)
+        async for event in engine.chat(session_id(), "Hi", params=params):
+            if isinstance(event, Text):
+                monkeypatch.setattr(type(made[0].core), "has_work", property(broken))
+            if isinstance(event, Finished):
+                monkeypatch.undo()
+                assert event.reason is FinishReason.CANCELLED
+                return
+        raise AssertionError
+
+    def broken(_core: object) -> bool:
+        monkeypatch.undo()
+        raise RuntimeError("a bug")
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert engine.transcript(session_id())[-1].node.status == "interrupted"
+
+
+def test_an_engine_that_keeps_ending_stays_ended_and_says_so(made: list[Rig]) -> None:
+    load = make_loader(made)
+
+    def loading(*arguments: Any) -> Any:
+        loaded = load(*arguments)
+        made[-1].core.parts.idle.wait_s = fails  # type: ignore[method-assign]
+        return loaded
+
+    engine = Engine(config(), loader=loading).start()
+    engine._owner.thread.join(20)
+    assert engine.status == "failed"
+    assert "keeps stopping" in str(engine.error)
+    with pytest.raises(EngineError, match="keeps stopping"):
+        asyncio.run(say(engine, "Hello"))
+
+
+def fails() -> float:
+    raise RuntimeError("a bug")
 
 
 def neighbours(engine: Engine, made: list[Rig], spoil: Callable[[Rig], None]) -> list[Finished]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from engine import Engine, EngineConfig, ModelInfo
 from engine.conversations import Home, Node, Session
-from engine.errors import EngineError
+from engine.errors import EngineClosed, EngineError
 from engine.events import FinishReason
 from engine.text import Setting
 from engine.turns.core import CoreParts, EngineCore
@@ -118,11 +118,14 @@ class PausableIdle:
     def __init__(self, idle: Idle) -> None:
         self._idle = idle
         self.is_paused = False
+        self.is_broken = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._idle, name)
 
     def wait_s(self) -> float | None:
+        if self.is_broken:
+            raise RuntimeError("a bug, as the test wants it")
         return None if self.is_paused else self._idle.wait_s()
 
 
@@ -176,12 +179,15 @@ class ScriptedEngine(Engine):
     def die(self) -> None:
         """End as by a bug of the engine's own; it says so from now on."""
 
-        def fail(_core: EngineCore) -> None:
-            raise RuntimeError("a bug, as the test wants it")
-
-        self._owner.post(fail)
+        self.failure = EngineClosed("The engine stopped because of a bug in it; start it again.")
+        self.stumble()
         self._owner.thread.join(PATIENCE_S)
-        self.failure = self.error
+
+    def stumble(self) -> None:
+        """A bug of the engine's own ends it; it is loaded again."""
+        assert self._idle is not None
+        self._idle.is_broken = True
+        self._wake()
 
     def _wake(self) -> None:
         self._owner.wake()
