@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.events import api
 
 from engine import SamplingParams, SessionId
+from engine.config import require
 from engine.errors import ConfigError
 from engine.events import FinishReason
 from web import identity, view
@@ -96,15 +97,24 @@ class Client:
         return session_id
 
     def _read(self, settings: Settings, language: str) -> tuple[str | None, bool, SamplingParams]:
-        rest = dict(settings)
-        system, thinking = rest.pop("system_prompt", None), bool(rest.pop("thinking", False))
         try:
-            if "stop" in rest:
-                rest["stop"] = tuple(rest["stop"])
+            rest = {name: _json_value(value) for name, value in dict(settings).items()}
+            system, thinking = rest.pop("system_prompt", None), rest.pop("thinking", False)
+            require(system is None or isinstance(system, str), "system_prompt must be a text.")
+            require(isinstance(thinking, bool), "thinking must be true or false.")
+            if isinstance(rest.get("stop"), str):
+                rest["stop"] = (rest["stop"],)
             return system or None, thinking, replace(self._startup.options.sampling, **rest)
         except (ConfigError, TypeError, ValueError) as error:
             sentence = say(language, "bad_setting", reason=error)
             raise gr.Error(sentence, print_exception=False) from None
+
+
+def _json_value(value: Any) -> Any:
+    """What JSON spells in several ways: whole numbers with a point, one stop string or a list."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _raise_refusal(frame: Frame, language: str) -> None:

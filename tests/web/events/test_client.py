@@ -88,6 +88,14 @@ def test_a_full_queue_and_an_answer_that_fails_are_told(app: ScriptedApp, client
         (("Hi", f"user:anna.{'x' * 32}"), "no such conversation of yours"),
         (("Hi", "", {"heat": 1}), "setting is not possible"),
         (("Hi", "", {"temperature": -1}), "setting is not possible"),
+        (("Hi", "", {"stop": [1]}), "setting is not possible"),
+        (("Hi", "", {"frequency_penalty": "x"}), "setting is not possible"),
+        (("Hi", "", {"seed": 1.5}), "setting is not possible"),
+        (("Hi", "", {"top_k": 2.5}), "setting is not possible"),
+        (("Hi", "", {"system_prompt": 5}), "setting is not possible"),
+        (("Hi", "", {"thinking": "x"}), "setting is not possible"),
+        (("Hi", "", [1]), "setting is not possible"),
+        (("Hi", "", "x"), "setting is not possible"),
         ((" ",), "empty"),
     ],
 )
@@ -96,6 +104,13 @@ def test_what_cannot_be_is_refused_with_a_sentence(
 ) -> None:
     with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(*arguments, api_name="/chat")
+
+
+def test_settings_are_taken_as_json_spells_them(app: ScriptedApp, client: Client) -> None:
+    settings = {"top_k": 40.0, "seed": 7.0, "stop": "END", "temperature": 1}
+    client.predict("Hi", "", settings, api_name="/chat")
+    params = app.script.requests[-1].params
+    assert (params.top_k, params.seed, params.stop) == (40, 7, ("END",))
 
 
 def test_programs_can_call_nothing_else(client: Client) -> None:
