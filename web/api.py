@@ -51,8 +51,9 @@ class Guard:
     """Refuses proxying and requests from other sites' scripts; adds the security headers.
 
     Gradio streams any URL given as /file=http..., and its CORS answers every origin with
-    credentials. Sec-Fetch-Site, which a page cannot forge, says where a request comes from; browsers
-    leave it out on plain http, where Origin must equal Host. Programs send neither and pass.
+    credentials. Sec-Fetch-Site, which a page cannot forge, says where a request comes from, another
+    port of this host being elsewhere too; browsers leave it out on plain http, where Origin must equal
+    Host. Programs send neither and pass.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,17 +71,17 @@ class Guard:
                 MutableHeaders(scope=message).update(_SECURITY_HEADERS)
             await send(message)
 
-        refusal = _refusal(scope["path"], headers)
+        refusal = _refusal(scope["method"], scope["path"], headers)
         app = PlainTextResponse(refusal, status_code=403) if refusal else self._app
         await app(scope, receive, send_guarded)
 
 
-def _refusal(path: str, headers: Headers) -> str | None:
+def _refusal(method: str, path: str, headers: Headers) -> str | None:
     if is_remote_file(path):
         return "Files of other servers are not fetched from here."
     if path.rstrip("/").endswith("/logout") and not is_visit(headers):
         return "Signing out takes a click."
-    if is_foreign(headers):
+    if is_foreign(method, headers):
         return "Scripts of other sites cannot use this server."
     return None
 
@@ -101,9 +102,17 @@ def is_visit(headers: Headers) -> bool:
     return headers.get("sec-fetch-mode", "navigate") == "navigate"
 
 
-def is_foreign(headers: Headers) -> bool:
-    """Whether another site's script sent this request; following a link here is not that."""
+def is_foreign(method: str, headers: Headers) -> bool:
+    """Whether another site sent this request; following a link from there to here is not that."""
     if site := headers.get("sec-fetch-site"):
-        return site == "cross-site" and headers.get("sec-fetch-mode") != "navigate"
+        follows_link = method in {"GET", "HEAD"} and headers.get("sec-fetch-mode") == "navigate"
+        return site not in {"same-origin", "none"} and not follows_link
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host")
+    return origin is not None and _netloc(origin) != headers.get("host")
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # as "http://["
+        return None
