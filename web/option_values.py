@@ -100,6 +100,11 @@ def user_file(text: str) -> Mapping[str, Hash]:
         raise argparse.ArgumentTypeError(str(refusal)) from None
 
 
+def folder(text: str) -> Path:
+    """A folder, where ~ is the home of whoever runs the program."""
+    return Path(text).expanduser()
+
+
 def device(text: str) -> str:
     """A device of OpenVINO that is supported."""
     if text.upper() == "CPU":

@@ -17,6 +17,7 @@ from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
 from web.option_values import (
     device,
+    folder,
     one_of,
     parse_bytes,
     parse_size,
@@ -149,7 +150,7 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
         metavar="N", help="port to listen on (default: %(default)s)")  # fmt: skip
     add("--share", action="store_true",
         help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
-    add("--data-dir", type=Path, default=default_data_dir(on_space), metavar="DIR",
+    add("--data-dir", type=folder, default=default_data_dir(on_space), metavar="DIR",
         help="folder for models, conversations and their KV (default: %(default)s)")  # fmt: skip
 
 

@@ -103,6 +103,14 @@ def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:
     assert (options.data_dir, options.max_tokens, options.device) == (tmp_path, 9, "CPU")
 
 
+def test_a_tilde_is_the_home_folder_from_the_environment_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parse("--data-dir", "~/x").data_dir == tmp_path / "x"
+    assert parse(WARMCHAT_DATA_DIR="~/x").data_dir == tmp_path / "x"
+
+
 def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
     assert (parse().max_queue, parse().users) == (64, None)
     assert parse("--max-queue", "0").max_queue == 0
