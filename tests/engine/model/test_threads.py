@@ -45,6 +45,31 @@ def test_the_quota_of_cgroup_v1_limits_the_threads(tmp_path: Path, quota: str, c
     assert usable_cpus(tmp_path) == cpus
 
 
+@pytest.mark.parametrize(
+    ("own", "above", "cpus"),
+    [("100000 100000", "max 100000", 1), ("max 100000", "300000 100000", 3), ("4 1", "2 1", 2)],
+)
+def test_the_quota_of_the_processs_own_group_and_of_those_above_it_counts(
+    tmp_path: Path, own: str, above: str, cpus: int
+) -> None:
+    """As systemd and Slurm make groups; the root has no file of quotas there."""
+    root = write(tmp_path, system__job__cpu_DOT_max=own, system__cpu_DOT_max=above)
+    write(root, membership="0::/system/job\n")
+    assert usable_cpus(root, root / "membership") == cpus
+
+
+def test_the_own_group_of_cgroup_v1_counts(tmp_path: Path) -> None:
+    write(
+        tmp_path, cpu__job__cpu_DOT_cfs_quota_us="200000", cpu__job__cpu_DOT_cfs_period_us="100000"
+    )
+    write(tmp_path, memory__job__memory_DOT_limit_in_bytes="900", meminfo="MemAvailable: 9 kB",
+          memory__job__memory_DOT_usage_in_bytes="300",
+          membership="4:cpu,cpuacct:/job\n3:memory:/job\n1:name=systemd:/\n")  # fmt: skip
+    assert usable_cpus(tmp_path, tmp_path / "membership") == 2
+    room = available_memory_bytes(tmp_path, tmp_path / "meminfo", tmp_path / "membership")
+    assert room == 600
+
+
 def test_without_a_cgroup_the_affinity_counts(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path / "none") == 8
 
