@@ -271,6 +271,8 @@ class EngineCore:
         self.replies.end(turn)
         finished = Finished(reason, turn.clock.figures(), error)
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
+        if turn.session.id is None:
+            turn.sequence.truncate(0, self.parts.pool)
         turn.request.emit(finished)
         with Survived(log, "Nothing is done ahead for a conversation"):
             self._look_ahead(turn, reason)
@@ -278,7 +280,6 @@ class EngineCore:
     def _look_ahead(self, turn: Turn, reason: FinishReason) -> None:
         """The turn is over: what may be done for the next one while nobody waits."""
         if turn.session.id is None:
-            turn.sequence.truncate(0, self.parts.pool)
             return
         if not turn.branch.is_shifted:
             self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
