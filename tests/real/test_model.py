@@ -7,7 +7,7 @@ import numpy.typing as npt
 import openvino as ov
 import pytest
 
-from engine.errors import ModelNotFound, ModelUnsupported
+from engine.errors import ConfigError, ModelNotFound, ModelUnsupported
 from engine.model.batch import build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
@@ -16,6 +16,7 @@ from engine.scheduling.scheduler import Scheduler
 from engine.scheduling.sequence import Sequence
 from engine.scheduling.token_budget import TokenBudget
 from export import export_model
+from tests.real.cpu import computes_in_bf16
 
 Logits = npt.NDArray[np.float32]
 
@@ -26,8 +27,10 @@ PIECES = (3, 40, 1, 70, 1, 1, 34)  # uneven turns that cross block borders
 class Paged:
     """A paged model with a pool, fed piece by piece."""
 
-    def __init__(self, model_dir: Path, kv_precision: str = "f32") -> None:
-        options = CompileOptions(device="CPU", num_threads=2, kv_precision=kv_precision)
+    def __init__(self, model_dir: Path, kv_precision: str = "f32", precision: str = "f32") -> None:
+        options = CompileOptions(
+            device="CPU", num_threads=2, kv_precision=kv_precision, precision=precision
+        )
         self.model = Model(model_dir, options)
         self.kv_cache = KVCache(self.model.kv_ports, 32)
         self.model.bind(self.kv_cache)
@@ -130,8 +133,42 @@ def test_a_fork_in_mid_block_leaves_the_original_alone(paged: Paged, expected: L
 def test_each_kv_precision_stays_close_to_f32(
     smollm2_dir: Path, expected: Logits, kv_precision: str
 ) -> None:
+    if kv_precision == "bf16" and not computes_in_bf16():
+        pytest.skip("this CPU has no bf16; what is said then, another test sees")
     logits = Paged(smollm2_dir, kv_precision).feed(Sequence(), TOKENS)
     assert _kl(expected[-1], logits) < 5e-3
+
+
+@pytest.fixture
+def no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a CPU without bf16, where OpenVINO computes in f32 unless it is told otherwise."""
+
+    def core() -> ov.Core:
+        made = whole()
+        made.set_property("CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return made
+
+    whole = ov.Core
+    monkeypatch.setattr(ov, "Core", core)
+
+
+@pytest.mark.usefixtures("no_bf16")
+@pytest.mark.parametrize("precision", ["auto", "f32"])
+def test_kv_in_bf16_is_refused_with_what_to_choose_where_the_cpu_has_none(
+    smollm2_dir: Path, precision: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"bf16.* choose one of u8, f16, f32\."):
+        Paged(smollm2_dir, "bf16", precision)
+
+
+@pytest.mark.usefixtures("no_bf16")
+@pytest.mark.parametrize("kv_precision", ["u8", "f16", "f32"])
+def test_what_to_choose_instead_is_taken_there(
+    smollm2_dir: Path, expected: Logits, kv_precision: str
+) -> None:
+    logits = Paged(smollm2_dir, kv_precision, "auto").feed(Sequence(), TOKENS)
+    # One position; int8 products take 0.006 of it.
+    assert _kl(expected[-1], logits) < 5e-2
 
 
 def test_an_explicit_past_present_ir_gives_the_same_logits(
