@@ -20,10 +20,12 @@ from export.formats import WeightFormat
 from export.progress import silent
 from export.sources.directory import open_directory
 from tests.export.folders import FAMILIES, write_folder
+from tests.real.cpu import rounds_activations
 
 BIASED, NORMED = {"qwen2", "chatglm"}, {"qwen3"}  # without a word about it in their config.json
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(20, 40_000, 150)]
 TABLE = list(range(5))
+TURNS = [37, 2, 60, 5, 46]
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,6 +79,25 @@ def test_the_real_model_has_scales_by_token_unless_it_is_exact(smollm2_dir: Path
     assert error < 0.015
 
 
-def test_keys_by_token_do_not_depend_on_how_the_conversation_was_read(smollm2_dir: Path) -> None:
-    once, in_turns = (Read(smollm2_dir, "auto", s).keys for s in ([150], [37, 2, 60, 5, 46]))
-    np.testing.assert_array_equal(once, in_turns)
+@pytest.mark.parametrize(("precision", "stay"), [("auto", True), ("f32", False)])
+def test_keys_by_token_stay_as_they_were_written_while_their_block_fills_up(
+    smollm2_dir: Path, precision: str, *, stay: bool
+) -> None:
+    """Those by channel do not: their block is quantised anew with each token that it gets."""
+    first = TURNS[0]
+    before, after = (Read(smollm2_dir, precision, sizes).keys for sizes in ([first], TURNS))
+    assert np.array_equal(before[:, :first], after[:, :first]) is stay
+
+
+def test_keys_by_token_hardly_depend_on_how_the_conversation_was_read(smollm2_dir: Path) -> None:
+    """A product of few rows may be rounded otherwise than one of many, which moves a few codes by one.
+
+    In int8 it is not; in f32 it is, and with AMX, whose kernels take many rows only.
+    """
+    once, in_turns = (Read(smollm2_dir, "auto", sizes).keys for sizes in ([len(TOKENS)], TURNS))
+    step = (once.max(-1, keepdims=True) - once.min(-1, keepdims=True)) / 255
+    difference = np.abs(once - in_turns)
+    assert (difference < 2 * step).all(), "two: where the scale has moved as well"
+    assert (difference > step / 2).mean() < 0.01
+    if rounds_activations():
+        np.testing.assert_array_equal(once, in_turns)

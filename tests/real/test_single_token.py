@@ -14,7 +14,6 @@ from engine.model import assembly, wants_single_token_graph
 from engine.model.batch import Inputs, build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
-from engine.model.quantizing import multiplies_int8
 from engine.model.single_token import (
     MAX_WEIGHT_BYTES,
     is_worth_it,
@@ -23,6 +22,7 @@ from engine.model.single_token import (
 )
 from engine.scheduling.sequence import Batch, Sequence
 from engine.text.tokenizer import Tokenizer
+from tests.real.cpu import rounds_activations
 from tests.real.talk import NOISE, TALK
 
 RANDOM = [int(t) for t in np.random.default_rng(3).integers(20, 40_000, 70)]
@@ -85,8 +85,9 @@ def test_exactly_what_the_other_graph_says(smollm2_dir: Path) -> None:
 def test_with_rounded_products_it_is_nearer_to_exact_ones(smollm2_dir: Path) -> None:
     exact = said(smollm2_dir, "f32", single_token=False)
     alone, both = (said(smollm2_dir, "auto", single_token=on) for on in (False, True))
-    if multiplies_int8():
-        assert divergence(exact, both) < 0.9 * divergence(exact, alone)
+    # Where the other graph rounds activations to int8, this one does not; elsewhere it is no nearer.
+    gain = 0.9 if rounds_activations() else 1.1
+    assert divergence(exact, both) < gain * divergence(exact, alone)
     ordered = np.sort(exact, axis=-1)
     is_clear = ordered[:, -1] - ordered[:, -2] > NOISE
     assert is_clear.sum() > 10
