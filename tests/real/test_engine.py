@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
+from engine import Engine, EngineConfig, Message, SamplingParams, SessionId
 from engine.errors import ModelNotFound
 from engine.events import Finished, FinishReason, Prefilling, Text
 from engine.text.chat_template import read_chat_template
 from engine.text.tokenizer import Tokenizer
 
 GREEDY = SamplingParams(temperature=0, max_tokens=24)
+# Each word of the answer leads by 0.9 of a logit and more, so that rounding, which differs from CPU
+# to CPU, decides none. (France's begins with a lead of 0.09.)
+JAPAN = "What is the capital of Japan?"
+QUESTIONS = (JAPAN, "What is 2 + 2?", "Name a fruit.", "Say hello.")
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +65,9 @@ def new_tokens(model_dir: Path, before: tuple[Message, ...], message: str) -> in
     return len(Tokenizer(model_dir).encode(now[len(known) :]))
 
 
-def test_the_capital_of_france_is_paris(engine: Engine, session_id: SessionId) -> None:
-    text, finished = say(engine, session_id, "What is the capital of France?")
-    assert "Paris" in text
+def test_the_capital_of_japan_is_tokyo(engine: Engine, session_id: SessionId) -> None:
+    text, finished = say(engine, session_id, JAPAN)
+    assert "Tokyo" in text
     assert finished.reason is FinishReason.STOP
     assert engine.messages(session_id)[-1] == Message("assistant", text)
 
@@ -134,28 +138,47 @@ def test_a_long_prompt_reports_progress(engine: Engine, session_id: SessionId) -
     assert steps[-1].done < steps[-1].total
 
 
-def test_people_who_chat_at_once_get_what_they_would_get_alone(engine: Engine) -> None:
-    questions = ["What is the capital of France?", "What is 2 + 2?", "Name a fruit.", "Say hello."]
-    ids = [SessionId("tests", f"crowd{i}") for i in range(4)]
+def together(engine: Engine) -> list[tuple[str, Finished]]:
+    """What people get who ask QUESTIONS at the same time."""
 
-    async def ask(session_id: SessionId, question: str) -> tuple[str, TurnFigures]:
+    async def ask(question: str) -> tuple[str, Finished]:
+        session_id, text = SessionId("tests", question), ""
         engine.open_session(session_id)
-        text = ""
         async for event in engine.chat(session_id, question, params=GREEDY):
             if isinstance(event, Text):
                 text += event.text
             if isinstance(event, Finished):
-                return text, event.figures
+                engine.close_session(session_id)
+                return text, event
         raise AssertionError
 
-    async def together() -> list[tuple[str, TurnFigures]]:
-        return list(await asyncio.gather(*map(ask, ids, questions)))
+    async def all_of_them() -> list[tuple[str, Finished]]:
+        return list(await asyncio.gather(*map(ask, QUESTIONS)))
 
-    crowd = asyncio.run(together())
-    assert "Paris" in crowd[0][0]
-    assert all(figures.generated_tokens > 0 for _, figures in crowd)
-    for session_id in ids:
-        engine.close_session(session_id)
+    return asyncio.run(all_of_them())
+
+
+def test_people_who_chat_at_once_are_all_answered(engine: Engine) -> None:
+    crowd = together(engine)
+    assert "Tokyo" in crowd[0][0]
+    assert all(finished.figures.generated_tokens > 0 for _, finished in crowd)
+
+
+def test_people_who_chat_at_once_get_what_they_would_get_alone(smollm2_dir: Path) -> None:
+    """At f32: rounding may decide otherwise among others, as it may on another CPU."""
+    config = EngineConfig(
+        model_dir=smollm2_dir, precision="f32", kv_precision="f32", kv_budget_bytes=64 << 20,
+        warm_up=False,
+    )  # fmt: skip
+    engine = Engine(config).start()
+    try:
+        crowd = [text for text, _ in together(engine)]
+        for question, text in zip(QUESTIONS, crowd, strict=True):
+            session_id = SessionId("alone", question)
+            engine.open_session(session_id)
+            assert say(engine, session_id, question)[0] == text
+    finally:
+        engine.close()
 
 
 def test_raw_text_is_completed_without_a_template(engine: Engine) -> None:
