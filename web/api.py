@@ -44,6 +44,8 @@ def health(startup: Startup) -> dict[str, Any]:
         state["percent"] = startup.step.percent if startup.step else 0
     if startup.failure is not None:
         state["error"] = startup.failure
+    if startup.engine is not None and startup.engine.restarts:
+        state["restarts"] = startup.engine.restarts
     return state
 
 

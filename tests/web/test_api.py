@@ -14,7 +14,9 @@ from engine import Engine
 from engine.errors import ModelNotFound
 from export.progress import Progress
 from tests.scripted import Engines, ScriptedEngine
+from web import view
 from web.api import Guard, is_remote_file, routes
+from web.languages import say
 from web.options import Options
 from web.startup import Startup
 
@@ -84,6 +86,21 @@ def test_an_engine_that_died_is_not_ready(
     response = client(startup).get("/healthz")
     assert (response.status_code, response.json()["error"]) == (503, str(engine.error))
     assert "start it again" in str(engine.error)
+
+
+def test_an_engine_that_was_loaded_again_is_told_and_the_page_says_so(
+    started: Callable[[ScriptedEngine], Startup], engines: Engines
+) -> None:
+    engine = engines()
+    startup = started(engine)
+    assert "restarts" not in client(startup).get("/healthz").json()
+    engine.stumble()
+    while not engine.restarts:
+        time.sleep(0.001)
+    engine.script.wake()
+    answer = client(startup).get("/healthz")
+    assert (answer.status_code, answer.json()["restarts"]) == (200, 1)
+    assert say("zh-CN", "restarted") in view.status(startup, "zh-CN")
 
 
 @pytest.mark.parametrize(

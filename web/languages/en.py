@@ -173,6 +173,7 @@ TEXTS = {
     "perf_total": "Total time",
     "seconds": "{value} s",
     "milliseconds": "{value} ms",
+    "restarted": "The engine stopped because of a fault and was started again; its log says more. Conversations are kept.",
     "step_converting": "Converting weights",
     "step_writing": "Writing the model",
     "step_download": "Downloading",

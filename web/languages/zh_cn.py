@@ -173,6 +173,7 @@ TEXTS = {
     "perf_total": "总耗时",
     "seconds": "{value} 秒",
     "milliseconds": "{value} 毫秒",
+    "restarted": "引擎因故障停止，已重新启动；日志里有详情。对话都还在。",
     "step_converting": "转换权重",
     "step_writing": "写入模型",
     "step_download": "下载",

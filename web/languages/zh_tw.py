@@ -173,6 +173,7 @@ TEXTS = {
     "perf_total": "總耗時",
     "seconds": "{value} 秒",
     "milliseconds": "{value} 毫秒",
+    "restarted": "引擎因故障停止，已重新啟動；日誌裡有詳情。對話都還在。",
     "step_converting": "轉換權重",
     "step_writing": "寫入模型",
     "step_download": "下載",

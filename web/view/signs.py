@@ -29,6 +29,8 @@ def status(startup: Startup, language: str) -> str:
     shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
     if startup.choice is not None and startup.choice.note is not None:
         shown += small("notice", say(language, startup.choice.note))
+    if startup.engine is not None and startup.engine.restarts:
+        shown += small("notice", say(language, "restarted"))
     if not can_chat(startup):
         shown += small("notice", say(language, "no_chat_template"))
         shown += f' <a href="completion">{html.escape(say(language, "completion"))}</a>'
