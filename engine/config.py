@@ -26,11 +26,12 @@ class EngineConfig:
 
     model_dir: folder with openvino_model.xml and its neighbours.
     kv_budget_bytes: hard limit of the KV cache; None: a quarter of the memory left, 4 GiB at most.
-    precision: of what is computed. `auto`: bf16 and products in int8 where the CPU has them: long
-    prefills in half the time; rounding then decides between tokens that are nearly equally probable,
-    also by how a text was cut into steps. `f32`: exact, but with bf16 KV, which takes bf16 along.
-    KV in f32 makes `auto` exact too.
-    kv_precision: element type of the KV cache; u8 is quantised, keys as `engine.model.key_scales` says.
+    precision: of what is computed. `auto`: bf16 and products in int8 where the CPU has them (with AMX
+    products are in bf16): long prefills in half the time; rounding then decides between tokens that are
+    nearly equally probable, also by how a text was cut into steps. `f32`: exact, but with bf16 KV, which
+    takes bf16 along. KV in f32 makes `auto` exact too.
+    kv_precision: element type of the KV cache; u8 is quantised, keys as `engine.model.key_scales` says;
+    bf16 is refused (ConfigError) when the model is loaded on a CPU without it.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
     disk_budget_bytes: most that the KV on disk may take; None: no limit.

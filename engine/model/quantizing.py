@@ -38,7 +38,10 @@ class _Grouped:
 
 
 def multiplies_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for products of int8 (VNNI); where nobody says, it is assumed."""
+    """Whether the CPU has instructions for products of int8 (VNNI); where nobody says, it is assumed.
+
+    Where it has AMX as well, OpenVINO multiplies int8 weights in bf16 instead.
+    """
     try:
         lines = cpuinfo.read_text("utf-8", "replace").splitlines()
     except OSError:
