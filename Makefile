@@ -1,8 +1,9 @@
 # `make chat` and `make test` do all the set-up themselves; nothing else is needed first.
 PYTHON ?= python3
 BIN := .venv/bin
-# Two workers; a file's tests stay together, since they share a server or an engine.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two workers; a file's tests stay together, since they share a server or an engine. In their own order:
+# the long ones, in a browser, come first, so that no worker is left alone with them at the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: chat test check format lint types tests quick coverage clean
 
