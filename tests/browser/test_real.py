@@ -66,7 +66,9 @@ def begin(page: Page) -> str:
     """Ask for the story, and wait for some of it, which is returned."""
     count = answers(page).count()
     send(page, STORY)
-    expect(answers(page)).to_have_count(count + 1)  # the last one is the story's, not the one before
+    expect(answers(page)).to_have_count(
+        count + 1
+    )  # the last one is the story's, not the one before
     expect(answers(page).last).to_have_text(re.compile(r"(\w+\W+){20}"))
     return answer_text(page)
 
