@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp
@@ -19,6 +19,7 @@ FLAGS = [
 ]  # fmt: skip
 PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
 LOOK_MS = 50
+FRAME = "new Promise(requestAnimationFrame)"
 WELCOME = "What shall we talk about?"
 expect.set_options(timeout=PATIENCE_S * 1000)
 
@@ -148,9 +149,16 @@ def remembered(page: Page) -> Iterator[None]:
 
 def set_number(page: Page, label: str, value: str) -> None:
     """Set a number among the settings, which are unfolded; the browser keeps it."""
-    with remembered(page):
+    with remembered(page), page.expect_response(lambda r: float(value) in _sent(r.request)):
         number(page, label).fill(value)
         number(page, label).press("Tab")
+    page.evaluate(f"{FRAME}.then(() => {FRAME})")  # an event of the old value may have come first
+
+
+def _sent(request: Request) -> list[Any]:
+    """What an event of the page tells the server."""
+    body = request.post_data_json if "/run/" in request.url else None
+    return body["data"] if isinstance(body, dict) else []
 
 
 def until(page: Page, script: str, expected: Any = True) -> None:
@@ -190,7 +198,7 @@ class Held:
     def wait(self, count: int = 1) -> None:
         """Wait until so many requests are kept back."""
         while len(self.routes) < count:
-            self._page.evaluate("new Promise(requestAnimationFrame)")  # lets what came be told
+            self._page.evaluate(FRAME)  # lets what came be told
 
     def go_on(self) -> None:
         """Let those go that are kept back."""

@@ -49,6 +49,7 @@ def test_only_who_knows_the_password_comes_in(closed: ScriptedApp, visitor: Visi
     sign_in(page, "anna", "geheim")
     expect(box(page)).to_be_visible()
     expect(page.locator("#account")).to_have_text("Signed in as anna · Sign out")
+    expect(page.locator("#shelf .none")).to_be_visible()  # it moves what stands below it
     page.locator("#account a").click()
     expect(page.get_by_label("password")).to_be_visible()
 
