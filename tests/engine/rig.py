@@ -1,6 +1,7 @@
 """A whole EngineCore over the fake model, and what tests do with it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -318,8 +319,10 @@ def make_home(store: Store | None = None) -> Home:
     return Home(SessionTable(journal.load), journal, lambda: None)
 
 
-def make_disk(folder: Path, budget_bytes: int | None = None) -> Disk:
-    return Disk(SnapshotFolder(folder, budget_bytes), FINGERPRINT)
+def make_disk(
+    folder: Path, budget_bytes: int | None = None, wake: Callable[[], object] = lambda: None
+) -> Disk:
+    return Disk(SnapshotFolder(folder, budget_bytes), FINGERPRINT, wake)
 
 
 def make_stored_rig(folder: Path, **options: Any) -> Rig:

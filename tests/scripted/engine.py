@@ -19,7 +19,7 @@ from engine.turns.core import CoreParts, EngineCore
 from engine.turns.idle import Idle
 from engine.turns.prompt import Prompt
 from engine.turns.turn import Turn, TurnRequest
-from tests.engine.rig import make_rig
+from tests.engine.rig import make_disk, make_rig
 from tests.scripted.script import Cost, End, Hold, Role, Say, Script, Step, Tell
 
 CONTEXT = 8192
@@ -195,8 +195,10 @@ class ScriptedEngine(Engine):
     def _load(self, config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         if self.failure is not None:
             raise self.failure
+        folder = config.data_dir
         rig = make_rig(
             home=home,
+            disk=None if folder is None else make_disk(folder / "kv", wake=home.wake),
             num_blocks=self._num_blocks,
             block_size=BLOCK_SIZE,
             context_length=self._context_length,
