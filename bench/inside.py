@@ -96,7 +96,7 @@ class OpenCore:
         """Write the session's KV to disk, wait until it is there, and drop it from memory."""
         tiers = self.core.parts.tiers
         assert tiers.disk is not None
-        tiers.save(session, session.active)
+        tiers.saving.save(session, session.active)
         path = tiers.disk.folder.path(snapshot_key(session, session.conversation.head))
         while not path.is_file():
             time.sleep(0.01)
@@ -120,7 +120,7 @@ class OpenCore:
 
     def close(self) -> None:
         """Write what is resident to disk and let the files go."""
-        self.core.parts.tiers.save_all(time.monotonic() + 60)
+        self.core.parts.tiers.saving.save_all(time.monotonic() + 60)
         self._journal.close()
 
     def _forward(self, sequence: Sequence, end: int, first: int) -> Logits:

@@ -185,7 +185,7 @@ class Owner:
         for tell in list(self._listening):
             tell(EngineFault(STOPPED))
         with Survived(log, "Not all KV could be saved"):
-            core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+            core.parts.tiers.saving.save_all(time.monotonic() + SAVE_AT_END_S)
         home.sessions.start_again()
         now = time.monotonic()
         if len(self._restarted_at) == MAX_RESTARTS and now - self._restarted_at[0] < WINDOW_S:
@@ -203,7 +203,7 @@ class Owner:
         with Survived(log, "Not every answer could be ended"):
             core.cancel_all()
         with Survived(log, "Not all KV could be saved"):
-            core.parts.tiers.save_all(time.monotonic() + SAVE_AT_END_S)
+            core.parts.tiers.saving.save_all(time.monotonic() + SAVE_AT_END_S)
         home.journal.close()
 
     def _obey(self, core: EngineCore) -> None:

@@ -51,7 +51,7 @@ def stats_of(
         kv_blocks_shared=core.parts.pool.num_shared if core else 0,
         kv_block_bytes=info.kv_block_bytes if info else 0,
         disk_bytes=disk.folder.used_bytes if disk else 0,
-        spilled=core.parts.tiers.counts.spilled if core else 0,
+        spilled=core.parts.tiers.saving.num_saved if core else 0,
         restored=core.parts.tiers.counts.restored if core else 0,
         blocks_by_session={s.id: s.num_blocks for s in sessions if s.id is not None},
     )

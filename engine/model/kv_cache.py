@@ -13,6 +13,8 @@ import openvino as ov
 
 from engine.model.pages import fresh_bytes
 
+RawBlocks = list[npt.NDArray[np.uint8]]
+
 
 @dataclass(frozen=True, slots=True)
 class KVPort:
@@ -43,16 +45,23 @@ class KVCache:
         for rows in self._bytes:
             rows[target] = rows[source]
 
-    def read_blocks(self, blocks: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
-        """The raw bytes of `blocks`: one [len(blocks), block bytes] array for each tensor."""
-        sizes = [len(blocks) * rows.shape[1] for rows in self._bytes]
+    def room_for(self, count: int) -> RawBlocks:
+        """Memory for the raw bytes of `count` blocks: [count, block bytes] for each tensor."""
+        sizes = [count * rows.shape[1] for rows in self._bytes]
         pieces = np.split(fresh_bytes(sum(sizes)), np.cumsum(sizes)[:-1])
-        copies = [piece.reshape(len(blocks), -1) for piece in pieces]
+        return [piece.reshape(count, -1) for piece in pieces]
+
+    def read_blocks(self, blocks: Sequence[int], out: RawBlocks | None = None) -> RawBlocks:
+        """The raw bytes of `blocks`: one [len(blocks), block bytes] array for each tensor.
+
+        out: such arrays, to be filled; None: new ones.
+        """
+        copies = self.room_for(len(blocks)) if out is None else out
         for rows, copy in zip(self._bytes, copies, strict=True):
             np.take(rows, list(blocks), axis=0, out=copy, mode="clip")  # else `out` is copied too
         return copies
 
-    def write_blocks(self, blocks: Sequence[int], raw: Sequence[npt.NDArray[np.uint8]]) -> None:
+    def write_blocks(self, blocks: Sequence[int], raw: RawBlocks) -> None:
         """Put bytes that `read_blocks` returned into `blocks`."""
         for rows, block_bytes in zip(self._bytes, raw, strict=True):
             rows[list(blocks)] = block_bytes

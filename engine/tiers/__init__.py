@@ -8,9 +8,10 @@ from engine.tiers.assembly import make_tiers
 from engine.tiers.portable import PortableTokens
 from engine.tiers.prefixes import Prefixes
 from engine.tiers.rotation import Cut, KeyRotation, read_inv_freq
+from engine.tiers.saving import snapshot_key
 from engine.tiers.shift import Move, Shift
 from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
-from engine.tiers.tiers import Tiers, snapshot_key
+from engine.tiers.tiers import Tiers
 
 __all__ = [
     "Cut",

@@ -37,7 +37,6 @@ class Disk:
         self._wake = wake
         self._max_unwritten_bytes = max_unwritten_bytes
         self._written: dict[str, int] = {}  # key -> tokens in its snapshot
-        self._failed: set[str] = set()
         self._unwritten: dict[str, Snapshot] = {}
         self._writes: list[Future[None]] = []
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="kv-writer")
@@ -51,10 +50,6 @@ class Disk:
         """Whether there is a snapshot of `key`, or will be."""
         return key in self._unwritten or self.folder.path(key).is_file()
 
-    def has_failed(self, key: str) -> bool:
-        """Whether the last try to write it failed; idle time does not try again, or never ends."""
-        return key in self._failed
-
     @property
     def is_full(self) -> bool:
         """Whether the next `write` would have to wait."""
@@ -66,7 +61,6 @@ class Disk:
             self._writes.pop(0).exception()
         self._writes = [write for write in self._writes if not write.done()]
         self._written[key] = len(snapshot.tokens)
-        self._failed.discard(key)
         self._unwritten[key] = snapshot
         self._soon(self._put, key, snapshot, list(stale))
 
@@ -129,10 +123,10 @@ class Disk:
                 self._drop(old)
         except SnapshotRefused as refusal:
             log.warning("A conversation's KV is not kept on disk: %s", refusal)
-            self._give_up(key)
+            self._written.pop(key, None)
         except Exception:
             log.exception("A snapshot could not be written")
-            self._give_up(key)
+            self._written.pop(key, None)
         finally:
             if self._unwritten.get(key) is snapshot:
                 del self._unwritten[key]
@@ -142,7 +136,3 @@ class Disk:
             self.folder.drop(key)
         except SnapshotRefused as refusal:
             log.warning("A snapshot could not be deleted: %s", refusal)
-
-    def _give_up(self, key: str) -> None:
-        self._written.pop(key, None)
-        self._failed.add(key)

@@ -1,8 +1,7 @@
 """Where a branch's KV is: resident in the pool, spilled to disk, or nowhere (to be re-prefilled).
 
 Owns: who has to leave the pool, and which snapshot a talk comes back from. Does not know: turns,
-text, how KV is moved (engine.tiers.transfer) or written (engine.tiers.disk). Blocks are copied out in the
-engine's thread and written by another, so nobody waits for the disk.
+text, how KV is moved (engine.tiers.transfer), saved (engine.tiers.saving) or written (engine.tiers.disk).
 """
 
 import logging
@@ -15,6 +14,7 @@ from engine.conversations import Branch, Session, SessionTable
 from engine.scheduling import BlockPool, Pace
 from engine.scheduling import Sequence as TokenSequence
 from engine.tiers.disk import Disk
+from engine.tiers.saving import Saving, idle_resident, snapshot_key
 from engine.tiers.snapshot import Snapshot, SnapshotRefused
 from engine.tiers.transfer import Transfer
 
@@ -24,14 +24,11 @@ _MEASURED_BLOCKS = 8
 _MEASURE_KEY = "measure"
 OPERATOR_KEY = "operator's prompt"
 
-Resident = tuple[Session, int | None, Branch]  # with the message that the branch ends with
-
 
 @dataclass(slots=True)
 class TierCounts:
     """What happened since the start."""
 
-    spilled: int = 0
     restored: int = 0
     refused: int = 0
 
@@ -47,27 +44,30 @@ class Tiers:
     block_bytes: int
     disk: Disk | None = None
     counts: TierCounts = field(default_factory=TierCounts)
+    saving: Saving = field(init=False)
 
     def __post_init__(self) -> None:
         if self.disk is not None:
             self.transfer.reserve()
+        self.saving = Saving(self.transfer, self.sessions, self.block_bytes, self.disk)
 
     @property
     def own_tables(self) -> list[list[int]]:
         """Blocks that belong to nobody's sequence."""
-        return [self.transfer.spare]
+        return [self.transfer.spare, *self.saving.own_tables]
 
     def reclaim(self, count: int) -> None:
         """Make `count` blocks free: idle branches leave, the least recently used first.
 
         While the disk is behind, those that need not be written leave before the others.
         """
+        self.saving.interrupt()
         target = self.pool.num_free + count
         unwritten = []
-        for session, leaf, branch in self._idle_resident():
+        for session, leaf, branch in idle_resident(self.sessions):
             if self.pool.num_free >= target:
                 return
-            if self._is_disk_behind and self._needs_saving(session, leaf, branch):
+            if self._is_disk_behind and self.saving.needs(session, leaf, branch):
                 unwritten.append((session, leaf, branch))
             else:
                 self._leave(session, leaf, branch)
@@ -76,43 +76,10 @@ class Tiers:
                 return
             self._leave(*resident)
 
-    def save_one(self) -> bool:
-        """Write the snapshot of one branch that has none of its present KV; False if all have."""
-        for session, leaf, branch in self._idle_resident():
-            if not self._needs_saving(session, leaf, branch):
-                continue
-            if self.disk and not self.disk.has_failed(snapshot_key(session, leaf)):
-                self.save(session, branch)
-                return True
-        return False
-
-    def save_all(self, deadline: float) -> None:
-        """At the end of the program: what can be written until then (time.monotonic())."""
-        # The most recent last, so that a disk budget keeps just them.
-        for session, leaf, branch in self._idle_resident():
-            if time.monotonic() > deadline:
-                log.warning("Not all conversations could be written; the rest is re-prefilled.")
-                break
-            if leaf == session.conversation.head:
-                self._save_or_lose(session, branch)
-        if self.disk is not None:
-            self.disk.close(deadline)
-
     def rewritten(self, session: Session, node_id: int) -> None:
         """A message goes on: the snapshot of the talk up to it, if any, is of something else."""
         if self.disk is not None and session.id is not None:
             self.disk.outdate(snapshot_key(session, node_id))
-
-    def save(self, session: Session, branch: Branch) -> None:
-        """Copy the blocks of the branch that is shown out, and let them be written to disk."""
-        head = session.conversation.head
-        if self.disk is None or not self._needs_saving(session, head, branch):
-            return
-        key, *ancestors = [
-            snapshot_key(session, n.id) for n in session.conversation.path(head)[::-1]
-        ]
-        self.disk.write(key, self.transfer.take(branch.sequence), ancestors)
-        self.counts.spilled += 1
 
     def snapshot_of(self, session: Session, branch: Branch) -> Snapshot | None:
         """The KV of an idle branch, from memory or disk; None if it is nowhere."""
@@ -185,6 +152,7 @@ class Tiers:
 
     def forget(self, session: Session) -> None:
         """The conversation is deleted, and its snapshots with it."""
+        self.saving.forget(session)
         if self.disk is not None and session.id is not None:
             self.disk.drop(snapshot_key(session, node_id) for node_id in session.conversation.nodes)
 
@@ -192,36 +160,10 @@ class Tiers:
     def _is_disk_behind(self) -> bool:
         return self.disk is not None and self.disk.is_full
 
-    def _idle_resident(self) -> list[Resident]:
-        idle = [
-            (session, leaf, branch)
-            for session, leaf, branch in self.sessions.branches()
-            if branch.is_idle and branch.sequence.block_table
-        ]
-        return sorted(idle, key=lambda item: item[2].last_used_at)
-
-    def _needs_saving(self, session: Session, leaf: int | None, branch: Branch) -> bool:
-        """Whether this is the branch that is shown, and more of it is cached than written."""
-        if self.disk is None or not self.transfer.spare or session.id is None or leaf is None:
-            return False
-        if leaf != session.conversation.head or branch.is_shifted:
-            return False
-        cached = branch.sequence.num_cached_tokens
-        return cached >= self.pool.block_size and cached > self.disk.num_tokens(
-            snapshot_key(session, leaf)
-        )
-
     def _leave(self, session: Session, leaf: int | None, branch: Branch) -> None:
         if leaf == session.conversation.head:
-            self._save_or_lose(session, branch)
+            self.saving.save_or_lose(session, branch)
         branch.drop_kv(self.pool)
-
-    def _save_or_lose(self, session: Session, branch: Branch) -> None:
-        """As `save`; what goes wrong costs this branch's KV, not the step of somebody else."""
-        try:
-            self.save(session, branch)
-        except Exception:
-            log.exception("A conversation's KV could not be copied out; it is prefilled again")
 
 
 def _by_likeness(session: Session) -> Iterator[int]:
@@ -235,9 +177,3 @@ def _by_likeness(session: Session) -> Iterator[int]:
     for node_id in sorted(session.conversation.nodes.keys() - set(own), reverse=True):
         if [node.id for node in session.conversation.path(node_id)[:1]] == begin:
             yield node_id
-
-
-def snapshot_key(session: Session, node_id: int | None) -> str:
-    """The name of the snapshot of a session's talk up to a message."""
-    assert session.id is not None
-    return f"{session.id.owner}\0{session.id.conversation}\0{node_id}"

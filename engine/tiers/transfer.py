@@ -25,14 +25,48 @@ _TOLERANCE = 1e-3  # of a logit: the same computation on the same bytes
 class BlockStorage(Protocol):
     """The raw bytes behind blocks; engine.model.kv_cache.KVCache in earnest."""
 
-    def read_blocks(self, blocks: Sequence[int]) -> RawBlocks:
-        """A copy of the blocks' bytes, for each tensor."""
+    def room_for(self, count: int) -> RawBlocks:
+        """Memory for the bytes of so many blocks: [count, block bytes] for each tensor."""
+
+    def read_blocks(self, blocks: Sequence[int], out: RawBlocks | None = None) -> RawBlocks:
+        """A copy of the blocks' bytes, for each tensor; in `out`, if that is given."""
 
     def write_blocks(self, blocks: Sequence[int], raw: RawBlocks) -> None:
         """Put bytes back into blocks."""
 
     def copy_block(self, source: int, target: int) -> None:
         """Copy one block."""
+
+
+class Taking:
+    """A snapshot that is being copied out of blocks, which are held until `release`.
+
+    A block that is held twice is never written to: whatever becomes of the sequence meanwhile, they
+    stay as they are.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, table: list[int], storage: BlockStorage, pool: BlockPool
+    ) -> None:
+        self.snapshot = snapshot
+        self.block_table = table
+        self._storage = storage
+        self._pool = pool
+        self._num_copied = 0
+        pool.share(table)
+
+    def step(self, max_blocks: int) -> bool:
+        """Copy so many blocks more; True once `snapshot` is whole."""
+        part = slice(self._num_copied, self._num_copied + max_blocks)
+        self._storage.read_blocks(
+            self.block_table[part], [raw[part] for raw in self.snapshot.blocks]
+        )
+        self._num_copied += max_blocks
+        return self._num_copied >= len(self.block_table)
+
+    def release(self) -> None:
+        """Hold the blocks no longer."""
+        self._pool.release(self.block_table)
 
 
 class Transfer:
@@ -62,16 +96,31 @@ class Transfer:
             blocks, [np.zeros_like(raw) for raw in self.storage.read_blocks(blocks)]
         )
 
+    @property
+    def block_size(self) -> int:
+        """Tokens of a block."""
+        return self._pool.block_size
+
     def take(self, sequence: TokenSequence) -> Snapshot:
         """What is cached of a sequence, with the logits behind its last cached token."""
+        taking = self.begin(sequence)
+        try:
+            taking.step(len(taking.block_table))
+            return taking.snapshot
+        finally:
+            taking.release()
+
+    def begin(self, sequence: TokenSequence) -> "Taking":
+        """As `take`, a slice at a time."""
         logits = self._last_logits(sequence)
         ids = np.argsort(-logits, kind="stable")[:_PROBE_SIZE].astype(np.int32)
-        return Snapshot(
+        snapshot = Snapshot(
             tokens=sequence.tokens[: sequence.num_cached_tokens],
-            blocks=self.storage.read_blocks(sequence.block_table),
+            blocks=self.storage.room_for(len(sequence.block_table)),
             probe_ids=ids,
             probe_logits=logits[ids],
         )
+        return Taking(snapshot, list(sequence.block_table), self.storage, self._pool)
 
     def place(
         self, sequence: TokenSequence, snapshot: Snapshot, reclaim: Callable[[int], object]

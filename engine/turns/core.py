@@ -100,6 +100,9 @@ class EngineCore:
         if step.failed:
             for turn in list(self._turns.values()):
                 self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
+        if self.parts.tiers.saving.is_overdue:
+            with Survived(log, "KV could not be copied out"):
+                self.parts.tiers.saving.step()
 
     def _step(self) -> None:
         """One forward over whatever the scheduler puts together, and what follows from it."""
@@ -125,6 +128,7 @@ class EngineCore:
         self._refuse_if_busy(session)
         self.parts.journal.move_head(session, head)
         session.branches[head] = session.take(head, self.parts.pool)
+        self.parts.tiers.saving.changed(session)
         session.publish()
 
     def draft(self, session: Session, text: str, setting: Setting) -> None:
@@ -283,7 +287,7 @@ class EngineCore:
             return
         if not turn.branch.is_shifted:
             self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
-        self.parts.idle.changed()
+        self.parts.tiers.saving.changed(turn.session)
         self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
         if reason in (FinishReason.STOP, FinishReason.LENGTH):
             self.parts.idle.titles.want(turn.session, turn.request.setting)

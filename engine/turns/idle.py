@@ -1,11 +1,10 @@
 """What the engine does while nobody waits: prefill ahead, make titles, warm shapes up, write KV to disk.
 
-Owns: the order of these, and the patience before writing. Does not know: turns. Each `step` is
+Owns: the order of these; what is to be kept goes first. Does not know: turns. Each `step` is
 short, so that real work waits for one of them at most.
 """
 
 import logging
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -19,8 +18,6 @@ from engine.turns.prompt import Prompt, PromptBuilder
 from engine.turns.titles import Titles
 
 log = logging.getLogger(__name__)
-
-SAVE_AFTER_S = 2.0  # without any work
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +50,6 @@ class Idle:
         self._prefixes = prefixes
         self._shift = shift
         self.titles = titles
-        self._unsaved_since: float | None = None
         self._arriving: dict[Session, _Arrival] = {}
 
     @property
@@ -65,9 +61,7 @@ class Idle:
         """How long to wait for requests before the next `step`; None: there is nothing to do."""
         if not self.is_warm or self._arrived() is not None:
             return 0.0
-        if self._unsaved_since is None:
-            return None
-        return max(self._unsaved_since + SAVE_AFTER_S - time.monotonic(), 0.0)
+        return self._tiers.saving.wait_s()
 
     def step(self) -> None:
         """One short piece of work, the most useful first. What fails is logged and left."""
@@ -79,6 +73,8 @@ class Idle:
     def _step(self) -> None:
         if (session := self._arrived()) is not None:
             self._arrive(session)
+        elif self._tiers.saving.wait_s() == 0.0:
+            self._tiers.saving.step()
         elif self._ahead.has_work:
             self._ahead.step()
         elif self.titles.has_work:
@@ -87,12 +83,6 @@ class Idle:
             self._warm_up.step()
             if not self._warm_up.has_work:
                 self._tiers.measure_restore()
-        elif self.wait_s() == 0.0 and not self._tiers.save_one():
-            self._unsaved_since = None
-
-    def changed(self) -> None:
-        """Some branch has KV that is not on disk."""
-        self._unsaved_since = time.monotonic()
 
     def give_way(self, session: Session) -> None:
         """A turn of the session begins: it fetches what it needs itself, and finds all blocks."""

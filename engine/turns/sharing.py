@@ -79,3 +79,4 @@ class Sharing:
         session.branches[node.id] = branch
         session.publish()
         self.journal.finish(session, node.id, branch)
+        self.tiers.saving.changed(session)

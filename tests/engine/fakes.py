@@ -31,6 +31,7 @@ CHATML = (
 )
 
 Choose = Callable[[list[int]], int]
+RawBlocks = list[npt.NDArray[np.uint8]]
 
 
 def fingerprint(context: Sequence[int]) -> int:
@@ -100,11 +101,17 @@ class FakeModel:
         self.tokens[target] = self.tokens[source]
         self.positions[target] = self.positions[source]
 
-    def read_blocks(self, blocks: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
-        chosen = list(blocks)
-        return [_bytes(rows)[chosen] for rows in (self.tokens, self.positions)]
+    def room_for(self, count: int) -> RawBlocks:
+        rows = _bytes(self.tokens)
+        return [np.empty((count, rows.shape[1]), np.uint8) for _ in range(2)]
 
-    def write_blocks(self, blocks: Sequence[int], raw: list[npt.NDArray[np.uint8]]) -> None:
+    def read_blocks(self, blocks: Sequence[int], out: RawBlocks | None = None) -> RawBlocks:
+        copies = self.room_for(len(blocks)) if out is None else out
+        for rows, copy in zip((self.tokens, self.positions), copies, strict=True):
+            copy[:] = _bytes(rows)[list(blocks)]
+        return copies
+
+    def write_blocks(self, blocks: Sequence[int], raw: RawBlocks) -> None:
         for rows, values in zip((self.tokens, self.positions), raw, strict=True):
             _bytes(rows)[list(blocks)] = values
 

@@ -206,6 +206,12 @@ class Rig:
         self.tiers.reclaim(self.pool.num_blocks)
         self.wait_for_disk()
 
+    def save(self) -> None:
+        """What idle time writes to disk, all of it at once."""
+        while self.tiers.saving.wait_s() is not None:
+            self.tiers.saving.step()
+        self.wait_for_disk()
+
     def wait_for_disk(self) -> None:
         if self.tiers.disk is not None:
             self.tiers.disk.flush(10)
@@ -213,7 +219,7 @@ class Rig:
     def stop(self) -> None:
         """A clean end of the program."""
         self.core.cancel_all()
-        self.tiers.save_all(time.monotonic() + 10)
+        self.tiers.saving.save_all(time.monotonic() + 10)
         self.home.journal.close()
 
     def versions(self, index: int, name: str = "one") -> tuple[int, ...]:

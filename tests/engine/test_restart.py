@@ -213,8 +213,7 @@ def test_files_as_a_kill_in_mid_stream_leaves_them(
     monkeypatch.setattr("engine.conversations.journal._STREAM_PERIOD_S", 0.0)
     first = starts(tmp_path / "a", choose=endless)
     whole = first.chat("One", params=SHORT)
-    first.tiers.save_one()
-    first.wait_for_disk()
+    first.save()
     asked = first.begin("Two", params=LONG)
     while len(asked.text) < streamed:
         first.core.step()
@@ -253,8 +252,10 @@ KILLED = """
         if asked.text != shown:
             shown = asked.text
             print(len(shown), flush=True)
+        for session, *_ in rig.home.sessions.branches():
+            rig.tiers.saving.changed(session)
         rig.tiers.disk._written.clear()
-        rig.tiers.save_one()
+        rig.tiers.saving.step()
         time.sleep(0.005)  # as long as a quick step
 """
 

@@ -6,6 +6,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_a_command_that_fails_is_told_to_who_gave_it(engine: Engine, made: list[
         type(sharing).export = original  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("part", ["prefill_ahead", "changed"])
+@pytest.mark.parametrize("part", ["idle.prefill_ahead", "tiers.saving.changed"])
 def test_idle_work_that_cannot_even_be_wished_for_ends_nothing(
     engine: Engine, made: list[Rig], part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +130,8 @@ def test_idle_work_that_cannot_even_be_wished_for_ends_nothing(
         raise TypeError("Undefined is not JSON serializable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(made[0].core.parts.idle, part, fails)
+        owner, _, name = part.rpartition(".")
+        patched.setattr(attrgetter(owner)(made[0].core.parts), name, fails)
         engine.draft(session_id(), "Half a sen")
         assert asyncio.run(say(engine, "Half a sentence")).reason is FinishReason.STOP
 

@@ -19,9 +19,9 @@ from engine.scheduling.sampling import SamplingParams
 from engine.text.rendering import Setting
 from engine.tiers import snapshot as snapshots
 from engine.tiers.disk import Disk
+from engine.tiers.saving import snapshot_key
 from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 from engine.tiers.snapshot_folder import SnapshotFolder
-from engine.tiers.tiers import snapshot_key
 from tests.engine.fakes import endless
 from tests.engine.rig import (
     FINGERPRINT,
@@ -104,7 +104,7 @@ def test_a_spilled_conversation_goes_on_as_if_it_had_never_left(rigs: Rigs, fold
     assert asked.figures.note is None
     delta = "<|im_end|>\n<|im_start|>user\nAnd then?<|im_end|>\n<|im_start|>assistant\n"
     assert asked.figures.prefilled_tokens == len(rig.tokenizer.encode(delta))
-    assert (rig.tiers.counts.spilled, rig.tiers.counts.restored) == (1, 1)
+    assert (rig.tiers.saving.num_saved, rig.tiers.counts.restored) == (1, 1)
 
 
 def test_many_spills_and_restores_in_turn_lose_nothing(rigs: Rigs, folder: Folder) -> None:
@@ -143,7 +143,7 @@ def test_a_crowd_larger_than_the_pool_re_encodes_nothing(rigs: Rigs, folder: Fol
             assert asked.figures.source is not KVSource.RECOMPUTED
             assert rig.pool.num_used <= 70
             rig.check()
-    assert rig.tiers.counts.spilled > 6
+    assert rig.tiers.saving.num_saved > 6
 
 
 def test_only_the_branch_that_is_shown_is_written(rigs: Rigs, folder: Folder) -> None:
@@ -165,8 +165,7 @@ def test_a_branch_gone_back_to_is_written_anew(rigs: Rigs, folder: Folder) -> No
     first = rig.session().conversation.head
     rig.spill()
     rig.chat("Two")
-    rig.tiers.save_one()
-    rig.wait_for_disk()  # the first snapshot is dropped, since this one holds more
+    rig.save()  # the first snapshot is dropped, since this one holds more
     rig.core.show(rig.session(), first)
     rig.spill()
     asked = rig.chat("And?")
@@ -177,7 +176,7 @@ def test_a_branch_gone_back_to_is_written_anew(rigs: Rigs, folder: Folder) -> No
 def test_idle_time_writes_each_conversation_once(
     rigs: Rigs, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.turns.idle.SAVE_AFTER_S", 0.0)
+    monkeypatch.setattr("engine.tiers.saving.PATIENCE_S", 0.0)
     rig = rigs(disk=disk(folder), num_blocks=256)
     for name in "ab":
         rig.chat("Hello", name)
@@ -208,7 +207,7 @@ def test_a_full_disk_stops_neither_the_chat_nor_makes_idle_time_busy(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("engine.turns.idle.SAVE_AFTER_S", 0.0)
+    monkeypatch.setattr("engine.tiers.saving.PATIENCE_S", 0.0)
     folder.failure = failure
     rig = rigs(disk=disk(folder), num_blocks=256)
     rig.chat("Hello there")
@@ -227,8 +226,7 @@ def test_once_there_is_room_again_kv_is_written_again(rigs: Rigs, folder: Folder
     rig = rigs(disk=disk(folder), num_blocks=256)
     folder.failure = SnapshotRefused(Reason.UNWRITABLE)
     rig.chat("Hello there")
-    rig.tiers.save_one()
-    rig.wait_for_disk()
+    rig.save()
     folder.failure = None
     rig.spill()
     assert rig.chat("And then?").figures.source is KVSource.DISK
@@ -416,8 +414,7 @@ def test_kv_that_is_still_being_written_is_used_from_memory(rigs: Rigs, folder: 
 def test_what_is_resident_is_not_read_from_disk(rigs: Rigs, folder: Folder) -> None:
     rig = rigs(disk=disk(folder))
     rig.chat("Hello there")
-    rig.tiers.save_one()
-    rig.wait_for_disk()
+    rig.save()
     folder.may_read.clear()
     asked = rig.begin("And then?")  # before the scaffolding was prefilled ahead
     assert rig.core.has_work
@@ -530,7 +527,7 @@ def test_the_end_of_the_program_waits_for_a_slow_disk_no_longer_than_it_may(
     rig.chat("Hello there")
     folder.may_write.clear()
     begin = time.monotonic()
-    rig.tiers.save_all(begin + 0.2)
+    rig.tiers.saving.save_all(begin + 0.2)
     assert time.monotonic() - begin < 2
     folder.may_write.set()
 
@@ -558,7 +555,7 @@ def test_the_end_of_the_program_keeps_the_most_recent_where_not_all_fit(
     rig = rigs(disk=make_disk(tmp_path / "kv", int(size * 2.5)), num_blocks=256)
     for name in "abc":
         rig.chat("Hello there", name)
-    rig.tiers.save_all(time.monotonic() + 5)
+    rig.tiers.saving.save_all(time.monotonic() + 5)
     assert rig.tiers.disk is not None
     rig.tiers.disk._writer.shutdown()
     assert [path_of(rig, name).is_file() for name in "abc"] == [False, True, True]

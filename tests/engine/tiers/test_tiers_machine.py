@@ -78,7 +78,12 @@ class Life(RuleBasedStateMachine):
     @initialize(num_blocks=st.sampled_from([38, 44, 80]))
     def start(self, num_blocks: int) -> None:
         self.num_blocks = num_blocks
-        self.rig = make_stored_rig(self.folder, num_blocks=num_blocks, **OPTIONS)
+        self.rig = self.a_start()
+
+    def a_start(self) -> Rig:
+        rig = make_stored_rig(self.folder, num_blocks=self.num_blocks, **OPTIONS)
+        rig.tiers.saving._slice_blocks = 2  # a copy takes several steps
+        return rig
 
     def teardown(self) -> None:
         if hasattr(self, "rig"):
@@ -158,7 +163,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        self.rig.tiers.save_one()
+        self.rig.tiers.saving.step()
 
     @rule(name=names, text=st.sampled_from(TEXTS))
     def draft(self, name: str, text: str) -> None:
@@ -198,7 +203,7 @@ class Life(RuleBasedStateMachine):
         self.rig.stop()
         assert self.rig.tiers.disk is not None
         self.rig.tiers.disk._writer.shutdown()
-        self.rig = make_stored_rig(self.folder, num_blocks=self.num_blocks, **OPTIONS)
+        self.rig = self.a_start()
         assert {name: self.rig.session(name).messages for name in NAMES} == shown
 
     @rule()  # always: which turns still run depends on the disk's thread, and no choice may
