@@ -72,6 +72,11 @@ class Engine:
         return self._owner.info
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs: then Python, at its end, would tear the model's code apart."""
+        return self._owner.thread.is_alive()
+
+    @property
     def restarts(self) -> int:
         """How often a fault has ended the engine, which was then loaded again."""
         return self._owner.restarts

@@ -116,8 +116,8 @@ class Startup:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the export or the load still runs."""
-        return self._thread.is_alive()
+        """Whether the export, the load or the engine still runs."""
+        return self._thread.is_alive() or (self.engine is not None and self.engine.is_alive)
 
     @property
     def model_name(self) -> str:
@@ -133,7 +133,7 @@ class Startup:
         self._closing.set()
         if self.engine is not None:
             self.engine.close(timeout_s)
-        if self.is_alive:
+        if self._thread.is_alive():
             self._thread.join(timeout_s)
 
     def _choose(self, choice: ModelChoice) -> None:

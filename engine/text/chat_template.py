@@ -27,6 +27,11 @@ class Message(NamedTuple):
     role: str
     content: str
 
+    @property
+    def is_silence(self) -> bool:
+        """Whether this is a reply that was over before its first word."""
+        return self.role == "assistant" and not self.content.strip()
+
 
 class ChatTemplate:
     """The chat template of a model."""

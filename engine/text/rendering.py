@@ -46,7 +46,8 @@ class Renderer:
     def chat(self, messages: Sequence[Message], setting: Setting) -> str:
         """The text up to where the reply begins, or goes on if one is the last of the messages.
 
-        Raises RequestError if the template refuses it.
+        A reply without a word, which the model would imitate, is left out: what was asked before and
+        behind it is one message then. Raises RequestError if the template refuses it.
         """
         if messages and messages[-1].role == "assistant":
             return self.chat(messages[:-1], setting) + self._escaped(messages[-1]).content
@@ -54,7 +55,7 @@ class Renderer:
             return self.completion("".join(message.content for message in messages))
         prompt = setting.system or self._operator_prompt
         system = (Message("system", prompt),) if prompt else ()
-        escaped = [self._escaped(message) for message in (*system, *messages)]
+        escaped = [self._escaped(message) for message in (*system, *_answered(messages))]
         return self._template.render(escaped, **setting.template_options)
 
     def completion(self, text: str) -> str:
@@ -81,3 +82,16 @@ class Renderer:
         is_reply = message.role == "assistant"
         escape = self._tokenizer.escape_reply if is_reply else self._tokenizer.escape
         return message._replace(content=escape(message.content))
+
+
+def _answered(messages: Sequence[Message]) -> list[Message]:
+    """The messages without empty replies; what several ones of a person say in a row is one."""
+    heard: list[Message] = []
+    for message in messages:
+        if message.is_silence:
+            continue
+        if message.role == "user" and heard and heard[-1].role == "user":
+            heard[-1] = Message("user", f"{heard[-1].content}\n\n{message.content}")
+        else:
+            heard.append(message)
+    return heard

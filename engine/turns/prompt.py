@@ -92,9 +92,11 @@ class PromptBuilder:
     ) -> Prompt | None:
         """What is certain already of the next prompt: the text up to the end of the draft.
 
-        None when nothing can be said yet: the template changes what it is given, or all but the next
-        message may have to be hidden.
+        None when nothing can be said yet: the template changes what it is given, all but the next
+        message may have to be hidden, or the last reply has no word and may be made anew.
         """
+        if before and before[-1].is_silence and not draft:
+            return None
         messages = [*before, Message("user", draft + MARK)]
         room = self._context_length - self._context_length // 4
         prompt = self._cut_prompt(branch, messages, setting, _still_hidden(branch, before))

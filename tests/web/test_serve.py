@@ -5,13 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.scripted.engine import ScriptedEngine
+from web.options import parse_options
 from web.serve import check_address
+from web.startup import Startup
 
 APP = [sys.executable, "app.py"]
 
@@ -56,6 +60,20 @@ def test_a_signal_during_the_start_ends_the_app_cleanly(smollm2_dir: Path, tmp_p
     errors = program.communicate(timeout=30)[1]
     assert program.returncode == 0
     assert "Traceback" not in errors
+
+
+def test_an_engine_that_does_not_come_to_its_end_is_still_alive(tmp_path: Path) -> None:
+    """Python must not end beside it: it would tear a step apart, and abort."""
+    may_end = threading.Event()
+    engine = ScriptedEngine(tmp_path)
+    startup = Startup(parse_options([], environ={}), lambda *_: engine.start()).start()
+    startup._thread.join()
+    engine._owner.post(lambda _core: may_end.wait())
+    startup.close(0.0)
+    assert startup.is_alive
+    may_end.set()
+    startup.close(30.0)
+    assert not startup.is_alive
 
 
 def test_a_question_in_the_terminal_is_answered(smollm2_dir: Path) -> None:

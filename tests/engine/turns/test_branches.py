@@ -29,8 +29,8 @@ def computed(rig: Rig) -> int:
 def test_regenerate_prefills_one_token_and_keeps_the_old_reply(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    old = rig.chat("Two")
-    new = rig.chat("Two", keep=2)
+    old = rig.chat("Second")
+    new = rig.chat("Second", keep=2)
     assert new.figures.prefilled_tokens <= 1
     assert new.text == old.text, "the fake is deterministic"
     assert len(rig.versions(2)) == 1, "the message is the same one"
@@ -43,8 +43,8 @@ def test_regenerate_prefills_one_token_and_keeps_the_old_reply(rigs: Rigs) -> No
 def test_only_the_message_that_stands_there_gets_another_reply(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    rig.chat("Two")
-    rig.chat("Two")
+    rig.chat("Second")
+    rig.chat("Second")
     assert [len(rig.versions(i)) for i in range(6)] == [1] * 6, "said again behind it: a new turn"
     rig.chat("One ", keep=0)
     assert len(rig.versions(0)) == 2, "another text: an edit"
@@ -86,10 +86,10 @@ def test_an_edit_prefills_from_the_first_changed_token_on(rigs: Rigs) -> None:
 def test_switching_between_versions_prefills_nothing_but_the_next_message(rigs: Rigs) -> None:
     rig = rigs(num_blocks=512)
     rig.chat("One")
-    rig.chat("Two", keep=2)
+    rig.chat("Second", keep=2)
     rig.chat("Three", keep=2)
     two, three = rig.versions(2)
-    for version, text in [(two, "Two"), (three, "Three")]:
+    for version, text in [(two, "Second"), (three, "Three")]:
         before = computed(rig)
         rig.show(version)
         assert computed(rig) == before, "showing a branch computes nothing"
@@ -105,7 +105,7 @@ def test_switching_between_versions_prefills_nothing_but_the_next_message(rigs: 
 def test_undo_goes_on_from_the_earlier_message_without_prefill(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    rig.chat("Two")
+    rig.chat("Second")
     rig.core.show(rig.session(), rig.session().kept(2)[-1].id)
     asked = rig.chat("Other")
     assert asked.figures.prefilled_tokens <= delta(rig, "Other")
@@ -113,7 +113,7 @@ def test_undo_goes_on_from_the_earlier_message_without_prefill(rigs: Rigs) -> No
     fresh.chat("One")
     assert asked.text == fresh.chat("Other").text
     rig.show(rig.versions(2)[0])
-    assert rig.session().messages[2] == user("Two"), "what was undone is still there"
+    assert rig.session().messages[2] == user("Second"), "what was undone is still there"
     assert rig.chat("Next").figures.prefilled_tokens == delta(rig, "Next")
 
 
@@ -146,9 +146,9 @@ def test_a_fork_shares_every_full_block_with_its_origin(rigs: Rigs) -> None:
 def test_writing_into_one_version_leaves_the_other_as_it_was(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    for message in ("Two", "Twx", "Ty", "Twos"):
+    for message in ("Second", "Twx", "Ty", "Twos"):
         rig.chat(message, keep=2)
-    for version, message in zip(rig.versions(2), ("Two", "Twx", "Ty", "Twos"), strict=True):
+    for version, message in zip(rig.versions(2), ("Second", "Twx", "Ty", "Twos"), strict=True):
         rig.show(version)
         fresh = make_rig(num_blocks=256)
         fresh.chat("One")
@@ -175,7 +175,7 @@ def test_a_cancelled_version_stays_beside_the_whole_one(rigs: Rigs) -> None:
 def test_a_version_of_a_busy_conversation_cannot_be_shown(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256, choose=endless)
     rig.chat("One")
-    rig.begin("Two")
+    rig.begin("Second")
     rig.core.step()
     with pytest.raises(SessionBusy):
         rig.show(rig.versions(0)[0])
@@ -204,7 +204,7 @@ def test_a_deep_tree_of_edits_at_every_place_stays_right(rigs: Rigs) -> None:
 def test_versions_whose_kv_was_dropped_are_computed_again_correctly(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
     rig.chat("One")
-    rig.chat("Two")
+    rig.chat("Second")
     rig.chat("Three", keep=2)
     rig.core.evict(rig.session())
     assert rig.pool.num_used == 0
@@ -212,14 +212,14 @@ def test_versions_whose_kv_was_dropped_are_computed_again_correctly(rigs: Rigs) 
     asked = rig.chat("And?")
     assert str(asked.figures.source) == "recomputed"
     fresh = make_rig(num_blocks=256)
-    for message in ("One", "Two"):
+    for message in ("One", "Second"):
         fresh.chat(message)
     assert asked.text == fresh.chat("And?").text
 
 
 def test_releasing_a_session_with_many_branches_frees_all_of_them(rigs: Rigs) -> None:
     rig = rigs(num_blocks=256)
-    for message in ("One", "Two", "Three"):
+    for message in ("One", "Second", "Three"):
         rig.chat(message, keep=0)
         rig.show(None)
     session = rig.home.sessions.remove(rig.session().id)  # type: ignore[arg-type]
