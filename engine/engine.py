@@ -77,6 +77,14 @@ class Engine:
         return self._owner.thread.is_alive()
 
     @property
+    def stands_still_s(self) -> float:
+        """For how long its thread has been at one step or command; 0 while it waits or loads.
+
+        A step takes seconds at most; one of minutes will not come back.
+        """
+        return self._owner.stands_still_s
+
+    @property
     def restarts(self) -> int:
         """How often a fault has ended the engine, which was then loaded again."""
         return self._owner.restarts

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Literal, TypeVar
 
 from engine.config import EngineConfig
@@ -62,10 +62,17 @@ class Owner:
         self.closing = threading.Event()
         self.restarts = 0
         self._loader = loader
+        self._at_work_since: float | None = None
         self._restarted_at: deque[float] = deque(maxlen=MAX_RESTARTS)
         self._listening: set[Callable[[EngineError], None]] = set()
         self._commands: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         self.thread = threading.Thread(name="engine", daemon=True)
+
+    @property
+    def stands_still_s(self) -> float:
+        """For how long the thread has been at one step or command; 0 while it waits or loads."""
+        since = self._at_work_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def start(self, home: Home) -> None:
         """Begin to load the model, in the thread. A program that ends without `close` closes it then."""
@@ -172,10 +179,19 @@ class Owner:
     def _serve(self, core: EngineCore) -> None:
         while not self.closing.is_set():
             self._obey(core)
-            if core.has_work:
-                core.step()
-            elif core.parts.idle.wait_s() == 0.0:
-                core.parts.idle.step()
+            with self._at_work():
+                if core.has_work:
+                    core.step()
+                elif core.parts.idle.wait_s() == 0.0:
+                    core.parts.idle.step()
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._at_work_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._at_work_since = None
 
     def _start_again(self, home: Home, core: EngineCore) -> None:
         """Behind a fault: those who wait are told, what can be saved is, and all is loaded anew."""
@@ -215,7 +231,7 @@ class Owner:
             command = self._commands.get(block=wait_s != 0.0, timeout=wait_s)
             while True:
                 if command is not None:
-                    with Survived(log, "A command failed"):  # whatever it raises
+                    with self._at_work(), Survived(log, "A command failed"):  # whatever it raises
                         command(core)
                 command = self._commands.get_nowait()
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -258,3 +259,19 @@ def test_numbers_of_another_type_that_are_the_same_are_taken(
 def test_very_small_temperatures_are_greedy() -> None:
     assert SamplingParams(temperature=1e-39).is_greedy
     assert not SamplingParams(temperature=0.01).is_greedy
+
+
+def test_an_engine_that_stands_still_can_be_told_from_one_that_waits(engine: Engine) -> None:
+    assert asyncio.run(say(engine, "Hello")).reason is FinishReason.STOP
+    while engine.stands_still_s:  # until it is done with what follows the turn
+        time.sleep(0.001)
+    goes_on = threading.Event()
+    engine._owner.post(lambda _core: goes_on.wait())
+    while engine.stands_still_s < 0.01:
+        time.sleep(0.001)
+    first = engine.stands_still_s
+    while engine.stands_still_s <= first:
+        time.sleep(0.001)
+    goes_on.set()
+    while engine.stands_still_s:
+        time.sleep(0.001)
