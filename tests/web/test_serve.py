@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
+from typing import NoReturn
 
+import httpx
 import pytest
 
 from tests import ROOT
-from web.serve import check_address
+from tests.scripted.app import serving
 
 APP = [sys.executable, "app.py"]
 
@@ -35,9 +38,15 @@ def test_a_taken_port_gets_a_sentence_before_anything_is_loaded(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_host_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(OSError, match="assign"):
-        check_address("192.0.2.1", 7860)
+def test_a_machine_too_busy_to_answer_in_time_starts_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> NoReturn:
+        raise httpx.ReadTimeout("Nobody answered in time.")
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", late)
+    with serving(tmp_path) as app, urllib.request.urlopen(app.url) as page:
+        assert "WarmChat" in page.read().decode()
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
