@@ -23,7 +23,7 @@ FLOORS = {
     ],
     "web": [
         "languages",
-        "users identity model_source option_values options listening startup lean",
+        "users identity model_source option_values options listening startup proxies lean",
         "files",
         "turns",
         "view",

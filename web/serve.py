@@ -14,7 +14,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from web import lean
+from export import ExportError
+from export.sources.proxies import check as check_proxies
+from web import lean, proxies
 from web.listening import address, listen
 from web.options import Options
 from web.server import Server, ServerFailed
@@ -30,11 +32,17 @@ _EXIT_S = 4.7  # then the program ends, whatever still hangs
 def serve(options: Options) -> int:
     """Serve the page until SIGTERM or Ctrl-C; returns the exit status."""
     try:
+        check_proxies()
         sockets = listen(options.host, options.port)
+    except ExportError as error:
+        return _refuse(str(error))
     except OSError as error:
-        sys.stderr.write(f"app.py: {options.host}:{options.port}: {error.strerror}; choose another")
-        sys.stderr.write(" --host or --port.\n")
-        return 1
+        where = f"{options.host}:{options.port}"
+        return _refuse(f"{where}: {error.strerror}; choose another --host or --port.")
+    return _serve_at(sockets, options)
+
+
+def _serve_at(sockets: list[socket.socket], options: Options) -> int:
     over, status = threading.Event(), 0
     startup, server = Startup(options), None
     try:
@@ -46,8 +54,7 @@ def serve(options: Options) -> int:
     except KeyboardInterrupt:
         pass
     except ServerFailed as error:
-        sys.stderr.write(f"app.py: {error}\n")
-        status = 1
+        status = _refuse(str(error))
     log.info("Closing")
     _exit_within(_EXIT_S)
     _close(server, startup)
@@ -56,6 +63,11 @@ def serve(options: Options) -> int:
         logging.shutdown()
         os._exit(status)
     return status
+
+
+def _refuse(sentence: str) -> int:
+    sys.stderr.write(f"app.py: {sentence}\n")
+    return 1
 
 
 def _exit_within(seconds: float) -> None:
@@ -75,6 +87,7 @@ def launch(
 ) -> Server:
     """The page, being served at `sockets`, or where the options say. Raises OSError, ServerFailed."""
     lean.before_import()
+    proxies.mend(os.environ)
     # Gradio takes two seconds, in which the engine loads.
     from web.sharing import share  # noqa: PLC0415
     from web.site import Site  # noqa: PLC0415

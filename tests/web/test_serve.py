@@ -1,5 +1,6 @@
 """The program's edges, as a shell sees them."""
 
+import os
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ import httpx
 import pytest
 
 from tests import ROOT
-from tests.scripted.app import serving
+from tests.scripted.app import free_port, serving
 
 APP = [sys.executable, "app.py"]
 
@@ -47,6 +48,49 @@ def test_a_machine_too_busy_to_answer_in_time_starts_the_page(
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", late)
     with serving(tmp_path) as app, urllib.request.urlopen(app.url) as page:
         assert "WarmChat" in page.read().decode()
+
+
+START = """
+import sys, urllib.request
+from pathlib import Path
+from tests.scripted.app import free_port, serving
+with serving(Path(sys.argv[1])) as app:
+    ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    assert "WarmChat" in ask(app.url).read().decode()
+    assert ask(app.url + "/healthz").status == 200
+"""
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,[::1],::1/128,fe80::/10"},
+    ],
+)
+def test_the_page_is_served_whatever_proxy_is_named(
+    proxies: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", START, str(tmp_path)]
+    environ = {**os.environ, **proxies}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_proxy_that_cannot_be_used_gets_a_sentence_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    command = [*APP, "--port", str(free_port()), "--data-dir", str(tmp_path / "data")]
+    environ = {**os.environ, "ALL_PROXY": "socks4://127.0.0.1:9"}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "begins with http://, https://, socks5:// or socks5h://" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
