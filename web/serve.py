@@ -16,7 +16,7 @@ from typing import Any
 
 from export import ExportError
 from export.sources.proxies import check as check_proxies
-from web import lean, proxies
+from web import lean, proxies, temporary
 from web.listening import address, listen
 from web.options import Options
 from web.server import Server, ServerFailed
@@ -88,6 +88,7 @@ def launch(
     """The page, being served at `sockets`, or where the options say. Raises OSError, ServerFailed."""
     lean.before_import()
     proxies.mend(os.environ)
+    temporary.claim(options.data_dir)
     # Gradio takes two seconds, in which the engine loads.
     from web.sharing import share  # noqa: PLC0415
     from web.site import Site  # noqa: PLC0415

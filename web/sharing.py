@@ -4,6 +4,8 @@ Owns: what is told where there is none. Imports Gradio. Does not know what is se
 """
 
 import logging
+from pathlib import Path
+from typing import Any, cast
 
 import gradio as gr
 from gradio import networking, utils
@@ -18,6 +20,10 @@ def share(demo: gr.Blocks, options: Options) -> None:
     if utils.get_space() is not None:
         log.warning("--share does nothing on a Space, which has a public address of its own.")
         return
+    # It lands in the working directory otherwise, where one may not be allowed to write.
+    cast(Any, networking).CERTIFICATE_PATH = str(
+        Path(utils.get_upload_folder()) / "certificate.pem"
+    )
     try:
         url = networking.setup_tunnel(options.host, options.port, demo.share_token, None, None)
     except Exception as error:  # noqa: BLE001  (whatever it is, the page itself is there)

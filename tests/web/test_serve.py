@@ -80,6 +80,16 @@ def test_the_page_is_served_whatever_proxy_is_named(
     assert run.returncode == 0, run.stderr
 
 
+def test_the_page_is_served_where_somebody_else_has_gradios_folder(tmp_path: Path) -> None:
+    (tmp_path / "gradio").write_text("Somebody else's: no folder can be made here.")
+    command = [sys.executable, "-c", START, str(tmp_path / "data")]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_a_proxy_that_cannot_be_used_gets_a_sentence_before_anything_is_loaded(
     tmp_path: Path,
 ) -> None:
