@@ -17,7 +17,7 @@ from typing import Any
 from export import ExportError
 from export.sources.proxies import check as check_proxies
 from web import lean, proxies, temporary
-from web.listening import address, listen
+from web.listening import address, authority, listen
 from web.options import Options
 from web.server import Server, ServerFailed
 from web.startup import Startup
@@ -37,7 +37,7 @@ def serve(options: Options) -> int:
     except ExportError as error:
         return _refuse(str(error))
     except OSError as error:
-        where = f"{options.host}:{options.port}"
+        where = authority(options.host, options.port)
         return _refuse(f"{where}: {error.strerror}; choose another --host or --port.")
     return _serve_at(sockets, options)
 

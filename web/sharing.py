@@ -10,6 +10,7 @@ from typing import Any, cast
 import gradio as gr
 from gradio import networking, utils
 
+from web.listening import near
 from web.options import Options
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,9 @@ def share(demo: gr.Blocks, options: Options) -> None:
         Path(utils.get_upload_folder()) / "certificate.pem"
     )
     try:
-        url = networking.setup_tunnel(options.host, options.port, demo.share_token, None, None)
+        url = networking.setup_tunnel(
+            near(options.host), options.port, demo.share_token, None, None
+        )
     except Exception as error:  # noqa: BLE001  (whatever it is, the page itself is there)
         log.warning("There is no public address (%s). Is the network reachable?", error)
         return

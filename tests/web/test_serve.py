@@ -13,9 +13,11 @@ from typing import NoReturn
 
 import httpx
 import pytest
+from gradio_client import Client
 
 from tests import ROOT
 from tests.scripted.app import free_port, serving
+from tests.web.test_listening import has_ipv6
 
 APP = [sys.executable, "app.py"]
 
@@ -54,6 +56,7 @@ START = """
 import sys, urllib.request
 from pathlib import Path
 from tests.scripted.app import free_port, serving
+from tests.web.test_listening import has_ipv6
 with serving(Path(sys.argv[1])) as app:
     ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
     assert "WarmChat" in ask(app.url).read().decode()
@@ -88,6 +91,19 @@ def test_the_page_is_served_where_somebody_else_has_gradios_folder(tmp_path: Pat
         command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_page_and_programs_find_the_address_that_is_printed(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, "--host", host):
+        told = capsys.readouterr().out.split()[-1]
+        with urllib.request.urlopen(told) as page:
+            assert "WarmChat" in page.read().decode()
+        client = Client(told, verbose=False)
+        assert "Hello" in client.predict("Hello", api_name="/chat")
 
 
 def test_a_proxy_that_cannot_be_used_gets_a_sentence_before_anything_is_loaded(
