@@ -31,7 +31,9 @@ class Server:
     def __init__(
         self, app: ASGIApp, sockets: Sequence[socket.socket], before_end: Callable[[], None]
     ) -> None:
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACE_S)
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, proxy_headers=False
+        )
         self._uvicorn = _Uvicorn(config, before_end)
         self._sockets = list(sockets)
         self._thread = threading.Thread(target=self._run, name="server", daemon=True)

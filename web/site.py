@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from web import lean, page
 from web.api import Guard, routes
 from web.files import Downloads, download_route
+from web.forwarding import Forwarding, Prefix
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -31,7 +32,12 @@ class Site:
         self.app = FastAPI(
             openapi_url=None,
             routes=[*routes(startup), download_route(downloads)],
-            middleware=[Middleware(Guard), Middleware(Tongue)],
+            middleware=[
+                Middleware(Forwarding, trusted=options.trusted_proxies),
+                Middleware(Prefix, root_path=options.root_path),
+                Middleware(Guard),
+                Middleware(Tongue, more=page.first()),
+            ],
         )
         _mount(self.app, self.demo, options)
 
@@ -51,6 +57,7 @@ def _mount(app: FastAPI, demo: gr.Blocks, options: Options) -> None:
             path="/",
             server_name=options.host,
             server_port=options.port,
+            root_path=options.root_path,
             auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
             auth_message=page.BRAND,
             show_error=False,
