@@ -23,13 +23,13 @@ FLOORS = {
     ],
     "web": [
         "languages",
-        "users identity model_source option_values options startup lean",
+        "users identity model_source option_values options listening forwarding startup proxies temporary lean",
         "files",
         "turns",
         "view",
         "events",
         "page",
-        "api serve terminal",
+        "api sharing site server serve terminal",
     ],
 }
 # What a package may not know at all, whatever the floor.

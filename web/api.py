@@ -13,8 +13,10 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.languages import say, spoken
 from web.startup import Startup
 
+_PORTS = {"http": 80, "https": 443}
 _SECURITY_HEADERS = {
     "content-security-policy": "default-src 'self'; "
     "script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -55,7 +57,8 @@ class Guard:
     Gradio streams any URL given as /file=http..., and its CORS answers every origin with
     credentials. Sec-Fetch-Site, which a page cannot forge, says where a request comes from, another
     port of this host being elsewhere too; browsers leave it out on plain http, where Origin must equal
-    Host. Programs send neither and pass.
+    Host. Programs send neither and pass. A proxy in between may write another Host (web.forwarding):
+    the refusal says what to set, and the page shows it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -84,7 +87,8 @@ def _refusal(method: str, path: str, headers: Headers) -> str | None:
     if path.rstrip("/").endswith("/logout") and not is_visit(headers):
         return "Signing out takes a click."
     if is_foreign(method, headers):
-        return "Scripts of other sites cannot use this server."
+        origin, host = headers.get("origin", "?"), headers.get("host", "?")
+        return say(spoken(headers), "foreign", origin=origin, host=host)
     return None
 
 
@@ -110,11 +114,18 @@ def is_foreign(method: str, headers: Headers) -> bool:
         follows_link = method in {"GET", "HEAD"} and headers.get("sec-fetch-mode") == "navigate"
         return site not in {"same-origin", "none"} and not follows_link
     origin = headers.get("origin")
-    return origin is not None and _netloc(origin) != headers.get("host")
+    return origin is not None and not is_of(origin, headers.get("host", ""))
 
 
-def _netloc(origin: str) -> str | None:
+def is_of(origin: str, host: str) -> bool:
+    """Whether `origin` is this host, with its port written or left out where the protocol knows it."""
+    place = _place(origin)
+    return place is not None and place == _place(f"{origin.partition(':')[0]}://{host}")
+
+
+def _place(url: str) -> tuple[str | None, int] | None:
     try:
-        return urlsplit(origin).netloc
-    except ValueError:  # as "http://["
+        parts = urlsplit(url)
+        return parts.hostname, parts.port or _PORTS[parts.scheme]
+    except (KeyError, ValueError):  # as "null", or "http://["
         return None

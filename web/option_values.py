@@ -7,7 +7,9 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from web.users import Hash, UsersError, read_file, read_pair
 
@@ -17,6 +19,7 @@ _BYTE_UNITS = {
     for power, letter in enumerate("KMGT", start=1)
     for unit in (letter + suffix,)
 }
+LOOPBACK = "127.0.0.1,::1"
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -98,6 +101,32 @@ def user_file(text: str) -> Mapping[str, Hash]:
         return read_file(Path(text).expanduser())
     except UsersError as refusal:
         raise argparse.ArgumentTypeError(str(refusal)) from None
+
+
+def prefix(text: str) -> str:
+    """A path that begins with a slash and ends without; of a whole URL, its path."""
+    path = urlsplit(text).path.rstrip("/")
+    if not re.fullmatch(r"(/[\w.~-]+)*", path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a path; write it like /chat.")
+    return path
+
+
+def proxies(text: str) -> Sequence[str]:
+    """Addresses and networks; ("*",) is everybody."""
+    if text in ("*", "none"):
+        return ("*",) if text == "*" else ()
+    try:
+        return tuple(_network(item.strip()) for item in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not possible; give addresses or networks like 10.0.0.5,172.16.0.0/12, "
+            "or * or none."
+        ) from None
+
+
+def _network(text: str) -> str:
+    """An address as such, since the server compares it, and a network by its first address."""
+    return str(ip_network(text, strict=False)) if "/" in text else str(ip_address(text))
 
 
 def folder(text: str) -> Path:

@@ -16,11 +16,14 @@ from engine import SamplingParams
 from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
 from web.model_source import DEFAULT_MODEL, model_reference
 from web.option_values import (
+    LOOPBACK,
     device,
     folder,
     one_of,
     parse_bytes,
     parse_size,
+    prefix,
+    proxies,
     threads,
     user,
     user_file,
@@ -39,6 +42,8 @@ class Options:
     host: str
     port: int
     share: bool
+    root_path: str
+    trusted_proxies: Sequence[str]
     kv_budget_bytes: int | None
     kv_precision: str
     disk_budget_bytes: int
@@ -150,6 +155,12 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
         metavar="N", help="port to listen on (default: %(default)s)")  # fmt: skip
     add("--share", action="store_true",
         help="also open a public gradio.live address (downloads a tunnel program)")  # fmt: skip
+    add("--root-path", type=prefix, default=environ.get("GRADIO_ROOT_PATH") or "", metavar="PATH",
+        help="where a proxy shows the page, like /chat (default: at the top)")  # fmt: skip
+    add("--trusted-proxies", type=proxies, metavar="ADDRESSES",
+        default=environ.get("FORWARDED_ALLOW_IPS") or ("*" if on_space else LOOPBACK),
+        help="whose X-Forwarded headers count: addresses and networks with commas between, "
+        "or * for everybody's, or none (default: %(default)s)")  # fmt: skip
     add("--data-dir", type=folder, default=default_data_dir(on_space), metavar="DIR",
         help="folder for models, conversations and their KV (default: %(default)s)")  # fmt: skip
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from export.errors import ExportError, HubUnreachable, NotOnHub
 from export.progress import Progress, silent
+from export.sources import proxies
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def parse(source: str) -> HubSource | None:
 
 def download(source: HubSource, progress: Progress = silent) -> Path:
     """Fetch what is needed; the folder (or GGUF file) in the cache. Raises ExportError."""
+    proxies.check()
     with _Translated(source):
         return _Download(source, progress).run()
 
@@ -224,7 +226,11 @@ class _Translated:
 
 
 def answers(repository: str, within_s: float) -> bool:
-    """Whether the hub says anything about `repository` in time, be it that it has no such model."""
+    """Whether the hub says anything about `repository` in time, be it that it has no such model.
+
+    Raises ExportError if it cannot be asked for a proxy that cannot be used.
+    """
+    proxies.check()
     # A thread, because looking up a name in a dead network takes longer than any timeout says.
     answered = threading.Event()
     asking = threading.Thread(target=_ask, args=(repository, within_s, answered), daemon=True)

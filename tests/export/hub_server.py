@@ -1,7 +1,8 @@
 """A small HTTP server that speaks the part of the hub's protocol that a download needs.
 
 Model information, then HEAD and ranged GET of files at a commit; gated and unknown repositories;
-it can drop the connection in the middle of a file. It records what was asked of it.
+it can drop the connection in the middle of a file, and be asked as the proxy of another host. It
+records what was asked of it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Hub(ThreadingHTTPServer):
         self.revisions = {"main", COMMIT}
         self.fetched: list[tuple[str, int]] = []
         self.cut_after: dict[str, int] = {}
+        self.proxied: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -47,6 +49,10 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.split("?")[0]
+        if path.startswith("http://"):  # as to a proxy, which then answers for that host
+            host, _, path = path.removeprefix("http://").partition("/")
+            self.server.proxied.add(host)
+            path = f"/{path}"
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             self._information(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):

@@ -16,6 +16,7 @@ from tests import ROOT
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import LLAMA, write_folder, write_tokenizer
 from tests.export.hub_server import TOKEN, Hub, serving
+from tests.export.socks_server import socks_proxy
 
 NAME = "someone/tiny-llama"
 
@@ -134,6 +135,38 @@ def test_an_unreachable_hub_is_one_sentence(tmp_path: Path) -> None:
     said = sentence(export(NAME, tmp_path, "http://127.0.0.1:9"))
     assert "could not be fetched" in said
     assert "HF_ENDPOINT" in said
+
+
+def test_a_download_goes_through_the_proxy_that_is_named(hub: Hub, tmp_path: Path) -> None:
+    run = export(NAME, tmp_path, "http://hub.invalid", HTTP_PROXY=hub.url)
+    assert run.returncode == 0, run.stderr
+    assert hub.proxied == {"hub.invalid"}
+
+
+def test_a_download_goes_through_a_socks_proxy(hub: Hub, tmp_path: Path) -> None:
+    with socks_proxy(hub.server_address[1]) as proxy:
+        address = f"socks5h://127.0.0.1:{proxy.server_address[1]}"
+        run = export(NAME, tmp_path, "http://hub.invalid", ALL_PROXY=address)
+    assert run.returncode == 0, run.stderr
+    assert proxy.asked == {b"hub.invalid"}
+
+
+@pytest.mark.parametrize(
+    ("name", "proxy", "said"),
+    [
+        ("ALL_PROXY", "socks4://127.0.0.1:9", "kind socks4"),
+        ("https_proxy", "ftp://user:secret@proxy", "kind ftp"),
+        ("HTTP_PROXY", "http://[", "is not an address"),
+        ("HTTP_PROXY", "proxy:many", "write it like http://proxy:3128"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence(
+    tmp_path: Path, name: str, proxy: str, said: str
+) -> None:
+    sentence_said = sentence(export(NAME, tmp_path, "http://127.0.0.1:9", **{name: proxy}))
+    assert name.upper() in sentence_said
+    assert said in sentence_said
+    assert "secret" not in sentence_said
 
 
 def test_a_gguf_file_of_a_repository_is_exported(hub: Hub, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tests.scripted.engine import ScriptedEngine
 from tests.scripted.script import Script
 from web.options import Options, parse_options
 from web.serve import launch
+from web.server import Server
 from web.startup import Startup
 
 PATIENCE_S = 60.0
@@ -36,7 +37,7 @@ class ScriptedApp:
     may_load: threading.Event = field(default_factory=threading.Event)
     engine: ScriptedEngine = field(init=False)
     startup: Startup = field(init=False)
-    _demo: Any = None
+    server: Server = field(init=False)
 
     @property
     def url(self) -> str:
@@ -49,7 +50,7 @@ class ScriptedApp:
     def start(self) -> None:
         """Serve; returns once turns are taken, if the model may load."""
         self.startup = Startup(self.options, self._build).start()
-        self._demo = launch(self.options, self.startup)
+        self.server = launch(self.options, self.startup)
         if self.may_load.is_set():
             self._wait_ready()
 
@@ -65,7 +66,8 @@ class ScriptedApp:
     def stop(self) -> None:
         """End as a server ends, all of it in this process."""
         self.startup.close(PATIENCE_S)
-        self._demo.close(verbose=False)
+        self.server.end()
+        self.server.wait(PATIENCE_S)
 
     def _build(self, options: Options, progress: Progress) -> ScriptedEngine:
         progress("Converting weights", 3, 10)

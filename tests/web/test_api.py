@@ -16,7 +16,7 @@ from export.progress import Progress
 from tests.scripted import Engines, ScriptedEngine
 from web import view
 from web.api import Guard, is_remote_file, routes
-from web.languages import say
+from web.languages import LANGUAGES, say
 from web.options import Options
 from web.startup import Startup
 
@@ -132,6 +132,12 @@ def test_files_of_our_own_pass(startup: Startup, path: str) -> None:
         ("POST", {}, True),
         ("POST", {"origin": "http://testserver"}, True),
         ("POST", {"origin": "http://testserver:8080"}, False),
+        # A proxy may write the port that the protocol knows.
+        ("POST", {"origin": "http://testserver", "host": "testserver:80"}, True),
+        ("POST", {"origin": "https://testserver", "host": "testserver:443"}, True),
+        ("POST", {"origin": "https://testserver", "host": "testserver:80"}, False),
+        ("POST", {"origin": "http://[::1]:81", "host": "[::1]:81"}, True),
+        ("POST", {"origin": "http://[::1]:82", "host": "[::1]:81"}, False),
         ("POST", {"origin": "http://evil.example"}, False),
         ("POST", {"origin": "null"}, False),
         ("POST", {"origin": "http://["}, False),
@@ -154,6 +160,18 @@ def test_scripts_and_forms_of_other_sites_are_refused(
 ) -> None:
     response = client(startup).request(method, "/healthz", headers=headers)
     assert (response.status_code != 403) == is_let_in
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refusal_says_in_the_visitors_language_what_a_proxy_has_to_set(
+    startup: Startup, language: str
+) -> None:
+    headers = {"origin": "http://chat.example:8080", "host": "chat.example"}
+    response = client(startup).get("/", headers=headers | {"accept-language": language})
+    said = say(language, "foreign", origin="http://chat.example:8080", host="chat.example")
+    assert (response.status_code, response.text) == (403, said)
+    assert "proxy_set_header Host $http_host" in said
+    assert "--trusted-proxies" in said
 
 
 def test_every_answer_carries_the_security_headers(startup: Startup) -> None:

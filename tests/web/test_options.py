@@ -57,6 +57,10 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--modle", "x"], "unrecognized"),
         (["--mod", "x"], "unrecognized"),
         (["--raw"], "--ask"),
+        (["--root-path", "chat"], "like /chat"),
+        (["--root-path", "/a b"], "like /chat"),
+        (["--trusted-proxies", "nginx"], "networks like 10.0.0.5"),
+        (["--trusted-proxies", "10.0.0.0/33"], "networks like 10.0.0.5"),
         (["--single-token-graph", "maybe"], "neither yes nor no"),
     ],
 )
@@ -115,6 +119,22 @@ def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
     assert (parse().max_queue, parse().users) == (64, None)
     assert parse("--max-queue", "0").max_queue == 0
     assert parse(WARMCHAT_MAX_QUEUE="3").max_queue == 3
+
+
+def test_proxies_of_this_machine_are_trusted_unless_said_otherwise() -> None:
+    assert parse().trusted_proxies == ("127.0.0.1", "::1")
+    assert parse(FORWARDED_ALLOW_IPS="10.0.0.5").trusted_proxies == ("10.0.0.5",)
+    assert parse(SYSTEM="spaces").trusted_proxies == ("*",)
+    assert parse("--trusted-proxies", "none").trusted_proxies == ()
+    said = "10.0.0.1/8, fd00:0::/8,0:0::5"
+    assert parse("--trusted-proxies", said).trusted_proxies == ("10.0.0.0/8", "fd00::/8", "::5")
+
+
+def test_a_prefix_is_a_path_without_a_slash_at_its_end() -> None:
+    assert parse().root_path == ""
+    assert parse("--root-path", "/").root_path == ""
+    assert parse("--root-path", "/a/chat/").root_path == "/a/chat"
+    assert parse(GRADIO_ROOT_PATH="https://example.com/chat").root_path == "/chat"
 
 
 def test_the_command_line_wins_over_the_environment() -> None:

@@ -1,5 +1,6 @@
 """The program's edges, as a shell sees them."""
 
+import os
 import re
 import signal
 import socket
@@ -7,14 +8,19 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
+from typing import NoReturn
 
+import httpx
 import pytest
+from gradio_client import Client
 
 from tests import ROOT
+from tests.scripted.app import free_port, serving
 from tests.scripted.engine import ScriptedEngine
+from tests.web.test_listening import has_ipv6
 from web.options import parse_options
-from web.serve import check_address
 from web.startup import Startup
 
 APP = [sys.executable, "app.py"]
@@ -39,9 +45,82 @@ def test_a_taken_port_gets_a_sentence_before_anything_is_loaded(
     assert not (tmp_path / "data").exists()
 
 
-def test_a_host_that_is_not_ours_is_refused() -> None:
-    with pytest.raises(OSError, match="assign"):
-        check_address("192.0.2.1", 7860)
+def test_a_machine_too_busy_to_answer_in_time_starts_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*_: object) -> NoReturn:
+        raise httpx.ReadTimeout("Nobody answered in time.")
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", late)
+    with serving(tmp_path) as app, urllib.request.urlopen(app.url) as page:
+        assert "WarmChat" in page.read().decode()
+
+
+START = """
+import sys, urllib.request
+from pathlib import Path
+from tests.scripted.app import free_port, serving
+from tests.web.test_listening import has_ipv6
+with serving(Path(sys.argv[1])) as app:
+    ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+    assert "WarmChat" in ask(app.url).read().decode()
+    assert ask(app.url + "/healthz").status == 200
+"""
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    [
+        {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"},
+        {"ALL_PROXY": "socks5://127.0.0.1:9"},
+        {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "localhost,[::1],::1/128,fe80::/10"},
+    ],
+)
+def test_the_page_is_served_whatever_proxy_is_named(
+    proxies: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", START, str(tmp_path)]
+    environ = {**os.environ, **proxies}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_page_is_served_where_somebody_else_has_gradios_folder(tmp_path: Path) -> None:
+    (tmp_path / "gradio").write_text("Somebody else's: no folder can be made here.")
+    command = [sys.executable, "-c", START, str(tmp_path / "data")]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_page_and_programs_find_the_address_that_is_printed(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, "--host", host):
+        told = capsys.readouterr().out.split()[-1]
+        with urllib.request.urlopen(told) as page:
+            assert "WarmChat" in page.read().decode()
+        client = Client(told, verbose=False)
+        assert "Hello" in client.predict("Hello", api_name="/chat")
+
+
+def test_a_proxy_that_cannot_be_used_gets_a_sentence_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    command = [*APP, "--port", str(free_port()), "--data-dir", str(tmp_path / "data")]
+    environ = {**os.environ, "ALL_PROXY": "socks4://127.0.0.1:9"}
+    run = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1
+    assert "begins with http://, https://, socks5:// or socks5h://" in run.stderr
+    assert run.stderr.count("\n") == 1
 
 
 def catches(pid: int, number: signal.Signals) -> bool:

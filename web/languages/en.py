@@ -151,6 +151,7 @@ TEXTS = {
     "remote_image": "Image from {host}",
     "remote_image_open": "Not loaded. Click to open {url} in a new tab.",
     "busy": "The server is busy: as many as may are waiting already. Nothing is lost; try again in a moment.",
+    "foreign": "Scripts of other sites cannot use this server. If this is its own page, a proxy in between hides that: the page is at {origin}, but the proxy asked for {host}. Let it pass the name and port on (nginx: proxy_set_header Host $http_host), or send X-Forwarded-Host from an address that --trusted-proxies names.",
     "no_conversation": "There is no such conversation of yours. Ask /new_conversation for an id.",
     "signed_in": "Signed in as {name}",
     "sign_out": "Sign out",

@@ -151,6 +151,7 @@ TEXTS = {
     "remote_image": "来自 {host} 的图片",
     "remote_image_open": "未加载。点击在新标签页中打开 {url}",
     "busy": "服务器正忙，排队人数已满。内容没有丢失，请稍后重试。",
+    "foreign": "其他网站的脚本不能使用此服务器。如果这就是它自己的页面，则是中间的代理隐去了地址：页面位于 {origin}，代理请求的却是 {host}。请让代理原样转发主机名和端口（nginx：proxy_set_header Host $http_host），或从 --trusted-proxies 列出的地址发送 X-Forwarded-Host。",
     "no_conversation": "您没有这个对话。请调用 /new_conversation 获取编号。",
     "signed_in": "已登录：{name}",
     "sign_out": "退出登录",

@@ -151,6 +151,7 @@ TEXTS = {
     "remote_image": "來自 {host} 的圖片",
     "remote_image_open": "未載入。按一下即可在新分頁開啟 {url}",
     "busy": "伺服器忙碌中，排隊人數已滿。內容沒有遺失，請稍後再試。",
+    "foreign": "其他網站的指令碼不能使用此伺服器。如果這就是它自己的頁面，則是中間的代理伺服器隱去了位址：頁面位於 {origin}，代理伺服器要求的卻是 {host}。請讓它原樣轉送主機名稱和連接埠（nginx：proxy_set_header Host $http_host），或從 --trusted-proxies 列出的位址傳送 X-Forwarded-Host。",
     "no_conversation": "您沒有這個對話。請呼叫 /new_conversation 取得編號。",
     "signed_in": "已登入：{name}",
     "sign_out": "登出",
