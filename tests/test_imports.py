@@ -28,7 +28,7 @@ FLOORS = {
         "turns",
         "view",
         "events",
-        "page",
+        "page gate",
         "api serve terminal",
     ],
 }

@@ -84,6 +84,7 @@ def launch(options: Options, startup: Startup) -> Any:
     from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
     from web.files import Downloads, download_route  # noqa: PLC0415
+    from web.gate import Calls  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
 
     downloads, users = Downloads(), options.users
@@ -102,7 +103,11 @@ def launch(options: Options, startup: Startup) -> Any:
         state_session_capacity=_PAGES_REMEMBERED,
         app_kwargs={
             "routes": [*routes(startup), download_route(downloads)],
-            "middleware": [Middleware(Guard), Middleware(Tongue)],
+            "middleware": [
+                Middleware(Guard),
+                Middleware(Tongue),
+                Middleware(Calls, functions=demo.fns),
+            ],
         },
         footer_links=[],
         favicon_path=page.LOGO,
