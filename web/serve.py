@@ -84,7 +84,7 @@ def launch(options: Options, startup: Startup) -> Any:
     from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
     from web.files import Downloads, download_route  # noqa: PLC0415
-    from web.gate import Calls  # noqa: PLC0415
+    from web.gate import Bodies, Calls  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
 
     downloads, users = Downloads(), options.users
@@ -100,12 +100,16 @@ def launch(options: Options, startup: Startup) -> Any:
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
+        max_file_size=options.max_upload_bytes,
         state_session_capacity=_PAGES_REMEMBERED,
         app_kwargs={
             "routes": [*routes(startup), download_route(downloads)],
             "middleware": [
                 Middleware(Guard),
                 Middleware(Tongue),
+                Middleware(
+                    Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes
+                ),
                 Middleware(Calls, functions=demo.fns),
             ],
         },

@@ -117,6 +117,12 @@ def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
     assert parse(WARMCHAT_MAX_QUEUE="3").max_queue == 3
 
 
+def test_uploads_and_other_requests_have_limits() -> None:
+    assert (parse().max_upload_bytes, parse().max_body_bytes) == (1 << 30, 16 << 20)
+    options = parse("--max-upload", "2MiB", WARMCHAT_MAX_BODY="1MiB")
+    assert (options.max_upload_bytes, options.max_body_bytes) == (2 << 20, 1 << 20)
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     assert parse("--port", "82", WARMCHAT_PORT="81").port == 82
 

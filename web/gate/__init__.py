@@ -4,6 +4,7 @@ Knows the routes of Gradio and the shape of what they take; does not know what t
 Everything is plain ASGI, so that streams pass through unbuffered.
 """
 
+from web.gate.bodies import Bodies
 from web.gate.calls import Calls
 
-__all__ = ["Calls"]
+__all__ = ["Bodies", "Calls"]
