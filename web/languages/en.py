@@ -115,6 +115,8 @@ TEXTS = {
     "file_binary": "{name} is not text; attach text, PDF or .docx.",
     "file_damaged": "{name} is damaged or not what its name says; save it anew and attach that.",
     "file_slow": "{name} takes too long to read; attach a part of it.",
+    "file_costly": "{name} takes more time or memory to read than there is for it; save its text and attach that.",
+    "file_too_many_pages": "{name} has more than {limit} pages; attach a part of it.",
     "file_too_much_text": "{name} has more than {limit} characters; attach a part of it.",
     "file_too_many_tokens": "{name} has {tokens} tokens; of this model's context of {context} tokens, files may take {room}. Attach a part of it.",
     "files_too_many_tokens": "With {name} the files have {total} tokens; of this model's context of {context} tokens, they may take {room}. Send them one by one.",

@@ -115,6 +115,8 @@ TEXTS = {
     "file_binary": "{name} 不是文本，请添加文本、PDF 或 .docx 文件。",
     "file_damaged": "{name} 已损坏，或与扩展名不符，请重新保存后再添加。",
     "file_slow": "读取 {name} 用时太久，请只添加其中一部分。",
+    "file_costly": "读取 {name} 所需的时间或内存超出上限；请另存为文本后再添加。",
+    "file_too_many_pages": "{name} 超过 {limit} 页；请只添加其中一部分。",
     "file_too_much_text": "{name} 超过 {limit} 个字符，请只添加其中一部分。",
     "file_too_many_tokens": "{name} 有 {tokens} 个词元，而该模型的上下文为 {context} 个词元，其中附件最多可占 {room} 个。请只添加其中一部分。",
     "files_too_many_tokens": "加上 {name}，附件共有 {total} 个词元，而该模型的上下文为 {context} 个词元，其中附件最多可占 {room} 个。请分几次发送。",

@@ -115,6 +115,8 @@ TEXTS = {
     "file_binary": "{name} 不是文字檔，請加入文字檔、PDF 或 .docx。",
     "file_damaged": "{name} 已損毀，或與副檔名不符，請重新儲存後再加入。",
     "file_slow": "讀取 {name} 花費太久，請只加入其中一部分。",
+    "file_costly": "讀取 {name} 所需的時間或記憶體超出上限；請另存為文字檔後再附上。",
+    "file_too_many_pages": "{name} 超過 {limit} 頁；請只附上其中一部分。",
     "file_too_much_text": "{name} 超過 {limit} 個字元，請只加入其中一部分。",
     "file_too_many_tokens": "{name} 有 {tokens} 個詞元，而這個模型的上下文為 {context} 個詞元，其中附件最多可占 {room} 個。請只加入其中一部分。",
     "files_too_many_tokens": "加上 {name}，附件共有 {total} 個詞元，而這個模型的上下文為 {context} 個詞元，其中附件最多可占 {room} 個。請分幾次傳送。",
