@@ -28,7 +28,7 @@ FLOORS = {
         "turns",
         "view",
         "events",
-        "page",
+        "page gate",
         "api sharing site server serve terminal",
     ],
 }

@@ -56,6 +56,8 @@ class Options:
     max_tokens: int
     titles: bool
     max_queue: int
+    max_upload_bytes: int
+    max_body_bytes: int
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
     ask: str | None = None
@@ -173,6 +175,10 @@ def _add_visitor_options(parser: _Parser) -> None:
         help="more of them, one USER:HASH a line; `python -m web.users NAME` makes one")  # fmt: skip
     add("--max-queue", type=whole(0, 1_000_000), default=64, metavar="N",
         help="most turns that wait; whoever comes then is told to try later (default: %(default)s)")  # fmt: skip
+    add("--max-upload", type=parse_size, default="1GiB", metavar="SIZE", dest="max_upload_bytes",
+        help="largest file that is taken: a saved chat with its KV (default: %(default)s)")  # fmt: skip
+    add("--max-body", type=parse_size, default="16MiB", metavar="SIZE", dest="max_body_bytes",
+        help="largest request beside files: a page sends its whole chat (default: %(default)s)")  # fmt: skip
 
 
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:

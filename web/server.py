@@ -31,6 +31,7 @@ class Server:
     def __init__(
         self, app: ASGIApp, sockets: Sequence[socket.socket], before_end: Callable[[], None]
     ) -> None:
+        self.app = app
         config = uvicorn.Config(
             app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, proxy_headers=False
         )

@@ -14,6 +14,7 @@ from web import lean, page
 from web.api import Guard, routes
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
+from web.gate import Bodies, Calls
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -37,6 +38,9 @@ class Site:
                 Middleware(Prefix, root_path=options.root_path),
                 Middleware(Guard),
                 Middleware(Tongue, more=page.first()),
+                Middleware(
+                    Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes
+                ),
             ],
         )
         _mount(self.app, self.demo, options)
@@ -58,9 +62,12 @@ def _mount(app: FastAPI, demo: gr.Blocks, options: Options) -> None:
             server_name=options.host,
             server_port=options.port,
             root_path=options.root_path,
+            # Within Gradio's own net, which would write a traceback and answer nothing.
+            app_kwargs={"middleware": [Middleware(Calls, functions=demo.fns)]},
             auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
             auth_message=page.BRAND,
             show_error=False,
+            max_file_size=options.max_upload_bytes,
             run_history=False,
             enable_monitoring=False,
             ssr_mode=False,

@@ -3,7 +3,7 @@
 Owns: these three forms. Does not know: sessions, the pool. The portable file is a ZIP archive of
 `conversation.json` (messages, token ids and the text that they stand for) and `kv.safetensors` (a
 snapshot). Another machine with the same model resumes from it without prefill; whatever is damaged
-is refused, and KV of another model is too.
+is refused, and KV of another model is too, and what is more than a conversation can be is refused before it is parsed.
 """
 
 import io
@@ -20,6 +20,8 @@ from engine.tiers.snapshot import Fingerprint, Snapshot
 
 FORMAT = "warmchat-conversation"
 VERSION = 1
+MAX_TEXT_BYTES = 32 * 2**20
+MAX_MESSAGES = 10_000
 _CONVERSATION = "conversation.json"
 _KV = "kv.safetensors"
 # What zipfile raises for archives that are damaged, encrypted or of another kind.
@@ -48,6 +50,7 @@ def to_markdown(messages: Sequence[Message]) -> str:
 
 def from_markdown(text: str) -> list[Message]:
     """Messages from what `to_markdown` wrote. Raises ImportRefused."""
+    _check_size(len(text))
     roles = {heading: role for role, heading in _ROLES.items()}
     messages: list[tuple[str, list[str]]] = []
     for line in text.splitlines():
@@ -92,14 +95,20 @@ def pack(
 
 
 def unpack(
-    raw: bytes, fingerprint: Fingerprint, vocab_size: int
+    raw: bytes, fingerprint: Fingerprint, vocab_size: int, max_kv_bytes: int
 ) -> tuple[list[Message], PortableTokens, Snapshot | None]:
-    """What `pack` was given. Raises ImportRefused or SnapshotRefused."""
+    """What `pack` was given, without KV of more than max_kv_bytes: there would be no room for it.
+
+    Raises ImportRefused or SnapshotRefused.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             _refuse_packed(archive)
+            _check_size(archive.getinfo(_CONVERSATION).file_size)
             record = _parse(archive.read(_CONVERSATION))
-            kv = archive.read(_KV) if _KV in archive.namelist() else None
+            has_kv = _KV in archive.namelist()
+            fits = has_kv and archive.getinfo(_KV).file_size <= max_kv_bytes
+            kv = archive.read(_KV) if fits else None
     except _UNREADABLE:
         raise ImportRefused("The file is damaged, or is no WarmChat conversation.") from None
     snapshot = None if kv is None else snapshots.parse(kv, fingerprint)
@@ -123,7 +132,14 @@ def _record(messages: Sequence[Message]) -> dict[str, Any]:
     }
 
 
+def _check_size(num_bytes: int) -> None:
+    if num_bytes > MAX_TEXT_BYTES:
+        limit = f"{MAX_TEXT_BYTES >> 20} MB"
+        raise ImportRefused(f"The file has more than {limit} of text; open a shorter conversation.")
+
+
 def _parse(text: str | bytes) -> dict[str, Any]:
+    _check_size(len(text))
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
@@ -145,6 +161,10 @@ def _messages(record: dict[str, Any]) -> list[Message]:
 def _checked(messages: list[Message]) -> list[Message]:
     """A conversation: user and assistant in turn, complete. Raises ImportRefused."""
     roles = [message.role for message in messages]
+    if len(messages) > MAX_MESSAGES:
+        raise ImportRefused(
+            f"The file has more than {MAX_MESSAGES:,} messages; open a shorter one."
+        )
     texts_only = all(_is_text(message.content) for message in messages)
     if not messages or roles != ["user", "assistant"] * (len(roles) // 2) or not texts_only:
         raise ImportRefused("The file's messages are not questions and answers in turn.")

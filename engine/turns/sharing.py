@@ -24,6 +24,8 @@ from engine.tiers import (
 
 log = logging.getLogger(__name__)
 
+_BESIDE_BLOCKS_BYTES = 8 * 2**20  # a header, and the last token's logits
+
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
@@ -57,11 +59,21 @@ class Sharing:
             self._fill(session, portable.from_markdown(text), Branch())
 
     def _restore(self, session: Session, raw: bytes) -> None:
-        messages, kept, snapshot = portable.unpack(raw, self.fingerprint, self.vocab_size)
+        messages, kept, snapshot = portable.unpack(
+            raw, self.fingerprint, self.vocab_size, self._max_kv_bytes
+        )
         sequence = TokenSequence(list(kept.tokens))
         if snapshot is not None:
             self._adopt(sequence, snapshot)
         self._fill(session, messages, Branch(kept.ledger, sequence, kept.num_hidden))
+
+    @property
+    def _max_kv_bytes(self) -> int:
+        """Of a file's KV: all that the cache holds, and what a snapshot adds to its blocks."""
+        pool = self.tiers.pool
+        return (
+            pool.num_blocks * (self.tiers.block_bytes + 4 * pool.block_size) + _BESIDE_BLOCKS_BYTES
+        )
 
     def _adopt(self, sequence: TokenSequence, snapshot: Snapshot) -> None:
         """Take the file's KV, unless this machine computes otherwise: its CPU may round elsewhere."""

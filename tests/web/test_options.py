@@ -137,6 +137,12 @@ def test_a_prefix_is_a_path_without_a_slash_at_its_end() -> None:
     assert parse(GRADIO_ROOT_PATH="https://example.com/chat").root_path == "/chat"
 
 
+def test_uploads_and_other_requests_have_limits() -> None:
+    assert (parse().max_upload_bytes, parse().max_body_bytes) == (1 << 30, 16 << 20)
+    options = parse("--max-upload", "2MiB", WARMCHAT_MAX_BODY="1MiB")
+    assert (options.max_upload_bytes, options.max_body_bytes) == (2 << 20, 1 << 20)
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     assert parse("--port", "82", WARMCHAT_PORT="81").port == 82
 

@@ -89,12 +89,12 @@ class Chat:
             thinking,
             continues,
         )
-        is_over = False
+        is_over, key = False, view.control_key(session_id.owner)
         page = str(request.session_hash)
         async with aclosing(self._turns.run(page, asked, is_stopped=is_stopped)) as frames:
             async for frame in frames:
                 is_over = frame.is_last
-                before = view.conversation(frame.kept, language, is_over=is_over)
+                before = view.conversation(frame.kept, language, key=key, is_over=is_over)
                 yield [*before, *view.turn(frame, self._startup, language)]
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.

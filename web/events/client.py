@@ -57,17 +57,19 @@ class Client:
         self,
         message: Message,
         request: gr.Request,
-        conversation: str = "",
+        conversation: str | None = "",
         settings: Settings | None = None,
     ) -> AsyncGenerator[str, None]:
         """Say `message` in a conversation; yields the reply as far as it has come.
 
         message: text, or {"text": ..., "files": [handle_file(...)]}.
-        conversation: an id of new_conversation; without one, this client's own until it ends.
+        conversation: an id of new_conversation; without one (or null), this client's own until it ends.
         settings: of the sampling (temperature, max_tokens, ...), system_prompt and thinking.
         """
         language = spoken(request.headers)
         session_id = self._session_id(conversation, request)
+        _check(message, (str, dict), "call_not_message", "message", language)
+        _check(settings or {}, dict, "call_not_settings", "settings", language)
         system, thinking, params = self._read(settings or {}, language)
         try:
             text = await self._read_message(message, language)
@@ -81,7 +83,7 @@ class Client:
                 _raise_refusal(frame, language)
                 yield frame.text
 
-    def figures(self, request: gr.Request, conversation: str = "") -> dict[str, Any]:
+    def figures(self, request: gr.Request, conversation: str | None = "") -> dict[str, Any]:
         """What the last answer of a conversation cost; empty where none is remembered."""
         figures = self._turns.figures(self._session_id(conversation, request))
         if not figures:
@@ -89,7 +91,7 @@ class Client:
         return {**asdict(figures[-1]), "tokens_per_s": figures[-1].tokens_per_s}
 
     def _session_id(self, conversation: Any, request: gr.Request) -> SessionId:
-        if conversation == "":
+        if conversation is None or conversation == "":
             return _own_session(str(request.session_hash), request.username)
         session_id = identity.from_text(conversation, request.username)
         if session_id is None:
@@ -108,6 +110,11 @@ class Client:
         except (ConfigError, TypeError, ValueError) as error:
             sentence = say(language, "bad_setting", reason=error)
             raise gr.Error(sentence, print_exception=False) from None
+
+
+def _check(value: Any, kinds: Any, key: str, name: str, language: str) -> None:
+    if not isinstance(value, kinds):
+        raise gr.Error(say(language, key, name=name), print_exception=False)
 
 
 def _json_value(value: Any) -> Any:

@@ -169,9 +169,8 @@ class Conversations:
             rows = []
         page, current = str(request.session_hash), session_id.conversation
         self._shelves.remember(page, rows, current, deleted)
-        return view.conversation_list(
-            rows, session_id.conversation, spoken(request.headers), deleted
-        )
+        key = view.control_key(session_id.owner)
+        return view.conversation_list(rows, current, spoken(request.headers), deleted, key=key)
 
     async def _listing(
         self, ids: Any, search: str, request: gr.Request, deleted: str | None = None
@@ -184,4 +183,4 @@ class Conversations:
             entries = await self._turns.restore(session_id)
         except EngineError as error:
             return [view.notice(str(error))]
-        return view.conversation(entries, language)
+        return view.conversation(entries, language, key=view.control_key(session_id.owner))

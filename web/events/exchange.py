@@ -15,13 +15,12 @@ from engine import Engine, SessionId
 from engine.errors import EngineError
 from web import identity
 from web.events.conversations import UNCHANGED, Conversations, Shown
-from web.files import Downloads, readable_title
+from web.files import Downloads, readable_title, size
 from web.languages import say, spoken
 from web.startup import Startup
 
 log = logging.getLogger(__name__)
 
-MAX_IMPORT_BYTES = 1 << 30
 SUFFIXES = {"markdown": ".md", "json": ".json", "portable": ".warmchat"}
 _MEDIA_TYPES = {
     "markdown": "text/markdown; charset=utf-8",
@@ -108,8 +107,9 @@ class Exchange:
 
     async def _fill(self, engine: Engine, new: SessionId, path: Path, language: str) -> None:
         """Raises EngineError, or ValueError or OSError about the file itself."""
-        if path.stat().st_size > MAX_IMPORT_BYTES:
-            raise ValueError(say(language, "import_too_large", mib=MAX_IMPORT_BYTES >> 20))
+        limit = self._startup.options.max_upload_bytes
+        if path.stat().st_size > limit:
+            raise ValueError(say(language, "import_too_large", limit=size(limit)))
         await engine.import_file(new, path.read_bytes())
         if name := imported_title(path.stem):
             engine.library.rename(new, name)

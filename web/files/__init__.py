@@ -4,7 +4,7 @@ Knows files and their texts; does not know what becomes of a message, or Gradio'
 """
 
 from web.files.attaching import Attaching, uploads_in
-from web.files.attachments import Said, read_message, read_page, readable_title
+from web.files.attachments import Said, read_message, read_page, readable_title, size
 from web.files.downloads import Downloads, download_route
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "read_message",
     "read_page",
     "readable_title",
+    "size",
     "uploads_in",
 ]

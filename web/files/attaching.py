@@ -2,10 +2,9 @@
 
 Owns: which page (a browser tab, by its session_hash) has attached what, what of it is refused and
 why, and that uploaded files are deleted as soon as they are read. Does not know how a file is read
-(web.files.documents) or how it looks in the chat (web.files.attachments).
+(web.files.reading) or how it looks in the chat (web.files.attachments).
 """
 
-import asyncio
 import contextlib
 import html
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from engine import Engine
 from web.files import documents
 from web.files.attachments import Attachment, Said, safe_name, size
 from web.files.documents import Unreadable
+from web.files.reading import Reading
 from web.languages import say
 from web.startup import Startup
 
@@ -56,6 +56,7 @@ class Attaching:
         self._folder = folder
         self._baskets: OrderedDict[str, _Basket] = OrderedDict()
         self._renderings = count()
+        self._reading = Reading()
 
     def said(self, page: str, typed: str) -> Said:
         """What is typed on `page`, with the files that wait there."""
@@ -137,7 +138,7 @@ class Attaching:
             raise Unreadable("file_lost")
         try:
             num_bytes = path.stat().st_size
-            text = await asyncio.to_thread(documents.read, path, Path(upload.name).suffix)
+            text = await self._reading.read(path, Path(upload.name).suffix)
         except OSError:
             raise Unreadable("file_lost") from None
         finally:

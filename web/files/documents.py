@@ -1,12 +1,17 @@
 """A file on disk to its text, or the reason why there is none.
 
 Owns: which kinds of files are read, with which library, and the limits that keep one visitor's file
-from taking the server's memory or minutes. Does not know where a file came from, nor the page.
+from taking the server's memory or minutes. Does not know where a file came from, nor the page. As a
+program of its own (web.files.reading starts it) it writes what `read` returns or raises as JSON.
 """
 
+import contextlib
 import io
+import json
 import logging
+import os
 import re
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -18,13 +23,16 @@ from charset_normalizer import from_bytes
 from docx.oxml.ns import qn
 from docx.table import Table
 from docx.text.paragraph import Paragraph
+from lxml.etree import ErrorTypes, XMLSyntaxError
 from pypdf import PdfReader
-from pypdf.errors import DependencyError, FileNotDecryptedError
+from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
 
 MAX_BYTES = 20 * 2**20
 MAX_CHARACTERS = 1_000_000
 _MAX_UNPACKED_BYTES = 100 * 2**20
-_READ_S = 30.0
+MAX_PAGES = 2000
+READ_S = 20.0
+_MAX_MEMORY_BYTES = 2**30
 
 _OTHER_KINDS = re.compile(
     r"\.(doc|dot|xlsx?|xlsm|pptx?|od[tsp]|rtf|epub|pages|numbers|key|msg|png|jpe?g|gif|webp|bmp|tiff?|heic"
@@ -56,6 +64,12 @@ class Unreadable(Exception):
         super().__init__(reason)
         self.reason = reason
         self.values = values
+
+
+def is_unpacked(path: Path, suffix: str) -> bool:
+    """Whether a library takes such a file apart, which may cost much. Raises OSError."""
+    with path.open("rb") as file:
+        return suffix.lower() in {".pdf", ".docx"} or file.read(5) == b"%PDF-"
 
 
 def read(path: Path, suffix: str) -> str:
@@ -93,17 +107,20 @@ def _whole(pieces: Iterator[str], reason_if_empty: str) -> str:
         found = list(_within_limits(pieces))
     except Unreadable:
         raise
+    except (MemoryError, LimitReachedError):
+        raise Unreadable("file_costly") from None
     except (DependencyError, FileNotDecryptedError):
         raise Unreadable("file_encrypted") from None
-    except Exception:  # noqa: BLE001  (these libraries promise no exceptions of their own)
-        raise Unreadable("file_damaged") from None
+    except Exception as error:  # noqa: BLE001  (these libraries promise no exceptions of their own)
+        is_full = isinstance(error, XMLSyntaxError) and error.code == ErrorTypes.ERR_NO_MEMORY
+        raise Unreadable("file_costly" if is_full else "file_damaged") from None
     if not any(piece.strip() for piece in found):
         raise Unreadable(reason_if_empty)
     return "\n".join(found)
 
 
 def _within_limits(pieces: Iterator[str]) -> Iterator[str]:
-    deadline, length = time.monotonic() + _READ_S, 0
+    deadline, length = time.monotonic() + READ_S, 0
     for piece in pieces:
         length += len(piece)
         if length > MAX_CHARACTERS:
@@ -114,7 +131,9 @@ def _within_limits(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def _pdf_pages(raw: bytes) -> Iterator[str]:
-    for page in PdfReader(io.BytesIO(raw)).pages:
+    for number, page in enumerate(PdfReader(io.BytesIO(raw)).pages):
+        if number == MAX_PAGES:
+            raise Unreadable("file_too_many_pages", limit=f"{MAX_PAGES:,}")
         yield page.extract_text() + "\n"
 
 
@@ -181,3 +200,32 @@ def _cleaned(text: str) -> str:
     text = _UNPRINTABLE.sub("", text)
     lines = (line.rstrip() for line in text.split("\n"))
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(lines)).strip("\n")
+
+
+def _limit_costs() -> None:
+    """Of this process: its memory and time, where the system can; and others come first."""
+    os.nice(10)
+    with contextlib.suppress(ImportError):
+        import resource  # noqa: PLC0415  (not on Windows)
+
+        seconds = int(READ_S) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def main(path: str, suffix: str) -> int:
+    """Write the text of a file, or the reason why there is none, to standard output."""
+    _limit_costs()
+    try:
+        found: dict[str, Any] = {"text": read(Path(path), suffix)}
+    except Unreadable as refused:
+        found = {"reason": refused.reason, "values": refused.values}
+    except MemoryError:
+        found = {"reason": "file_costly", "values": {}}
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -66,7 +66,7 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text("sidebars.js", "answers.js", "keys.js"),
+                js_on_load=assets.text("sidebars.js", "answers.js", "messages.js", "keys.js"),
                 apply_default_css=False,
                 elem_id="shelf",
             )

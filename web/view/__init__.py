@@ -3,6 +3,7 @@
 Pure functions of what there is to show; knows no event, no component and no method of the engine.
 """
 
+from web.view.answers import control_key
 from web.view.messages import (
     conversation,
     ending_line,
@@ -20,6 +21,7 @@ from web.view.signs import account, can_chat, draft_sign, language_choice, statu
 __all__ = [
     "account",
     "can_chat",
+    "control_key",
     "conversation",
     "conversation_list",
     "draft_sign",

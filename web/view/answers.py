@@ -1,31 +1,42 @@
 """What stands around an answer: arrows to its other versions, like and dislike, and Continue.
 
 Owns: how these look, and which class tells answers.js what a button does: of what could tell it,
-Gradio's sanitiser leaves the class. Does not know what the buttons do to the conversation.
+Gradio's sanitiser leaves the class. What a model or a person writes can hold such buttons, too; ours are
+known by a key that no message knows. Does not know what the buttons do to the conversation.
 """
 
+import hashlib
+import hmac
 import html
+import secrets
 from collections.abc import Sequence
 
 from engine.conversations import Entry, Node
 from web.languages import say
 
+_SECRET = secrets.token_bytes()  # of this run of the program
 
-def question_tools(question: Entry, language: str) -> str:
+
+def control_key(owner: str) -> str:
+    """What tells an owner's page the buttons of ours from those that somebody has written."""
+    return hmac.new(_SECRET, owner.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def question_tools(question: Entry, language: str, key: str) -> str:
     """HTML of the arrows to the other versions of a message; empty if it has none."""
     arrows = _versions(question, language)
     if not arrows:
         return ""
     label = html.escape(say(language, "your_message"))
-    return f'<span class="tools question-tools">{label} {arrows}</span>'
+    return f'<span class="tools question-tools key-{key}">{label} {arrows}</span>'
 
 
-def reply_tools(reply: Entry, *, is_last: bool, language: str) -> str:
+def reply_tools(reply: Entry, *, is_last: bool, language: str, key: str) -> str:
     """HTML of what can be done with a reply. is_last: nothing was said behind it."""
     tools = [_versions(reply, language), *_rating(reply.node, language)]
     if is_last and reply.node.is_unfinished:
         tools.append(_button("go-on", say(language, "continue"), say(language, "continue_info")))
-    return f'<span class="tools answer-tools">{"".join(tools)}</span>'
+    return f'<span class="tools answer-tools key-{key}">{"".join(tools)}</span>'
 
 
 def _versions(entry: Entry, language: str) -> str:

@@ -25,18 +25,21 @@ _SOURCES = {
 
 
 def conversation(
-    entries: Sequence[Entry], language: str, *, is_over: bool = True
+    entries: Sequence[Entry], language: str, *, key: str = "", is_over: bool = True
 ) -> list[PageMessage]:
     """The messages of a conversation, each reply with the line of its turn and its tools.
 
-    is_over: no turn is under way, so that the last reply may be continued.
+    key: the owner's `control_key`, without which the tools do nothing. is_over: no turn is under way,
+    so that the last reply may be continued.
     """
     last = entries[-1] if entries else None
-    shown = [_stored(entry, language, is_last=is_over and entry is last) for entry in entries]
+    shown = [_stored(entry, language, key, is_last=is_over and entry is last) for entry in entries]
     if last is not None and last.node.ending is not None:
         _mark_hidden(shown, last.node.ending.figures.first_visible, language)
     messages = [
-        m for e, message in zip(entries, shown, strict=True) for m in _around(e, message, language)
+        m
+        for entry, message in zip(entries, shown, strict=True)
+        for m in _around(entry, message, language, key)
     ]
     return thoughts.fold(messages, language, is_over=True)
 
@@ -95,24 +98,24 @@ def _figures_line(figures: TurnFigures, language: str) -> str:
     return line
 
 
-def _stored(entry: Entry, language: str, *, is_last: bool) -> PageMessage:
+def _stored(entry: Entry, language: str, key: str, *, is_last: bool) -> PageMessage:
     node = entry.node
     if node.role != "assistant":
         return user(node.content)
     shown = _reply(node.content, node.ending, language)
     if node.ending is None and node.status == "interrupted":
         shown["content"].append(_part(small("notice", say(language, "interrupted"))))
-    tools = answers.reply_tools(entry, is_last=is_last, language=language)
+    tools = answers.reply_tools(entry, is_last=is_last, language=language, key=key)
     shown["content"].append(_part(tools))
     return shown
 
 
-def _around(entry: Entry, shown: PageMessage, language: str) -> list[PageMessage]:
+def _around(entry: Entry, shown: PageMessage, language: str, key: str) -> list[PageMessage]:
     """A message, and behind the person's own the arrows to its versions, if it has any.
 
     They are no part of it: the page says it again as it stands there.
     """
-    tools = answers.question_tools(entry, language) if entry.node.role == "user" else ""
+    tools = answers.question_tools(entry, language, key) if entry.node.role == "user" else ""
     return [shown, {"role": "assistant", "content": [_part(tools)]}] if tools else [shown]
 
 

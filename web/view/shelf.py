@@ -14,9 +14,17 @@ _TOOLS = (("pin", "☆"), ("rename", "✎"), ("delete", "✕"))
 
 
 def conversation_list(
-    rows: Sequence[ConversationRow], current: str, language: str, deleted: str | None = None
+    rows: Sequence[ConversationRow],
+    current: str,
+    language: str,
+    deleted: str | None = None,
+    *,
+    key: str = "",
 ) -> str:
-    """HTML of the list. current, deleted: ids of the open conversation, and of one to bring back."""
+    """HTML of the list. current, deleted: ids of the open conversation, and of one to bring back.
+
+    key: the owner's `control_key`, which the page knows from here.
+    """
     items = "".join(_item(row, row.id == current, language) for row in rows)
     if not rows:
         items = f'<li class="none">{html.escape(say(language, "no_conversations"))}</li>'
@@ -25,7 +33,7 @@ def conversation_list(
         button = _button("undelete", say(language, "undo"), say(language, "undo"))
         text = html.escape(say(language, "deleted"))
         undo = f'<p class="undo" role="status" data-id="{html.escape(deleted)}">{text} {button}</p>'
-    return f'{undo}<ul class="shelf">{items}</ul>'
+    return f'{undo}<ul class="shelf" data-key="{key}">{items}</ul>'
 
 
 def _item(row: ConversationRow, is_current: bool, language: str) -> str:

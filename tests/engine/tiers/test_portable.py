@@ -1,6 +1,8 @@
 """Conversations leave and enter the engine, with their KV; damaged and foreign files do not."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +13,7 @@ from engine.errors import EngineError, RequestError
 from engine.tiers import portable
 from engine.tiers.portable import ImportRefused
 from engine.tiers.transfer import Transfer
+from engine.turns import sharing
 from tests.engine.rig import Rig, assistant, make_rig, user
 
 Rigs = Callable[..., Rig]
@@ -130,6 +133,45 @@ def test_tokens_that_the_model_does_not_have_are_refused(rigs: Rigs) -> None:
     }
     with pytest.raises(ImportRefused, match="tokens"):
         portable._tokens(json.loads(json.dumps(record)), rig.model.vocab_size)
+
+
+@pytest.mark.parametrize("form", ["json", "markdown", "portable"])
+def test_more_text_than_a_conversation_can_be_is_refused_before_it_is_parsed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    raw = {"json": lambda: portable.to_json(TALK[:2]).encode(),
+           "markdown": lambda: portable.to_markdown(TALK[:2]).encode(),
+           "portable": lambda: exported(rig)}[form]()  # fmt: skip
+    monkeypatch.setattr(portable, "MAX_TEXT_BYTES", 20)
+    monkeypatch.setattr(json, "loads", lambda _text: pytest.fail("it was parsed"))
+    with pytest.raises(ImportRefused, match="of text"):
+        rig.core.parts.sharing.read(rig.session("new"), raw)
+
+
+def test_more_messages_than_a_conversation_can_have_are_refused() -> None:
+    talk = TALK[:2] * (portable.MAX_MESSAGES // 2)
+    assert len(portable.from_json(portable.to_json(talk))) == portable.MAX_MESSAGES
+    with pytest.raises(ImportRefused, match="10,000 messages"):
+        portable.from_json(portable.to_json(talk + TALK[:2]))
+
+
+def test_a_packed_file_is_refused(rig: Rig) -> None:
+    """A small file must not become a large one."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("conversation.json", "[" * 2**20)
+    with pytest.raises(ImportRefused, match="packed again"):
+        rig.core.parts.sharing.read(rig.session(), raw.getvalue())
+
+
+def test_kv_that_cannot_fit_is_not_even_read(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = rigs(), rigs()
+    raw = exported(here)
+    monkeypatch.setattr(sharing, "_BESIDE_BLOCKS_BYTES", -(2**40))
+    session = there.session("imported")
+    there.core.parts.sharing.read(session, raw)
+    assert session.active.sequence.num_cached_tokens == 0
+    assert there.chat("And now?", "imported").text == here.chat("And now?").text
 
 
 def test_only_a_new_conversation_takes_an_import(rig: Rig) -> None:

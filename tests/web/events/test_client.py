@@ -94,8 +94,8 @@ def test_a_full_queue_and_an_answer_that_fails_are_told(app: ScriptedApp, client
         (("Hi", "", {"top_k": 2.5}), "setting is not possible"),
         (("Hi", "", {"system_prompt": 5}), "setting is not possible"),
         (("Hi", "", {"thinking": "x"}), "setting is not possible"),
-        (("Hi", "", [1]), "setting is not possible"),
-        (("Hi", "", "x"), "setting is not possible"),
+        (("Hi", "", [1]), "settings must be an object"),
+        (("Hi", "", "x"), "settings must be an object"),
         ((" ",), "empty"),
     ],
 )

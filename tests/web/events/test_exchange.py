@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +13,6 @@ import pytest
 from engine import SessionId
 from tests.scripted import Engines, ScriptedEngine
 from web import identity
-from web.events import exchange as exchange_module
 from web.events.conversations import Conversations
 from web.events.exchange import Exchange, file_stem, imported_title
 from web.files.downloads import Download, Downloads
@@ -153,13 +153,14 @@ def test_a_refused_file_gets_a_sentence_and_changes_nothing(
 
 
 def test_a_file_that_is_too_large_is_not_even_read(
-    exchange: Exchange, warnings: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    exchange: Exchange, warnings: list[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(exchange_module, "MAX_IMPORT_BYTES", 1 << 20)
+    options = replace(exchange._startup.options, max_upload_bytes=1 << 20)
+    exchange._startup.options = options
     path = tmp_path / "large.md"
     path.write_bytes(b"x" * ((1 << 20) + 1))
     imported(exchange, path)
-    assert warnings == ["This file could not be opened. It is larger than 1 MiB."]
+    assert warnings == ["This file could not be opened. It is larger than 1.0 MB."]
 
 
 @pytest.mark.parametrize(

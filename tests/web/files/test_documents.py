@@ -162,7 +162,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason_for(tmp_path, "a.txt", b"a" * 1_000_001) == "file_too_much_text"
     monkeypatch.setattr(documents, "MAX_CHARACTERS", 12)
     assert reason_for(tmp_path, "a.pdf", pdf("Page one.", "Page two.")) == "file_too_much_text"
-    monkeypatch.setattr(documents, "_READ_S", -1.0)
+    monkeypatch.setattr(documents, "READ_S", -1.0)
     assert reason_for(tmp_path, "a.pdf", pdf("One.")) == "file_slow"
 
 

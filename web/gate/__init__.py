@@ -1,0 +1,10 @@
+"""What stands between the socket and Gradio: requests that cannot be are refused with a sentence.
+
+Knows the routes of Gradio and the shape of what they take; does not know what the page's events do.
+Everything is plain ASGI, so that streams pass through unbuffered.
+"""
+
+from web.gate.bodies import Bodies
+from web.gate.calls import Calls
+
+__all__ = ["Bodies", "Calls"]

@@ -1,0 +1,121 @@
+"""Calls of endpoints and events, looked at before Gradio takes them.
+
+Gradio answers a call with too few values, or of what there is not, with an empty error or 500 and some forty
+lines in the log. Here it gets a sentence. Errors that a function has told, which Gradio sends as 500 where a
+call does not go through its queue, are 422: they are about the request.
+"""
+
+import json
+import logging
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.gate.endpoints import MAX_DEPTH, Functions, called, check_depth, check_named, check_values
+from web.gate.refusals import Refused, answer, api_path
+
+log = logging.getLogger(__name__)
+
+_DIRECT = ("run/", "api/")
+
+
+class Calls:
+    """Passes on what the endpoints and events can be given. functions: those of the Blocks."""
+
+    def __init__(self, app: ASGIApp, functions: Functions) -> None:
+        self._app = app
+        self._functions = functions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        path = api_path(scope) if scope["type"] == "http" else None
+        if path is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            if scope["method"] == "POST" and _is_json(scope):
+                body = await Request(scope, receive).body()
+                self._check(path, _read(body))
+                receive = _again(body, receive)
+        except Refused as refused:
+            log.info("%s was refused: %s", path, refused.key)
+            await answer(refused, scope)(scope, receive, send)
+        except ClientDisconnect:
+            return
+        else:
+            told = _Told(send).send if path.startswith(_DIRECT) else send
+            await self._pass_on(path, scope, receive, told)
+
+    async def _pass_on(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """What Gradio's own routes stumble over is a request that cannot be; our functions answer for theirs."""
+        has_begun = False
+
+        async def begin(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, begin)
+        except Exception as error:
+            if has_begun:
+                raise
+            log.warning("%s %s: %s", scope["method"], path[:80], _in_one_line(error))
+            await answer(Refused(400, "call_impossible"), scope)(scope, receive, send)
+
+    def _check(self, path: str, body: Any) -> None:
+        check_depth(body)
+        route, _, name = path.rpartition("/")
+        if route == "call/v2":
+            check_named(called(self._functions, name, None), body)
+        elif route in {"call", "run", "api"} or path == "queue/join":
+            given = body if isinstance(body, dict) else {}
+            index = None if route == "call" else given.get("fn_index")
+            check_values(called(self._functions, name, index), given.get("data"))
+
+
+class _Told:
+    """Sends an error that a function has told as 422."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._start: Message | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 500:
+            self._start = message
+            return
+        if (start := self._start) is not None:
+            self._start = None
+            is_told = b'"error":null' not in message.get("body", b"")
+            await self._send({**start, "status": 422 if is_told else 500})
+        await self._send(message)
+
+
+def _is_json(scope: Scope) -> bool:
+    return Headers(scope=scope).get("content-type", "").partition(";")[0].endswith("json")
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise Refused(422, "call_deep", limit=MAX_DEPTH) from None
+    except ValueError:
+        raise Refused(400, "call_json") from None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body once more, and then what comes behind it."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
