@@ -25,7 +25,11 @@ MAX_MESSAGES = 10_000
 _CONVERSATION = "conversation.json"
 _KV = "kv.safetensors"
 # What zipfile raises for archives that are damaged, encrypted or of another kind.
-_UNREADABLE = (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError)
+# What zipfile raises at damaged archives; ValueError where a size sends it before the beginning.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError),
+    *(ValueError, OverflowError),
+)
 _ROLES = {"user": "## User", "assistant": "## Assistant"}
 
 

@@ -14,7 +14,7 @@ from engine.tiers import portable
 from engine.tiers.portable import ImportRefused
 from engine.tiers.transfer import Transfer
 from engine.turns import sharing
-from tests.engine.rig import Rig, assistant, make_rig, user
+from tests.engine.rig import FINGERPRINT, Rig, assistant, make_rig, user
 
 Rigs = Callable[..., Rig]
 
@@ -133,6 +133,14 @@ def test_tokens_that_the_model_does_not_have_are_refused(rigs: Rigs) -> None:
     }
     with pytest.raises(ImportRefused, match="tokens"):
         portable._tokens(json.loads(json.dumps(record)), rig.model.vocab_size)
+
+
+def test_a_file_without_its_first_bytes_is_refused(rigs: Rigs) -> None:
+    """The archive's sizes then send its reader before the beginning."""
+    raw = exported(rigs())
+    for count in (1, 60, len(raw) // 2):
+        with pytest.raises(ImportRefused, match="damaged"):
+            portable.unpack(raw[count:], FINGERPRINT, 512, 1 << 20)
 
 
 @pytest.mark.parametrize("form", ["json", "markdown", "portable"])
