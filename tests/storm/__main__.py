@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-STORMS = ("damage",)
+STORMS = ("damage", "kills")
 
 
 def main() -> int:

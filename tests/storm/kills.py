@@ -1,0 +1,152 @@
+"""kill -9 and SIGTERM at random moments, with an oracle of what people were told.
+
+    python -m tests.storm kills --cycles 1000 --seed 7
+
+Behind each end the files are read: every message whose answer was told is there once, an answer that was
+told to be over is there whole, and one that was cut begins as it was told. Then a conversation goes on
+twice, with the KV that is on disk and without any: it says the same.
+"""
+
+import argparse
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Timer
+
+from engine.conversations.session import Session
+from engine.metrics import KVSource
+from engine.scheduling.sampling import SamplingParams
+from tests.engine.rig import make_stored_rig
+from tests.storm.talker import NAMES, OPTIONS
+
+CYCLES_OF_A_FOLDER = 25
+SHORT = SamplingParams(temperature=0, max_tokens=12)
+LONGEST_S = 1.2
+
+
+@dataclass(slots=True)
+class Told:
+    """What was told of one message's answer. reason: of its end, if that was told."""
+
+    text: str = ""
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Storm:
+    """told: by conversation and message, since the folder is new."""
+
+    dice: random.Random
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    told: dict[tuple[str, str], Told] = field(default_factory=dict)
+
+    def cycle(self, folder: Path, kind: signal.Signals) -> None:
+        """One life of the talker, and what it left."""
+        self._live(folder, kind)
+        again, bare = folder.with_name("again"), folder.with_name("bare")
+        for copy in (again, bare):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(folder, copy)
+        shutil.rmtree(bare / "kv", ignore_errors=True)
+        self._check(again, bare)
+
+    def _live(self, folder: Path, kind: signal.Signals) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.storm.talker",
+            str(folder),
+            f"{self.dice.randrange(10**9)}",
+        ]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        self._take(child.stdout.readline())  # it has begun to talk
+        killer = Timer(self.dice.uniform(0, LONGEST_S) ** 2, child.send_signal, (kind,))
+        killer.start()
+        for line in child.stdout:
+            self._take(line)
+        self.counts[kind.name] += 1
+        if child.wait() != (-signal.SIGKILL if kind is signal.SIGKILL else 0):
+            self.faults.append(f"it ended with {child.returncode}")
+        killer.join()
+
+    def _take(self, raw: str) -> None:
+        if not raw.endswith("\n"):  # cut by the kill: nobody was told
+            return
+        line = json.loads(raw)
+        match line:
+            case {"asked": [name, message]}:
+                self.told[name, message] = Told()
+            case {"said": [name, message], "text": text}:
+                self.told[name, message].text += text
+            case {"over": [name, message], "reason": reason}:
+                self.told[name, message].reason = reason
+                self.counts["told to be over"] += 1
+
+    def _check(self, again: Path, bare: Path) -> None:
+        rig, alone = (make_stored_rig(folder, **OPTIONS) for folder in (again, bare))
+        for name in NAMES:
+            self._check_texts(name, rig.session(name))
+        talked = [name for name in NAMES if rig.session(name).messages]
+        for name in self.dice.sample(talked, min(2, len(talked))):
+            asked, fresh = rig.chat("And now?", name, SHORT), alone.chat("And now?", name, SHORT)
+            self.counts["went on"] += 1
+            self.counts["with KV from disk"] += asked.figures.source is KVSource.DISK
+            if asked.text != fresh.text:
+                self.faults.append(f"{name} goes on otherwise: {asked.text!r}, {fresh.text!r}")
+        rig.stop()
+        alone.stop()
+
+    def _check_texts(self, name: str, session: Session) -> None:
+        nodes = session.conversation.nodes
+        for (whose, message), told in self.told.items():
+            if whose != name:
+                continue
+            found = [node for node in nodes.values() if node.content == message]
+            was_answered = bool(told.text or told.reason)
+            if len(found) > 1 or (was_answered and not found):
+                self.faults.append(f"{message!r} is there {len(found)} times")
+            if not found or not was_answered:
+                continue
+            replies = [node for node in nodes.values() if node.parent == found[0].id]
+            if len(replies) != 1:
+                self.faults.append(f"{message!r} has {len(replies)} answers")
+                continue
+            self._check_reply(message, told, replies[0].content, replies[0].status)
+
+    def _check_reply(self, message: str, told: Told, content: str, status: str) -> None:
+        self.counts["answers looked at"] += 1
+        if told.reason in ("stop", "length"):
+            if (content, status) != (told.text, "complete"):
+                self.faults.append(f"{message!r}: told {told.text!r}, kept {content!r}, {status}")
+        elif not (told.text.startswith(content) or content.startswith(told.text)):
+            self.faults.append(f"{message!r}: told {told.text!r}, kept {content!r}")
+
+
+def main(argv: list[str]) -> int:
+    """Exit status 1 if anything was lost, doubled or wrong."""
+    parser = argparse.ArgumentParser(prog="python -m tests.storm kills", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args(argv)
+    storm = Storm(random.Random(options.seed))
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(options.cycles):
+            folder = Path(place) / f"{number // CYCLES_OF_A_FOLDER}"
+            if number % CYCLES_OF_A_FOLDER == 0:
+                folder.mkdir()
+                storm.told.clear()
+            kind = storm.dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+            storm.cycle(folder, kind)
+    for fault in storm.faults:
+        print(fault)
+    print(json.dumps({**storm.counts, "faults": len(storm.faults)}))
+    return 1 if storm.faults else 0
