@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-STORMS = ("damage", "kills")
+STORMS = ("damage", "kills", "soak")
 
 
 def main() -> int:
