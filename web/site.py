@@ -19,7 +19,7 @@ from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
 
-_PAGES_REMEMBERED = 500  # Gradio keeps about 100 KB for each and never frees it
+_PAGES_REMEMBERED = 500  # Gradio never frees what it keeps of each
 
 
 class Site:

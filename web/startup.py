@@ -6,7 +6,8 @@ attributes may be read from any. Does not know Gradio.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.errors import EngineError
 from export import ExportError
 from export.catalog import CATALOG
 from export.progress import Progress
+from web.crowd import ANSWERS_AT_ONCE, most_asking
 from web.languages import ENGLISH, say
 from web.model_source import ModelChoice, Tell, ready_model
 from web.options import Options
@@ -62,6 +64,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         num_threads=options.num_threads,
         single_token_graph=options.single_token_graph,
         titles=options.titles,
+        max_num_sequences=ANSWERS_AT_ONCE,
         max_queue=options.max_queue,
     )
     return Engine(config).start()
@@ -83,6 +86,7 @@ class Startup:
         self.step: Step | None = None
         self._factory = factory or partial(build_engine, tell=self._choose)
         self._failure: str | None = None
+        self._num_waiting = 0
         self._ready = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="startup", daemon=True)
@@ -127,6 +131,16 @@ class Startup:
         if self.choice is not None:
             return self.choice.directory.name
         return self.options.model.rstrip("/").rsplit("/", 1)[-1]
+
+    @contextmanager
+    def waiting(self) -> Iterator[bool]:
+        """While a turn waits for the model; whether there was a place for one more. For one event loop."""
+        has_place = self._num_waiting < most_asking(self.options)
+        self._num_waiting += has_place
+        try:
+            yield has_place
+        finally:
+            self._num_waiting -= has_place
 
     def close(self, timeout_s: float) -> None:
         """Close the engine, or interrupt the export that precedes it."""

@@ -213,6 +213,9 @@ class EngineCore:
             turn.clock.start()
             if sequence.num_cached_tokens < turn.num_prompt or sequence.num_certain_tokens > 1:
                 turn.clock.prefill(sequence.num_cached_tokens, sequence.num_certain_tokens)
+        self._tell_places()
+
+    def _tell_places(self) -> None:
         for position, sequence in enumerate(self.parts.scheduler.waiting):
             turn = self._turns[sequence]
             if turn.queue_position != position:

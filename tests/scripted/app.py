@@ -72,7 +72,8 @@ class ScriptedApp:
     def _build(self, options: Options, progress: Progress) -> ScriptedEngine:
         progress("Converting weights", 3, 10)
         assert self.may_load.wait(PATIENCE_S)
-        self.engine = ScriptedEngine(options.data_dir, **self.info)
+        settings = {"max_queue": options.max_queue, **self.info}
+        self.engine = ScriptedEngine(options.data_dir, **settings)
         self.engine.start()
         return self.engine
 
@@ -81,7 +82,7 @@ class ScriptedApp:
 def serving(
     folder: Path, *arguments: str, may_load: bool = True, **info: Any
 ) -> Iterator[ScriptedApp]:
-    """A run of the server with these options. info: what differs in the ModelInfo."""
+    """A run of the server with these options. info: what differs in the ModelInfo or the engine."""
     command = ["--data-dir", str(folder), "--port", str(free_port()), *arguments]
     app = ScriptedApp(parse_options(command, environ={}), info)
     if may_load:

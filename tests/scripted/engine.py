@@ -14,6 +14,7 @@ from engine import Engine, EngineConfig, ModelInfo
 from engine.conversations import Home, Node, Session
 from engine.errors import EngineClosed, EngineError
 from engine.events import FinishReason
+from engine.scheduling import Status
 from engine.text import Setting
 from engine.turns.core import CoreParts, EngineCore
 from engine.turns.idle import Idle
@@ -37,9 +38,14 @@ class ScriptedCore(EngineCore):
 
     @property
     def has_work(self) -> bool:
-        roles = self._roles.items()
-        acts = any(turn.request.cancelled or not role.is_waiting for turn, role in roles)
+        acts = any(self._has_work(turn, role) for turn, role in self._roles.items())
         return acts or self._parking.has_work
+
+    def _has_work(self, turn: Turn, role: Role) -> bool:
+        """Who waits for others to end is told the place, and does nothing else."""
+        if turn.request.cancelled or not _is_queued(turn):
+            return turn.request.cancelled or not role.is_waiting
+        return turn.queue_position is None
 
     def begin(self, request: TurnRequest) -> None:
         self._script.arrives(request)
@@ -54,8 +60,10 @@ class ScriptedCore(EngineCore):
         self._unpark()
         self._compute()
         for turn, role in list(self._roles.items()):
-            if (step := role.next()) is not None:
+            if not _is_queued(turn) and (step := role.next()) is not None:
                 self._act(turn, role, step)
+        self._compute()  # whoever waited for those that ended begins
+        self._tell_places()
 
     def _launch(self, session: Session, request: TurnRequest, prompt: Prompt, reply: Node) -> None:
         super()._launch(session, request, prompt, reply)
@@ -100,6 +108,10 @@ class ScriptedCore(EngineCore):
         super()._end(turn, reason, error=error)
 
 
+def _is_queued(turn: Turn) -> bool:
+    return turn.sequence.status is Status.WAITING
+
+
 def _charge(turn: Turn, cost: Cost) -> None:
     clock = turn.clock
     if cost.reused is not None:
@@ -133,6 +145,7 @@ class ScriptedEngine(Engine):
     """An engine that follows `script`. Not started yet.
 
     context_length: of one conversation, in bytes of text. num_blocks: of its KV, for all of them.
+    max_num_sequences, max_queue: turns that run, and that may wait behind them.
     failure: what loading fails with, or what it failed with by `die`. info: what differs in its
     ModelInfo.
     """
@@ -143,6 +156,8 @@ class ScriptedEngine(Engine):
         *,
         context_length: int = CONTEXT,
         num_blocks: int = 8192,
+        max_num_sequences: int = 64,
+        max_queue: int | None = None,
         failure: EngineError | None = None,
         **info: Any,
     ) -> None:
@@ -150,6 +165,7 @@ class ScriptedEngine(Engine):
         self.failure = failure
         self._context_length = context_length
         self._num_blocks = num_blocks
+        self._max_num_sequences, self._max_queue = max_num_sequences, max_queue
         self._told = info
         self._idle: PausableIdle | None = None
         config = EngineConfig(model_dir=Path("scripted"), data_dir=data_dir)
@@ -202,7 +218,8 @@ class ScriptedEngine(Engine):
             num_blocks=self._num_blocks,
             block_size=BLOCK_SIZE,
             context_length=self._context_length,
-            max_num_sequences=64,
+            max_num_sequences=self._max_num_sequences,
+            max_queue=self._max_queue,
             titles=False,
         )
         self._idle = PausableIdle(rig.core.parts.idle)

@@ -84,12 +84,14 @@ class Script:
     """The test's side; any thread may call. wake: lets the engine look at what is new.
 
     answer: what a turn says that nothing was written for, from its message.
+    holds: whether it then waits until it is told more.
     refusal: raised, once, when the next request comes.
     drafts: what was typed, as it came to be read ahead.
     """
 
     wake: Callable[[], None]
     answer: Callable[[str], str] = "You said: {}".format
+    holds: bool = False
     refusal: EngineError | None = None
     requests: list[TurnRequest] = field(default_factory=list)
     drafts: list[tuple[str, Setting]] = field(default_factory=list)
@@ -102,10 +104,10 @@ class Script:
         with self._lock:
             self._written.append(steps)
 
-    def tell(self, *steps: Step) -> None:
-        """All turns under way do this next."""
+    def tell(self, *steps: Step, first: int | None = None) -> None:
+        """All turns under way do this next, or only so many, of those that came first."""
         with self._lock:
-            for role in self._roles:
+            for role in self._roles[:first]:
                 role.steps.extend(steps)
         self.wake()
 
@@ -115,7 +117,7 @@ class Script:
             self._written.clear()
             self.requests.clear()
             self.drafts.clear()
-            self.refusal = None
+            self.refusal, self.holds = None, False
         self.tell(End())
 
     @property
@@ -138,7 +140,8 @@ class Script:
     def begins(self, request: TurnRequest) -> Role:
         """In the engine's thread: the request's turn begins."""
         with self._lock:
-            default = (Say(" more" if request.continues else self.answer(request.message)),)
+            said = Say(" more" if request.continues else self.answer(request.message))
+            default: tuple[Step, ...] = (said, HOLD) if self.holds else (said,)
             role = Role(deque(self._written.popleft() if self._written else default))
             self._roles.append(role)
             return role

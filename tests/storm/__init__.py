@@ -1,1 +1,1 @@
-"""Storms: what nobody would do on purpose, thousands of times. Not part of `make test`; `make storm`."""
+"""What many do at once, or for long, or against the rules; bounded, and not part of `make test`."""

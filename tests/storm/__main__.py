@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-STORMS = ("damage", "kills", "soak")
+STORMS = ("crowd", "damage", "databases", "http", "kills", "soak")
 
 
 def main() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 import pytest
+from gradio.state_holder import SessionState
 
 from web import lean
 
@@ -37,6 +38,30 @@ def test_the_queue_looks_around_less_often() -> None:
     lean.calm(demo)
     assert queue.sleep_when_free > before[0]
     assert queue.progress_update_sleep_when_free > before[1]
+
+
+def test_a_page_that_opens_does_not_describe_every_component_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with gr.Blocks() as demo:
+        box = gr.Textbox("Hello")
+    described: list[gr.Textbox] = []
+
+    def describe(box: gr.Textbox) -> dict[str, str]:
+        described.append(box)
+        return {}
+
+    monkeypatch.setattr(gr.Textbox, "get_config", describe)
+    lean.calm(demo)
+    session = SessionState(demo)
+    session[box._id] = changed = gr.Textbox("Bye", render=False)
+    session._update_config(box._id)
+    session._update_value_in_config(box._id, "Bye")
+    assert (session[box._id], [*session.components], described) == (changed, [], [])
+    assert SessionState(demo)[box._id] is box
+    # Whoever opens the page gets a description all the same.
+    demo.get_config_file()
+    assert described == [box]
 
 
 def test_matplotlib_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,10 @@ class Client:
         self._turns = turns
         self._numbers = itertools.count()
 
-    def connect(self) -> None:
-        """Make the endpoints, in the Blocks that is open."""
+    def connect(self, places: dict[str, Any]) -> None:
+        """Make the endpoints, in the Blocks that is open. places: what turns share."""
         answers: Any = self.chat
-        api(answers, api_name="chat", concurrency_limit=None)
+        api(answers, api_name="chat", **places)
         api(self.new_conversation, api_name="new_conversation", queue=False)
         api(self.figures, api_name="figures", queue=False)
 

@@ -13,7 +13,7 @@ import gradio as gr
 
 from engine import SamplingParams
 from engine.errors import ConfigError
-from web import view
+from web import crowd, view
 from web.events import SETTLING_S, model_status
 from web.languages import say, spoken
 from web.page import header
@@ -150,7 +150,9 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
         )
         line = gr.HTML(elem_id="figures", padding=False, apply_default_css=False)
         begin = [run.click, prompt.submit]
-        _connect(page.complete, begin, [prompt, *controls], [completion, line], (run, stop))
+        places = crowd.for_turns(startup.options)
+        asked, shown = [prompt, *controls], [completion, line]
+        _connect(page.complete, begin, asked, shown, (run, stop), places=places)
         stop.click(page.stop, None, None, **QUIET)
         demo.load(page.load, prompt, [language, prompt], **QUIET)
         for trigger in (demo.load, timer.tick):
@@ -184,6 +186,8 @@ def _connect(
     inputs: list[Any],
     outputs: list[Any],
     buttons: tuple[gr.Button, gr.Button],
+    *,
+    places: dict[str, Any],
 ) -> None:
     """While it runs, Stop can be pressed and nothing else."""
 
@@ -195,5 +199,5 @@ def _connect(
         started = trigger(lambda: running(True), None, shown, trigger_mode="once", **QUIET)
         started.then(
             complete, inputs, outputs,
-            show_progress="hidden", api_visibility="private", concurrency_limit=None,
+            show_progress="hidden", api_visibility="private", **places,
         ).then(lambda: running(False), None, shown, **QUIET)  # fmt: skip

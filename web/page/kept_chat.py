@@ -31,7 +31,7 @@ QUEUED = QUIET | {"queue": True}
 class KeptChat(gr.ChatInterface):
     """A ChatInterface whose conversation is the engine's.
 
-    fn is an async generator of conversations; asked is called before it, stop when Stop is pressed; sent
+    fn is an async generator of conversations, places what its events share; asked is called before it, stop when Stop is pressed; sent
     makes of what was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
     to take the last message back, when a message has left the box or comes back, and when a turn is
     over. below: what stands below the box. footer: renders what comes under that, the controls of
@@ -42,6 +42,7 @@ class KeptChat(gr.ChatInterface):
         self,
         fn: Callable[..., Any],
         *,
+        places: dict[str, Any],
         asked: Callable[[gr.Request], None],
         stop: Callable[..., None],
         sent: Callable[[str, gr.Request], Said],
@@ -52,7 +53,7 @@ class KeptChat(gr.ChatInterface):
         footer: Callable[[], None],
         **options: Any,
     ) -> None:
-        self._asked, self._stop, self._sent = asked, stop, sent
+        self._places, self._asked, self._stop, self._sent = places, asked, stop, sent
         self._undo, self._moved, self._after = undo, moved, after
         self._below, self._footer = below, footer
         super().__init__(fn, **options)
@@ -78,7 +79,7 @@ class KeptChat(gr.ChatInterface):
     def _answered(self, event: Any, message: Component) -> None:
         answer = event.then(
             self.fn, [message, self.chatbot_state, *self.additional_inputs], self.chatbot,
-            show_progress="hidden", api_name="answer", api_visibility="private", concurrency_limit=None,
+            show_progress="hidden", api_name="answer", api_visibility="private", **self._places,
         )  # fmt: skip
         answer.then(self._unlocked, None, self.textbox, **QUIET).then(*self._after, **QUIET)
 

@@ -5,7 +5,7 @@ Owns: layout, controls and events. Does not know what the functions do.
 
 import gradio as gr
 
-from web import identity, view
+from web import crowd, identity, view
 from web.events import (
     DRAFT_S,
     PANEL_S,
@@ -39,9 +39,10 @@ def build_page(startup: Startup, downloads: Downloads) -> gr.Blocks:
     composing = Composing(startup, turns)
     demo = _build_chat(startup, turns, composing, downloads)
     with demo:
-        Client(startup, turns, composing.read).connect()
+        Client(startup, turns, composing.read).connect(crowd.for_turns(startup.options))
     completion.build_completion(demo, startup)
     demo.queue(default_concurrency_limit=None)
+    crowd.make_room(demo, startup.options)
     return demo
 
 
@@ -83,6 +84,7 @@ def _build_chat(
         chatbot = _chatbot()
         interface = KeptChat(
             chat.answer,
+            places=crowd.for_turns(startup.options),
             asked=chat.asked,
             stop=chat.stop,
             sent=composing.sent,

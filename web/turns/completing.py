@@ -4,7 +4,6 @@ Owns: which page (a browser tab, by its session_hash) runs which completion, how
 the time that it took. Does not know Gradio, languages or how a moment looks.
 """
 
-import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 
 from engine import SamplingParams
 from web.startup import Startup
-from web.turns.frames import Frame, Preparing
+from web.turns.frames import Frame
 from web.turns.live_turn import STOP_PATIENCE_S, refused
 from web.turns.news import Failure, News
-from web.turns.pace import FASTEST_S
+from web.turns.preparing import preparing
 
 _numbers = itertools.count()
 
@@ -69,11 +68,11 @@ class Completions:
     async def _frames(
         self, run: Run, prompt: str, params: SamplingParams
     ) -> AsyncGenerator[Frame, None]:
-        while not self._startup.is_settled:
-            yield Frame((), prompt, progress=Preparing())
-            if run.stopped:
-                return
-            await asyncio.sleep(FASTEST_S)
+        async with aclosing(preparing(self._startup, prompt)) as preparations:
+            async for frame in preparations:
+                yield frame
+                if run.stopped or frame.is_last:
+                    return
         if self._startup.failure is not None or self._startup.engine is None:
             yield Frame((), prompt, refused=self._startup.failure or "")
             return

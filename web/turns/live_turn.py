@@ -21,10 +21,11 @@ from engine.errors import EngineError, QueueFull, RequestError, SessionNotFound
 from engine.events import Event
 from engine.text import THINKING
 from web.startup import Startup
-from web.turns.frames import Frame, Preparing
+from web.turns.frames import Frame
 from web.turns.history import PageMessage, kept_messages, same_text
 from web.turns.news import Failure, News
-from web.turns.pace import FASTEST_S, Pace
+from web.turns.pace import Pace
+from web.turns.preparing import preparing
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +99,11 @@ class LiveTurn:
 
     async def _run(self) -> AsyncGenerator[Frame, None]:
         request = self._request
-        while not self._startup.is_settled:
-            yield Frame((), request.message, progress=Preparing())
-            if self._stopped:
-                return
-            await asyncio.sleep(FASTEST_S)
+        async with aclosing(preparing(self._startup, request.message)) as frames:
+            async for frame in frames:
+                yield frame
+                if self._stopped or frame.is_last:
+                    return
         if self._startup.failure is not None:
             yield Frame((), request.message, refused=self._startup.failure)
             return

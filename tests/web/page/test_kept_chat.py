@@ -37,6 +37,7 @@ def chat() -> Iterator[KeptChat]:
     with gr.Blocks(analytics_enabled=False):
         yield KeptChat(
             answer,
+            places={"concurrency_limit": None},
             asked=ASKED.append,
             stop=nothing,
             sent=lambda typed, _request: Said(typed),
