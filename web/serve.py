@@ -84,7 +84,7 @@ def launch(options: Options, startup: Startup) -> Any:
     from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
     from web.files import Downloads, download_route  # noqa: PLC0415
-    from web.gate import Bodies, Calls  # noqa: PLC0415
+    from web.gate import Bodies, Calls, SignIn, limit_connections  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
 
     downloads, users = Downloads(), options.users
@@ -106,10 +106,11 @@ def launch(options: Options, startup: Startup) -> Any:
             "routes": [*routes(startup), download_route(downloads)],
             "middleware": [
                 Middleware(Guard),
-                Middleware(Tongue),
+                Middleware(Tongue, script=page.sign_in_script() if users is not None else ""),
                 Middleware(
                     Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes
                 ),
+                Middleware(SignIn),
                 Middleware(Calls, functions=demo.fns),
             ],
         },
@@ -120,6 +121,7 @@ def launch(options: Options, startup: Startup) -> Any:
         head=page.head(),
         i18n=page.words,
     )
+    limit_connections(demo.server, options.max_connections)
     return demo
 
 

@@ -117,6 +117,11 @@ def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
     assert parse(WARMCHAT_MAX_QUEUE="3").max_queue == 3
 
 
+def test_connections_have_a_limit() -> None:
+    assert parse().max_connections == 1000
+    assert parse(WARMCHAT_MAX_CONNECTIONS="16").max_connections == 16
+
+
 def test_uploads_and_other_requests_have_limits() -> None:
     assert (parse().max_upload_bytes, parse().max_body_bytes) == (1 << 30, 16 << 20)
     options = parse("--max-upload", "2MiB", WARMCHAT_MAX_BODY="1MiB")

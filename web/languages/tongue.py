@@ -14,17 +14,18 @@ _HEAD = b"<head>"
 
 
 class Tongue:
-    """Writes the request's language into the page, in front of Gradio's scripts."""
+    """Writes the request's language into the page, in front of Gradio's scripts, and `script` behind it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, script: str = "") -> None:
         self._app = app
+        self._more = script.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http" or "/gradio_api/" in scope["path"]:
             await self._app(scope, receive, send)
             return
-        script = _script(spoken(Headers(scope=scope)))
+        script = _script(spoken(Headers(scope=scope))) + self._more
         start: Message | None = None  # of a page whose <head> has not come yet
 
         async def send_spoken(message: Message) -> None:

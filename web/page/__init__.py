@@ -4,9 +4,9 @@ Knows Gradio; does not know what the functions do (web.events), nor how a turn r
 """
 
 from web.page.header import BRAND, LOGO
-from web.page.images import head
+from web.page.images import head, sign_in_script
 from web.page.theme import STYLES, theme
 from web.page.ui import build_page
 from web.page.words import words
 
-__all__ = ["BRAND", "LOGO", "STYLES", "build_page", "head", "theme", "words"]
+__all__ = ["BRAND", "LOGO", "STYLES", "build_page", "head", "sign_in_script", "theme", "words"]
