@@ -58,6 +58,7 @@ class Options:
     max_queue: int
     max_upload_bytes: int
     max_body_bytes: int
+    max_connections: int
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
     ask: str | None = None
@@ -179,6 +180,8 @@ def _add_visitor_options(parser: _Parser) -> None:
         help="largest file that is taken: a saved chat with its KV (default: %(default)s)")  # fmt: skip
     add("--max-body", type=parse_size, default="16MiB", metavar="SIZE", dest="max_body_bytes",
         help="largest request beside files: a page sends its whole chat (default: %(default)s)")  # fmt: skip
+    add("--max-connections", type=whole(16, 60_000), default=1000, metavar="N",
+        help="most connections at once; a page has two or three (default: %(default)s)")  # fmt: skip
 
 
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:

@@ -90,11 +90,14 @@ def launch(
     proxies.mend(os.environ)
     temporary.claim(options.data_dir)
     # Gradio takes two seconds, in which the engine loads.
+    from web.gate import patient_protocol  # noqa: PLC0415
     from web.sharing import share  # noqa: PLC0415
     from web.site import Site  # noqa: PLC0415
 
     site = Site(options, startup)
-    server = Server(site.app, sockets or listen(options.host, options.port), site.end_streams)
+    sockets = sockets or listen(options.host, options.port)
+    protocol = patient_protocol(options.max_connections)
+    server = Server(site.app, sockets, site.end_streams, protocol)
     server.start()
     print(f"WarmChat is at {address(options.host, options.port)}", flush=True)
     if options.share:

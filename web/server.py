@@ -5,6 +5,7 @@ nothing of itself over the network: neither a busy machine nor a proxy keeps it 
 nothing of what it serves.
 """
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -26,14 +27,23 @@ class Server:
     """Serves `app` at `sockets`, which it closes at its end.
 
     before_end: called in the event loop when the server begins to end, so that streams end by themselves.
+    protocol: what speaks HTTP; None: uvicorn's own.
     """
 
     def __init__(
-        self, app: ASGIApp, sockets: Sequence[socket.socket], before_end: Callable[[], None]
+        self,
+        app: ASGIApp,
+        sockets: Sequence[socket.socket],
+        before_end: Callable[[], None],
+        protocol: type[asyncio.Protocol] | None = None,
     ) -> None:
         self.app = app
         config = uvicorn.Config(
-            app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, proxy_headers=False
+            app,
+            http=protocol or "auto",
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACE_S,
+            proxy_headers=False,
         )
         self._uvicorn = _Uvicorn(config, before_end)
         self._sockets = list(sockets)

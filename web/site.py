@@ -14,7 +14,7 @@ from web import lean, page
 from web.api import Guard, routes
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
-from web.gate import Bodies, Calls
+from web.gate import Bodies, Calls, SignIn
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -37,10 +37,11 @@ class Site:
                 Middleware(Forwarding, trusted=options.trusted_proxies),
                 Middleware(Prefix, root_path=options.root_path),
                 Middleware(Guard),
-                Middleware(Tongue, more=page.first()),
+                Middleware(Tongue, more=page.first(asks_for_password=options.users is not None)),
                 Middleware(
                     Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes
                 ),
+                Middleware(SignIn),
             ],
         )
         _mount(self.app, self.demo, options)

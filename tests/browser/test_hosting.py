@@ -15,6 +15,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.page import addressed, ask, box, finished, number, questions, send, visit
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp, serving
+from web.gate.tries import FREE_TRIES
 from web.languages import say
 from web.users import hashed
 
@@ -225,3 +226,21 @@ def test_who_asks_while_the_model_is_being_made_is_answered_then(
         app.let_load()
         assert f"You said: {FRANCE}" in finished(page)
         expect(page.locator("#status .ready")).to_have_text("scripted-model")
+
+
+def test_whoever_is_wrong_too_often_is_told_how_long_to_wait(
+    closed: ScriptedApp, visitor: Visitor
+) -> None:
+    page = visitor(closed.url, "zh-CN")
+    for _ in range(FREE_TRIES):
+        with page.expect_response("**/login"):
+            sign_in_as_carl(page)
+    sign_in_as_carl(page)
+    expect(page.locator("#sign-in-wait")).to_contain_text("密码错误次数过多")
+
+
+def sign_in_as_carl(page: Page) -> None:
+    name, password = page.locator("input, textarea").first, page.locator("input[type=password]")
+    name.fill("carl")
+    password.fill("wrong")
+    page.get_by_role("button").last.click()

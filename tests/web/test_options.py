@@ -137,6 +137,11 @@ def test_a_prefix_is_a_path_without_a_slash_at_its_end() -> None:
     assert parse(GRADIO_ROOT_PATH="https://example.com/chat").root_path == "/chat"
 
 
+def test_connections_have_a_limit() -> None:
+    assert parse().max_connections == 1000
+    assert parse(WARMCHAT_MAX_CONNECTIONS="16").max_connections == 16
+
+
 def test_uploads_and_other_requests_have_limits() -> None:
     assert (parse().max_upload_bytes, parse().max_body_bytes) == (1 << 30, 16 << 20)
     options = parse("--max-upload", "2MiB", WARMCHAT_MAX_BODY="1MiB")

@@ -6,5 +6,7 @@ Everything is plain ASGI, so that streams pass through unbuffered.
 
 from web.gate.bodies import Bodies
 from web.gate.calls import Calls
+from web.gate.connections import patient_protocol
+from web.gate.sign_in import SignIn
 
-__all__ = ["Bodies", "Calls"]
+__all__ = ["Bodies", "Calls", "SignIn", "patient_protocol"]

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.gate.endpoints import MAX_DEPTH, Functions, called, check_depth, check_named, check_values
-from web.gate.refusals import Refused, answer, api_path
+from web.gate.refusals import Refused, answer, api_path, replayed
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Calls:
             if scope["method"] == "POST" and _is_json(scope):
                 body = await Request(scope, receive).body()
                 self._check(path, _read(body))
-                receive = _again(body, receive)
+                receive = replayed(body, receive)
         except Refused as refused:
             log.info("%s was refused: %s", path, refused.key)
             await answer(refused, scope)(scope, receive, send)
@@ -105,16 +105,6 @@ def _read(body: bytes) -> Any:
         raise Refused(422, "call_deep", limit=MAX_DEPTH) from None
     except ValueError:
         raise Refused(400, "call_json") from None
-
-
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body once more, and then what comes behind it."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return receive_again
 
 
 def _in_one_line(error: Exception) -> str:

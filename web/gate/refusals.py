@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
-from starlette.types import Scope
+from starlette.types import Message, Receive, Scope
 
 from web.languages import say, spoken
 
@@ -32,3 +32,13 @@ def api_path(scope: Scope) -> str | None:
     """What stands behind /gradio_api/ in the request's path, without a last slash; None elsewhere."""
     _, found, rest = str(scope["path"]).partition(API)
     return rest.rstrip("/") if found else None
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """The body once more, and then what comes behind it."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again

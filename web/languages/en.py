@@ -173,6 +173,8 @@ TEXTS = {
     "call_not_message": '{name} must be a text, or an object with "text" and "files".',
     "call_impossible": "This request cannot be; look at /gradio_api/info for what can.",
     "body_too_large": "This is larger than {limit}, the most that is taken here; send less.",
+    "sign_in_wait": "Too many wrong passwords; try again in {seconds} s.",
+    "sign_in_busy": "Many are signing in right now; try again in {seconds} s.",
     "signed_in": "Signed in as {name}",
     "sign_out": "Sign out",
     "completion": "Text completion",

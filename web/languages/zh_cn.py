@@ -173,6 +173,8 @@ TEXTS = {
     "call_not_message": "{name} 必须是文本，或带有“text”和“files”的对象。",
     "call_impossible": "无法处理这个请求；可用的请求见 /gradio_api/info。",
     "body_too_large": "内容超过 {limit} 的上限；请减少后再发送。",
+    "sign_in_wait": "密码错误次数过多，请在 {seconds} 秒后重试。",
+    "sign_in_busy": "现在登录的人较多，请在 {seconds} 秒后重试。",
     "signed_in": "已登录：{name}",
     "sign_out": "退出登录",
     "completion": "文本续写",

@@ -173,6 +173,8 @@ TEXTS = {
     "call_not_message": "{name} 必須是文字，或帶有「text」與「files」的物件。",
     "call_impossible": "無法處理這個請求；可用的請求見 /gradio_api/info。",
     "body_too_large": "內容超過 {limit} 的上限；請減少後再傳送。",
+    "sign_in_wait": "密碼錯誤次數過多，請於 {seconds} 秒後再試。",
+    "sign_in_busy": "現在登入的人較多，請於 {seconds} 秒後再試。",
     "signed_in": "已登入：{name}",
     "sign_out": "登出",
     "completion": "文字續寫",

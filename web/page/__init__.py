@@ -3,9 +3,9 @@
 Knows Gradio; does not know what the functions do (web.events), nor how a turn runs.
 """
 
+from web.page.first import first
 from web.page.header import BRAND, LOGO
 from web.page.images import head
-from web.page.refused import first
 from web.page.theme import STYLES, theme
 from web.page.ui import build_page
 from web.page.words import words
