@@ -5,6 +5,7 @@ Owns: which requests are under way, and what each of its methods becomes in the 
 model loads wait for it; after `close` each gets EngineClosed.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from engine.conversations import (
     Feedback,
     Home,
     Library,
+    Session,
     SessionId,
     SessionTable,
     open_journal,
@@ -87,6 +89,11 @@ class Engine:
         """Make the session if it is not there yet."""
         self._sessions.open(session_id)
 
+    async def find_session(self, session_id: SessionId) -> None:
+        """As `open_session`; the event loop goes on while the disk is read. Raises StoreError."""
+        if session_id not in self._sessions:
+            await asyncio.to_thread(self.open_session, session_id)
+
     def close_session(self, session_id: SessionId) -> None:
         """Forget the session and its KV; nothing happens if there is none."""
         if session := self._sessions.remove(session_id):
@@ -112,6 +119,7 @@ class Engine:
             core.show(session, kept[-1].id if kept else None)
 
         await self._owner.call(command)
+        await self._stored(session)
 
     async def switch(self, session_id: SessionId, node_id: int) -> None:
         """Show the version `node_id` of a message, with what was last said behind it.
@@ -126,6 +134,7 @@ class Engine:
             core.show(session, session.conversation.newest_leaf(node_id))
 
         await self._owner.call(command)
+        await self._stored(session)
 
     def draft(
         self,
@@ -168,9 +177,10 @@ class Engine:
 
         Raises RequestError (ImportRefused) or SnapshotRefused, with nothing changed.
         """
-        self.open_session(session_id)
+        await self.find_session(session_id)
         session = self._sessions.find(session_id)
         await self._owner.call(lambda core: core.parts.sharing.read(session, raw))
+        await self._stored(session)
 
     async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback | None) -> None:
         """Keep that the person likes or dislikes a reply, or neither.
@@ -188,6 +198,7 @@ class Engine:
             session.refresh()
 
         await self._owner.call(command)
+        await self._stored(session)
 
     def is_prefilled(self, session_id: SessionId) -> bool:
         """Whether all that is certain of the session's next prompt has its KV. Raises SessionNotFound."""
@@ -290,6 +301,10 @@ class Engine:
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel all turns and end the owner thread; waits at most `timeout_s`."""
         self._owner.close(timeout_s)
+
+    async def _stored(self, session: Session) -> None:
+        """Wait until the session is committed; what cannot be yet is tried again, and not waited for."""
+        await asyncio.shield(asyncio.wrap_future(self._journal.stored(session)))
 
     def _forget(self, session_id: SessionId) -> None:
         """The conversation is about to be deleted: its turn ends, its KV leaves memory and disk."""

@@ -9,6 +9,7 @@ from engine.conversations.journal import Journal, open_journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
 from engine.conversations.store import ConversationRow
+from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
@@ -23,5 +24,6 @@ __all__ = [
     "Session",
     "SessionId",
     "SessionTable",
+    "Stored",
     "open_journal",
 ]
