@@ -19,6 +19,7 @@ from engine.conversations import (
     Session,
     SessionId,
     SessionTable,
+    Storage,
     open_journal,
 )
 from engine.errors import EngineClosed, EngineError, RequestError
@@ -40,6 +41,7 @@ class Engine:
     """One model, many conversations whose KV cache stays."""
 
     def __init__(self, config: EngineConfig, loader: Loader = load) -> None:
+        """Opens the conversations. Raises StoreError if they cannot be stored and `config` requires it."""
         self.config = config
         self._journal = open_journal(config)
         self._sessions = SessionTable(self._journal.load)
@@ -77,6 +79,11 @@ class Engine:
     def restarts(self) -> int:
         """How often a fault has ended the engine, which was then loaded again."""
         return self._owner.restarts
+
+    @property
+    def storage(self) -> Storage:
+        """How well conversations are kept; from any thread."""
+        return self._journal.storage
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the model is loaded. Raises the EngineError that stopped it, or TimeoutError."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, cast
 
+from engine.conversations import open_storage
+from engine.errors import EngineError
 from web import lean
 from web.options import Options
 from web.startup import Startup
@@ -34,6 +36,11 @@ def serve(options: Options) -> int:
     except OSError as error:
         sys.stderr.write(f"app.py: {options.host}:{options.port}: {error.strerror}; choose another")
         sys.stderr.write(" --host or --port.\n")
+        return 1
+    try:
+        check_storage(options)
+    except EngineError as error:
+        sys.stderr.write(f"app.py: {options.data_dir}: {error}\n")
         return 1
     over = threading.Event()
     startup, demo = Startup(options), None
@@ -73,6 +80,13 @@ def check_address(host: str, port: int) -> None:
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
+
+
+def check_storage(options: Options) -> None:
+    """Raise StoreError if conversations must be stored and cannot be, before anything is loaded for nothing."""
+    if options.storage == "required":
+        store, _ = open_storage(options.data_dir)
+        store.close()
 
 
 def launch(options: Options, startup: Startup) -> Any:

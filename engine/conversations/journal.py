@@ -10,12 +10,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from pathlib import Path
 
 from engine.config import EngineConfig
 from engine.conversations.conversation import Feedback, Node
+from engine.conversations.recovery import Recovery, open_store
 from engine.conversations.session import Branch, Session, SessionId
 from engine.conversations.store import (
     HALF_A_CHARACTER,
@@ -23,8 +25,10 @@ from engine.conversations.store import (
     StoredBranch,
     StoredConversation,
     StoreError,
+    Trouble,
     Unstorable,
 )
+from engine.conversations.store_database import SENTENCES
 from engine.conversations.writer import Stored, Writer, stored_already
 from engine.scheduling import Sequence
 from engine.text import Ledger
@@ -39,11 +43,35 @@ _BYTES_PER_TOKEN = 40  # of a list of numbers, at most
 _BYTES_PER_CHANGE = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How well what is said is kept.
+
+    trouble: why it is not stored now, and `sentence` the same for people; None if it is. is_lasting:
+    until the program starts again it is kept in memory only; else it is tried again until it is stored.
+    recovery: what was read of a database that was damaged at the start.
+    """
+
+    trouble: Trouble | None
+    sentence: str
+    is_lasting: bool
+    recovery: Recovery | None
+
+
 class Journal:
     """Keeps sessions in a Store, if there is one."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        recovery: Recovery | None = None,
+        refusal: StoreError | None = None,
+    ) -> None:
+        """recovery: of `store`, if it was damaged. refusal: why there is none, if there should be."""
         self.store = store
+        self._recovery = recovery
+        self._refusal = refusal
         self._streaming: dict[int, _Streaming] = {}
         self._titled: set[SessionId] = set()
         self._ids: Iterator[int] = count(1)
@@ -59,11 +87,21 @@ class Journal:
         """Why what was said is not stored now, and tried again; None while it is."""
         return self._writer.error if self._writer is not None else None
 
+    @property
+    def storage(self) -> Storage:
+        """How well what is said is kept; from any thread."""
+        error = self._refusal or self.error
+        trouble = None if error is None else error.trouble or Trouble.UNKNOWN
+        return Storage(
+            trouble, "" if error is None else str(error), self._refusal is not None, self._recovery
+        )
+
     def stored(self, session: Session) -> Stored:
         """When all that was said in the session so far is committed: True; False: not yet."""
-        if self._writer is None or (newest := self._writer.newest_of(session.id)) is None:
-            return stored_already()
-        return newest[1]
+        if self._writer is None or session.id is None:
+            return stored_already(self._refusal is None or session.id is None)
+        newest = self._writer.newest_of(session.id)
+        return stored_already() if newest is None else newest[1]
 
     def load(self, session_id: SessionId) -> Session:
         """The stored session of that id, or a new one. Raises StoreError."""
@@ -327,12 +365,27 @@ def _fill(session: Session, stored: StoredConversation) -> None:
 
 
 def open_journal(config: EngineConfig) -> Journal:
-    """The conversations on disk, or only in memory where there is no disk to use."""
+    """The conversations on disk, or only in memory where there is no disk to use.
+
+    Raises StoreError where storage is required and there is none.
+    """
     if config.data_dir is None:
         return Journal()
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        return Journal(Store(config.data_dir / "warmchat.db"))
-    except (OSError, StoreError) as error:
+        store, recovery = open_storage(config.data_dir)
+        return Journal(store, recovery=recovery)
+    except StoreError as error:
+        if config.storage == "required":
+            raise
         log.warning("Conversations are kept in memory only: %s", error)
-        return Journal()
+        return Journal(refusal=error)
+
+
+def open_storage(data_dir: Path) -> tuple[Store, Recovery | None]:
+    """The store in a folder, which is made; of a damaged one what can be read. Raises StoreError."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return open_store(data_dir / "warmchat.db")
+    except OSError as error:
+        log.warning("%s: %s", data_dir, error.strerror)
+        raise StoreError(SENTENCES[Trouble.UNOPENABLE], Trouble.UNOPENABLE) from error

@@ -79,6 +79,9 @@ class Store:
                 return None
             key, title, pinned, created_at, updated_at, head = row
             nodes, branches = read_nodes(db, key), read_branches(db, key)
+        branches = [branch for branch in branches if branch.leaf in nodes]
+        if head is not None and head not in nodes:
+            head = max(nodes, default=None)
         return StoredConversation(
             title, bool(pinned), created_at, updated_at, head, nodes, branches
         )

@@ -232,6 +232,9 @@ class Database:
         with self._translated():
             for pragma in _PRAGMAS:
                 self._writer.execute(pragma)
+            (found,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise self._error(Trouble.DAMAGED, found)
         with self.transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
@@ -243,6 +246,8 @@ class Database:
 
     def _settle(self) -> None:
         """What is left to do once the database is there."""
+        # Damaged text is shown as far as it can be.
+        self._reader.text_factory = lambda raw: raw.decode(errors="replace")
         self._reader.create_function("casefold", 1, str.casefold, deterministic=True)
         self._reader.create_function("beginning", 2, _beginning, deterministic=True)
         with self._translated():

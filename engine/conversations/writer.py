@@ -31,10 +31,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S, LAST_PAUSE_S = 0.05, 2.0, 0.05  # the last: whil
 MAX_WAITING_BYTES = 64 << 20
 
 
-def stored_already() -> Stored:
+def stored_already(is_stored: bool = True) -> Stored:
     """Nothing is to be written."""
     stored = Stored()
-    stored.set_result(True)
+    stored.set_result(is_stored)
     return stored
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
+from engine.conversations import Home, SessionTable, Trouble
 from engine.conversations.conversation import Conversation, Feedback
 from engine.conversations.journal import open_journal
 from engine.conversations.session import SessionId
@@ -484,6 +485,23 @@ def test_two_programs_in_one_folder_store_what_each_was_told(
         assert text in [node.content for node in stored.nodes.values()], i
 
 
+def test_a_folder_that_is_deleted_under_the_program_is_said(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.conversations.writer.PATIENCE_S", 0.05)
+    folder = tmp_path / "data"
+    rig = starts(folder)
+    rig.chat("One")
+    folder.rename(tmp_path / "elsewhere")
+    asked = rig.chat("Two")
+    assert not asked.end.is_stored
+    assert rig.home.journal.storage.trouble is Trouble.GONE
+    (tmp_path / "elsewhere").rename(folder)
+    rig.home.journal.flush(10)
+    assert rig.home.journal.storage.trouble is None
+    assert stored_texts(rig)[2:] == ["Two", asked.text]
+
+
 def test_a_data_folder_that_cannot_be_written_means_memory_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -492,6 +510,9 @@ def test_a_data_folder_that_cannot_be_written_means_memory_only(
     journal = open_journal(EngineConfig(model_dir=tmp_path, data_dir=in_the_way / "data"))
     assert journal.store is None
     assert "memory only" in caplog.text
+    assert journal.storage.trouble is Trouble.UNOPENABLE
+    rig = make_rig(home=Home(SessionTable(journal.load), journal, lambda: None))
+    assert not rig.chat("One").end.is_stored
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -514,7 +535,7 @@ def test_a_database_that_refuses_writing_means_memory_only(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
-    assert open_journal(config).store is None
+    assert open_journal(config).storage.trouble is Trouble.READ_ONLY
 
 
 def test_a_draft_after_a_restart_does_no_harm(tmp_path: Path, starts: Starts) -> None:

@@ -117,6 +117,13 @@ def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:
     assert parse(WARMCHAT_MAX_QUEUE="3").max_queue == 3
 
 
+def test_storage_is_preferred_unless_it_is_required() -> None:
+    assert parse().storage == "preferred"
+    assert parse(WARMCHAT_STORAGE="required").storage == "required"
+    with pytest.raises(SystemExit):
+        parse("--storage", "maybe")
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     assert parse("--port", "82", WARMCHAT_PORT="81").port == 82
 

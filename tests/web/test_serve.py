@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.scripted.app import free_port
 from web.serve import check_address
 
 APP = [sys.executable, "app.py"]
@@ -33,6 +34,18 @@ def test_a_taken_port_gets_a_sentence_before_anything_is_loaded(
     assert "already in use; choose another --host or --port." in run.stderr
     assert run.stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
+
+
+def test_where_storage_is_required_and_there_is_none_the_program_does_not_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "warmchat.db").mkdir()
+    command = [*APP, "--storage", "required", "--port", str(free_port())]
+    command += ["--data-dir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "cannot be opened; check that its folder exists and is writable." in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_a_host_that_is_not_ours_is_refused() -> None:
