@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 
+STORAGES = ("preferred", "required")
 OVERFLOWS = ("recompute", "shift")
 PRECISIONS = ("auto", "f32")
 KV_PRECISIONS = ("u8", "f16", "bf16", "f32")
@@ -34,6 +35,8 @@ class EngineConfig:
     bf16 is refused (ConfigError) when the model is loaded on a CPU without it.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
+    storage: what if conversations cannot be kept in data_dir: `preferred` keeps them in memory and says so,
+    `required` refuses (StoreError).
     disk_budget_bytes: most that the KV on disk may take; None: no limit.
     num_threads: inference threads; None: what CPU quota and affinity allow.
     single_token_graph: compile the model once more for the steps of one reply alone, which are quicker
@@ -56,6 +59,7 @@ class EngineConfig:
     kv_precision: str = "u8"
     system_prompt: str | None = None
     data_dir: Path | None = None
+    storage: str = "preferred"
     disk_budget_bytes: int | None = 8 << 30
     num_threads: int | None = None
     max_num_sequences: int = 16
@@ -73,6 +77,10 @@ class EngineConfig:
         require(
             self.overflow in OVERFLOWS,
             f"Overflow policy {self.overflow!r} is unknown; choose one of {', '.join(OVERFLOWS)}.",
+        )
+        require(
+            self.storage in STORAGES,
+            f"Storage {self.storage!r} is unknown; choose one of {', '.join(STORAGES)}.",
         )
         require(
             self.precision in PRECISIONS,

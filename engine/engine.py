@@ -5,6 +5,7 @@ Owns: which requests are under way, and what each of its methods becomes in the 
 model loads wait for it; after `close` each gets EngineClosed.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
@@ -15,8 +16,10 @@ from engine.conversations import (
     Feedback,
     Home,
     Library,
+    Session,
     SessionId,
     SessionTable,
+    Storage,
     open_journal,
 )
 from engine.errors import EngineClosed, EngineError, RequestError
@@ -38,6 +41,7 @@ class Engine:
     """One model, many conversations whose KV cache stays."""
 
     def __init__(self, config: EngineConfig, loader: Loader = load) -> None:
+        """Opens the conversations. Raises StoreError if they cannot be stored and `config` requires it."""
         self.config = config
         self._journal = open_journal(config)
         self._sessions = SessionTable(self._journal.load)
@@ -89,6 +93,11 @@ class Engine:
         """How often a fault has ended the engine, which was then loaded again."""
         return self._owner.restarts
 
+    @property
+    def storage(self) -> Storage:
+        """How well conversations are kept; from any thread."""
+        return self._journal.storage
+
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Wait until the model is loaded. Raises the EngineError that stopped it, or TimeoutError."""
         if not self._owner.settled.wait(timeout_s):
@@ -99,6 +108,11 @@ class Engine:
     def open_session(self, session_id: SessionId) -> None:
         """Make the session if it is not there yet."""
         self._sessions.open(session_id)
+
+    async def find_session(self, session_id: SessionId) -> None:
+        """As `open_session`; the event loop goes on while the disk is read. Raises StoreError."""
+        if session_id not in self._sessions:
+            await asyncio.to_thread(self.open_session, session_id)
 
     def close_session(self, session_id: SessionId) -> None:
         """Forget the session and its KV; nothing happens if there is none."""
@@ -125,6 +139,7 @@ class Engine:
             core.show(session, kept[-1].id if kept else None)
 
         await self._owner.call(command)
+        await self._stored(session)
 
     async def switch(self, session_id: SessionId, node_id: int) -> None:
         """Show the version `node_id` of a message, with what was last said behind it.
@@ -139,6 +154,7 @@ class Engine:
             core.show(session, session.conversation.newest_leaf(node_id))
 
         await self._owner.call(command)
+        await self._stored(session)
 
     def draft(
         self,
@@ -181,9 +197,10 @@ class Engine:
 
         Raises RequestError (ImportRefused) or SnapshotRefused, with nothing changed.
         """
-        self.open_session(session_id)
+        await self.find_session(session_id)
         session = self._sessions.find(session_id)
         await self._owner.call(lambda core: core.parts.sharing.read(session, raw))
+        await self._stored(session)
 
     async def rate(self, session_id: SessionId, node_id: int, feedback: Feedback | None) -> None:
         """Keep that the person likes or dislikes a reply, or neither.
@@ -201,6 +218,7 @@ class Engine:
             session.refresh()
 
         await self._owner.call(command)
+        await self._stored(session)
 
     def is_prefilled(self, session_id: SessionId) -> bool:
         """Whether all that is certain of the session's next prompt has its KV. Raises SessionNotFound."""
@@ -303,6 +321,10 @@ class Engine:
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel all turns and end the owner thread; waits at most `timeout_s`."""
         self._owner.close(timeout_s)
+
+    async def _stored(self, session: Session) -> None:
+        """Wait until the session is committed; what cannot be yet is tried again, and not waited for."""
+        await asyncio.shield(asyncio.wrap_future(self._journal.stored(session)))
 
     def _forget(self, session_id: SessionId) -> None:
         """The conversation is about to be deleted: its turn ends, its KV leaves memory and disk."""

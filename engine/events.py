@@ -42,11 +42,16 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The reply is over. `error` is a sentence for people when the reason is `error`."""
+    """The reply is over. `error` is a sentence for people when the reason is `error`.
+
+    is_stored: its end is committed, or there is nowhere to store it; False: it could not be until now,
+    and is tried again.
+    """
 
     reason: FinishReason
     figures: TurnFigures
     error: str | None = None
+    is_stored: bool = True
 
 
 Event = Queued | Prefilling | Text | Finished

@@ -44,6 +44,7 @@ STOPPED = (
 MAX_RESTARTS, WINDOW_S = 3, 600.0  # one that stops more often is not started again
 SAVE_AT_END_S = 3.5
 CLOSE_AT_EXIT_S = 5.0
+PATIENCE_S = 2.0
 
 
 class Owner:
@@ -198,6 +199,7 @@ class Owner:
         self.core = None
         with Survived(log, "Not every answer could be ended"):
             core.cancel_all()
+            home.journal.flush(PATIENCE_S)  # their ends are told once they are stored
         for tell in list(self._listening):
             tell(EngineFault(STOPPED))
         with Survived(log, "Not all KV could be saved"):

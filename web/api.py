@@ -38,7 +38,10 @@ def routes(startup: Startup) -> list[Route]:
 
 
 def health(startup: Startup) -> dict[str, Any]:
-    """status: loading, ready or failed, with what is known beyond it."""
+    """status: loading, ready or failed, with what is known beyond it.
+
+    storage: "ok", or a sentence that says why conversations are not stored now.
+    """
     state: dict[str, Any] = {"status": startup.phase, "model": startup.model_name}
     if startup.phase == "exporting":
         state["status"] = "loading"
@@ -48,6 +51,8 @@ def health(startup: Startup) -> dict[str, Any]:
         state["error"] = startup.failure
     if startup.engine is not None and startup.engine.restarts:
         state["restarts"] = startup.engine.restarts
+    if startup.engine is not None:
+        state["storage"] = startup.engine.storage.sentence or "ok"
     return state
 
 

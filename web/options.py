@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from engine import SamplingParams
-from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS
+from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS, STORAGES
 from web.model_source import DEFAULT_MODEL, model_reference
 from web.option_values import (
     LOOPBACK,
@@ -46,6 +46,7 @@ class Options:
     trusted_proxies: Sequence[str]
     kv_budget_bytes: int | None
     kv_precision: str
+    storage: str
     disk_budget_bytes: int
     precision: str
     overflow: str
@@ -166,6 +167,9 @@ def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:
         "or * for everybody's, or none (default: %(default)s)")  # fmt: skip
     add("--data-dir", type=folder, default=default_data_dir(on_space), metavar="DIR",
         help="folder for models, conversations and their KV (default: %(default)s)")  # fmt: skip
+    add("--storage", type=one_of(STORAGES), default="preferred", metavar="HOW",
+        help="where conversations cannot be stored: preferred (keep them in memory, and say so) or "
+        "required (do not start) (default: preferred)")  # fmt: skip
 
 
 def _add_visitor_options(parser: _Parser) -> None:

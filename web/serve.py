@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from engine.conversations import open_storage
+from engine.errors import EngineError
 from export import ExportError
 from export.sources.proxies import check as check_proxies
 from web import lean, proxies, temporary
@@ -33,9 +35,12 @@ def serve(options: Options) -> int:
     """Serve the page until SIGTERM or Ctrl-C; returns the exit status."""
     try:
         check_proxies()
+        check_storage(options)
         sockets = listen(options.host, options.port)
     except ExportError as error:
         return _refuse(str(error))
+    except EngineError as error:
+        return _refuse(f"{options.data_dir}: {error}")
     except OSError as error:
         where = authority(options.host, options.port)
         return _refuse(f"{where}: {error.strerror}; choose another --host or --port.")
@@ -80,6 +85,13 @@ def _exit_within(seconds: float) -> None:
 def _on_signal(act: Callable[[int, FrameType | None], Any]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, act)
+
+
+def check_storage(options: Options) -> None:
+    """Raise StoreError if conversations must be stored and cannot be, before anything is loaded for nothing."""
+    if options.storage == "required":
+        store, _ = open_storage(options.data_dir)
+        store.close()
 
 
 def launch(

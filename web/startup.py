@@ -60,6 +60,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         kv_precision=options.kv_precision,
         system_prompt=options.system_prompt or advised_prompt(choice.directory),
         data_dir=None if options.ask is not None else options.data_dir,
+        storage=options.storage,
         disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,
         single_token_graph=options.single_token_graph,

@@ -5,10 +5,11 @@ Does not know how a reply comes about, nor where its KV is.
 
 from engine.conversations.conversation import Entry, Feedback, Node
 from engine.conversations.home import Home
-from engine.conversations.journal import Journal, open_journal
+from engine.conversations.journal import Journal, Storage, open_journal, open_storage
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
-from engine.conversations.store import ConversationRow
+from engine.conversations.store import ConversationRow, Trouble
+from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
@@ -23,5 +24,9 @@ __all__ = [
     "Session",
     "SessionId",
     "SessionTable",
+    "Storage",
+    "Stored",
+    "Trouble",
     "open_journal",
+    "open_storage",
 ]

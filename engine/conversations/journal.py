@@ -1,97 +1,157 @@
 """What of the sessions is kept on disk, and when it is written.
 
-Owns: the order of writes. A message is committed before its turn starts; the reply follows as it
-streams, and at its end with the token ids, written by another thread so that no step waits. Does
-not know: KV, turns. Without a store everything lives in memory, with ids of its own.
+Owns: the order of writes, all of them by another thread (engine.conversations.writer), so that no step
+waits; and the ids of messages, which are given before they are stored. A message is committed before
+its turn starts, or whoever waits for that is told that it is not yet; the reply follows as it streams,
+and at its end with the token ids. Does not know: KV, turns. Without a store everything lives in memory.
 """
 
 import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
+from pathlib import Path
 
 from engine.config import EngineConfig
 from engine.conversations.conversation import Feedback, Node
+from engine.conversations.recovery import Recovery, open_store
 from engine.conversations.session import Branch, Session, SessionId
-from engine.conversations.store import Store, StoredBranch, StoredConversation, StoreError
-from engine.errors import EngineError
+from engine.conversations.store import (
+    HALF_A_CHARACTER,
+    Store,
+    StoredBranch,
+    StoredConversation,
+    StoreError,
+    Trouble,
+    Unstorable,
+)
+from engine.conversations.store_database import SENTENCES
+from engine.conversations.writer import Stored, Writer, stored_already
 from engine.scheduling import Sequence
 from engine.text import Ledger
 
 log = logging.getLogger(__name__)
 
+TOO_MUCH = "Too much of what was said here could not be stored yet: {reason}"
+CLOSE_S = 0.5  # for what could not be written until then
 _STREAM_PERIOD_S = 1.0
+_RESERVED_IDS = 4096
+_BYTES_PER_TOKEN = 40  # of a list of numbers, at most
+_BYTES_PER_CHANGE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How well what is said is kept.
+
+    trouble: why it is not stored now, and `sentence` the same for people; None if it is. is_lasting:
+    until the program starts again it is kept in memory only; else it is tried again until it is stored.
+    recovery: what was read of a database that was damaged at the start.
+    """
+
+    trouble: Trouble | None
+    sentence: str
+    is_lasting: bool
+    recovery: Recovery | None
 
 
 class Journal:
     """Keeps sessions in a Store, if there is one."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        recovery: Recovery | None = None,
+        refusal: StoreError | None = None,
+    ) -> None:
+        """recovery: of `store`, if it was damaged. refusal: why there is none, if there should be."""
         self.store = store
-        self._local_ids = count(1)
-        self._streamed_at: dict[int, float] = {}
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        if store is not None and (interrupted := store.mark_interrupted()):
-            log.info("%d answers were interrupted by the last end", interrupted)
+        self._recovery = recovery
+        self._refusal = refusal
+        self._streaming: dict[int, _Streaming] = {}
+        self._titled: set[SessionId] = set()
+        self._ids: Iterator[int] = count(1)
+        self._writer: Writer | None = None
+        if store is not None:
+            if interrupted := store.mark_interrupted():
+                log.info("%d answers were interrupted by the last end", interrupted)
+            self._ids = _Ids(store, self._put)
+            self._writer = Writer(store.check_place)
+
+    @property
+    def error(self) -> StoreError | None:
+        """Why what was said is not stored now, and tried again; None while it is."""
+        return self._writer.error if self._writer is not None else None
+
+    @property
+    def storage(self) -> Storage:
+        """How well what is said is kept; from any thread."""
+        error = self._refusal or self.error
+        trouble = None if error is None else error.trouble or Trouble.UNKNOWN
+        return Storage(
+            trouble, "" if error is None else str(error), self._refusal is not None, self._recovery
+        )
+
+    def stored(self, session: Session) -> Stored:
+        """When all that was said in the session so far is committed: True; False: not yet."""
+        if self._writer is None or session.id is None:
+            return stored_already(self._refusal is None or session.id is None)
+        newest = self._writer.newest_of(session.id)
+        return stored_already() if newest is None else newest[1]
 
     def load(self, session_id: SessionId) -> Session:
         """The stored session of that id, or a new one. Raises StoreError."""
-        self._settle()
-        stored = self.store.load(*session_id) if self.store else None
+        if self.store is None or self._writer is None:
+            return Session(session_id)
+        if (newest := self._writer.newest_of(session_id)) is not None:
+            return _again(newest[0])
         session = Session(session_id)
-        if stored is not None:
+        if (stored := self.store.load(*session_id)) is not None:
             _fill(session, stored)
+            self._mark_titled(session_id, stored.title)
         return session
 
     def add_turn(self, session: Session, parent: int | None, message: str) -> tuple[Node, Node]:
         """A message behind `parent`, and the reply that will stream; not yet in the session.
 
-        Both are committed when this returns. Raises StoreError, with nothing stored.
+        Raises StoreError, with nothing stored.
         """
-        if self.store is None or session.id is None:
-            user_id, reply_id = next(self._local_ids), next(self._local_ids)
-        else:
-            user_id, reply_id = self.store.add_turn(*session.id, parent, message)
+        ids = user_id, reply_id = self._new_id(message), self._new_id()
+        if (store := self.store) is not None and session.id is not None:
+            self._put(partial(store.add_turn, *session.id, parent, ids, message), session, message)
         user = Node(user_id, parent, "user", message)
         return user, Node(reply_id, user_id, "assistant", "", "streaming")
 
     def add_reply(self, session: Session, question: int | None, text: str = "") -> Node:
         """Another reply to a message, beginning with `text`; not yet in the session.
 
-        Committed when this returns. Raises StoreError, with nothing stored.
+        Raises StoreError, with nothing stored.
         """
-        if self.store is None or session.id is None:
-            node_id = next(self._local_ids)
-        else:
-            node_id = self.store.add_message(
-                *session.id, question, "assistant", text, status="streaming"
-            )
-        return Node(node_id, question, "assistant", text, "streaming")
+        node = Node(self._new_id(text), question, "assistant", text, "streaming")
+        self._add(session, node)
+        return node
 
     def reopen(self, session: Session, reply: Node) -> Node:
-        """The reply as it streams again; not yet in the session."""
+        """The reply as it streams again; not yet in the session. Raises StoreError."""
+        self._refuse_if_full()
         streaming = replace(reply, status="streaming", ending=None)
         self._write(session, streaming)
         return streaming
 
     def rate(self, session: Session, node_id: int, feedback: Feedback | None) -> None:
-        """What the person thinks of a reply; committed when this returns. Raises StoreError."""
-        if self.store is not None and session.id is not None:
-            self.store.rate(*session.id, node_id, feedback)
+        """What the person thinks of a reply. Raises StoreError."""
+        self._refuse_if_full()
+        if (store := self.store) is not None and session.id is not None:
+            self._put(partial(store.rate, *session.id, node_id, feedback), session)
 
     def add(self, session: Session, role: str, content: str, status: str = "complete") -> Node:
-        """A message behind the session's head; committed when this returns. Raises StoreError."""
-        parent = session.conversation.head
-        if self.store is None or session.id is None:
-            node_id = next(self._local_ids)
-        else:
-            if parent is None:
-                self.store.create(*session.id)
-            node_id = self.store.add_message(*session.id, parent, role, content, status=status)
-        node = Node(node_id, parent, role, content, status)
+        """A message behind the session's head. Raises StoreError."""
+        node = Node(self._new_id(content), session.conversation.head, role, content, status)
+        self._add(session, node)
         session.conversation.add(node)
         return node
 
@@ -99,68 +159,193 @@ class Journal:
         """Show another branch. Raises StoreError."""
         if session.conversation.head == head:
             return
-        if self.store is not None and session.id is not None and session.conversation.nodes:
-            self.store.set_head(*session.id, head)
+        self._refuse_if_full()
+        if (store := self.store) is not None and session.id and session.conversation.nodes:
+            self._put(partial(store.set_head, *session.id, head), session)
         session.conversation.head = head
 
     def is_untitled(self, session: Session) -> bool:
-        """Whether the session is stored, and nobody named it. Raises StoreError."""
+        """Whether the session is stored, and nobody named it."""
         if self.store is None or session.id is None:
             return False
-        return self.store.is_untitled(*session.id)
+        return session.id not in self._titled
 
     def suggest_title(self, session: Session, title: str) -> None:
         """A title for the session, unless somebody names it first."""
-        if self.store is not None and session.id is not None:
-            self._later(self.store.suggest_title, *session.id, title)
+        if (store := self.store) is not None and session.id is not None:
+            self._mark_titled(session.id, title)
+            self._put(partial(store.suggest_title, *session.id, title), session)
+
+    def rename(self, session_id: SessionId, title: str) -> None:
+        """Somebody names the session; committed when this returns. Raises StoreError."""
+        if (store := self.store) is not None:
+            self.ask(partial(store.rename, *session_id, title))
+            self._mark_titled(session_id, title)
+
+    def ask(self, change: Callable[[], object]) -> None:
+        """Make a change of the store's, behind all others and only now. Raises StoreError."""
+        assert self._writer is not None
+        self._writer.ask(change)
 
     def stream(self, session: Session, node_id: int, text: str) -> None:
         """The reply has come so far; written about once a second."""
+        if (store := self.store) is None or session.id is None:
+            return
         now = time.monotonic()
-        if now - self._streamed_at.setdefault(node_id, now) >= _STREAM_PERIOD_S:
-            self._streamed_at[node_id] = now
-            reply = session.conversation.nodes[node_id]
-            self._write(session, replace(reply, content=text, status="streaming", ending=None))
+        streaming = self._streaming.get(node_id)
+        if streaming is None:
+            streaming = self._streaming[node_id] = _Streaming(store, session.id.owner, now)
+        if now - streaming.written_at >= _STREAM_PERIOD_S:
+            streaming.written_at = now
+            node = replace(session.conversation.nodes[node_id], content=text)
+            if streaming.is_to_be_written(replace(node, status="streaming", ending=None)):
+                self._put(streaming.write, session, text)
 
     def finish(self, session: Session, node_id: int, branch: Branch) -> None:
         """The reply is over: its text, and the tokens that the conversation is now."""
-        self._streamed_at.pop(node_id, None)
-        self._write(session, session.conversation.nodes[node_id])
-        if self.store is not None and session.id is not None:
-            num_tokens = branch.ledger.num_tokens
-            stored = StoredBranch(
-                node_id,
-                branch.sequence.tokens[:num_tokens],
-                branch.ledger.segments,
-                branch.num_hidden,
-            )
-            self._later(self.store.save_branch, *session.id, stored)
+        self._streaming.pop(node_id, None)
+        if (store := self.store) is None or session.id is None:
+            return
+        num_tokens = branch.ledger.num_tokens
+        tokens = branch.sequence.tokens[:num_tokens]
+        stored = StoredBranch(node_id, tokens, branch.ledger.segments, branch.num_hidden)
+        reply = session.conversation.nodes[node_id]
+        size = num_tokens * _BYTES_PER_TOKEN
+        self._put(
+            partial(store.end_reply, *session.id, reply, stored), session, reply.content, size
+        )
+
+    def flush(self, timeout_s: float) -> None:
+        """Wait until all of now is written. Raises TimeoutError."""
+        if self._writer is not None:
+            self._writer.flush(timeout_s)
 
     def close(self) -> None:
         """Write what is waiting, and let the file go."""
-        self._writer.shutdown(wait=True)
-        if self.store is not None:
-            self.store.close()
+        if self.store is None or self._writer is None:
+            return
+        if lost := self._writer.close(CLOSE_S):
+            log.error("%d changes of conversations are lost: %s", lost, self.error)
+        self.store.close()
 
-    def _write(self, session: Session, node: Node) -> None:
+    def _add(self, session: Session, node: Node) -> None:
         if (store := self.store) is not None and session.id is not None:
-            new = (node.id, node.content, node.status, node.ending)
-            self._later(store.update_message, session.id.owner, *new)
+            add = partial(_add_message, store, session.id, node)
+            self._put(add, session, node.content)
 
-    def _settle(self) -> None:
-        """Wait for what is on its way: the end of a session that was just closed, perhaps."""
-        with suppress(RuntimeError):  # it is over: nothing is on its way
-            self._writer.submit(int).result()
+    def _write(self, session: Session, node: Node) -> Stored:
+        if (store := self.store) is None or session.id is None:
+            return stored_already()
+        new = (node.id, node.content, node.status, node.ending)
+        update = partial(store.update_message, session.id.owner, *new)
+        return self._put(update, session, node.content)
 
-    def _later(self, write: Callable[..., object], *arguments: object) -> None:
-        self._writer.submit(_logged, write, *arguments)
+    def _put(
+        self,
+        change: Callable[[], object],
+        session: Session | None = None,
+        text: str = "",
+        num_bytes: int = 0,
+    ) -> Stored:
+        assert self._writer is not None
+        return self._writer.put(change, _BYTES_PER_CHANGE + 4 * len(text) + num_bytes, session)
+
+    def _new_id(self, text: str = "") -> int:
+        """An id for a message that says `text`. Raises StoreError."""
+        self._refuse_if_full()
+        if self.store is not None:
+            _check_storable(text)
+        if (node_id := next(self._ids, None)) is None:
+            raise self._too_much()
+        return node_id
+
+    def _refuse_if_full(self) -> None:
+        if self._writer is not None and self._writer.is_full:
+            raise self._too_much()
+
+    def _too_much(self) -> StoreError:
+        error = self.error
+        reason = "The disk is slow; try again in a moment." if error is None else str(error)
+        return StoreError(TOO_MUCH.format(reason=reason), error.trouble if error else None)
+
+    def _mark_titled(self, session_id: SessionId, title: str) -> None:
+        (self._titled.add if title else self._titled.discard)(session_id)
 
 
-def _logged(write: Callable[..., object], *arguments: object) -> None:
+class _Streaming:
+    """A reply as far as it has come, on its way to the store; of what waits only the newest is written.
+
+    written_at: when it was last to be, by time.monotonic().
+    """
+
+    def __init__(self, store: Store, owner: str, written_at: float) -> None:
+        self._store = store
+        self._owner = owner
+        self._node: Node | None = None
+        self._is_waiting = False
+        self.written_at = written_at
+
+    def is_to_be_written(self, node: Node) -> bool:
+        """The reply is `node` now; whether `write` is not on its way with that anyhow."""
+        self._node = node
+        was_waiting, self._is_waiting = self._is_waiting, True
+        return not was_waiting
+
+    def write(self) -> None:
+        """In the writer's thread."""
+        self._is_waiting = False  # before the node is looked at: a newer one is written after it
+        node = self._node
+        assert node is not None
+        self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
+
+
+class _Ids:
+    """Ids for new messages: reserved long before they are wanted, so that nobody waits for one."""
+
+    def __init__(self, store: Store, put: Callable[[Callable[[], object]], Stored]) -> None:
+        self._store = store
+        self._put = put
+        self._reserved = deque(store.reserve_ids(_RESERVED_IDS))
+        self._coming = stored_already()
+
+    def __iter__(self) -> "_Ids":
+        return self
+
+    def __next__(self) -> int:
+        if len(self._reserved) < _RESERVED_IDS // 2 and self._coming.done():
+            self._coming = self._put(self._reserve)
+        if not self._reserved:
+            raise StopIteration
+        return self._reserved.popleft()
+
+    def _reserve(self) -> None:
+        self._reserved.extend(self._store.reserve_ids(_RESERVED_IDS))
+
+
+def _check_storable(text: str) -> None:
     try:
-        write(*arguments)
-    except EngineError as error:
-        log.warning("A change is not stored: %s", error)
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Unstorable(HALF_A_CHARACTER) from error
+
+
+def _add_message(store: Store, session_id: SessionId, node: Node) -> None:
+    """In the writer's thread."""
+    if node.parent is None:
+        store.create(*session_id)
+    owner, name = session_id
+    store.add_message(
+        owner, name, node.parent, node.role, node.content, status=node.status, node_id=node.id
+    )
+
+
+def _again(session: Session) -> Session:
+    """The session as it is in memory, where it was not stored yet when it was closed."""
+    again = Session(session.id)
+    again.conversation.nodes = dict(session.conversation.nodes)
+    again.conversation.head = session.conversation.head
+    again.forget_engine()
+    return again
 
 
 def _fill(session: Session, stored: StoredConversation) -> None:
@@ -180,12 +365,27 @@ def _fill(session: Session, stored: StoredConversation) -> None:
 
 
 def open_journal(config: EngineConfig) -> Journal:
-    """The conversations on disk, or only in memory where there is no disk to use."""
+    """The conversations on disk, or only in memory where there is no disk to use.
+
+    Raises StoreError where storage is required and there is none.
+    """
     if config.data_dir is None:
         return Journal()
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-        return Journal(Store(config.data_dir / "warmchat.db"))
-    except (OSError, StoreError) as error:
+        store, recovery = open_storage(config.data_dir)
+        return Journal(store, recovery=recovery)
+    except StoreError as error:
+        if config.storage == "required":
+            raise
         log.warning("Conversations are kept in memory only: %s", error)
-        return Journal()
+        return Journal(refusal=error)
+
+
+def open_storage(data_dir: Path) -> tuple[Store, Recovery | None]:
+    """The store in a folder, which is made; of a damaged one what can be read. Raises StoreError."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        return open_store(data_dir / "warmchat.db")
+    except OSError as error:
+        log.warning("%s: %s", data_dir, error.strerror)
+        raise StoreError(SENTENCES[Trouble.UNOPENABLE], Trouble.UNOPENABLE) from error

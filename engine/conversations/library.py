@@ -2,10 +2,11 @@
 
 Owns: how long a title may be; that of a conversation which nobody named is its first words. Does not know: sessions, KV;
 `close` is called with the id of a conversation that is to be deleted. Where nothing is stored the list is
-empty. Any thread may call.
+empty. Any thread may call; changes wait for the disk, a moment at most.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from engine.conversations.journal import Journal
 from engine.conversations.session import SessionId
@@ -33,24 +34,23 @@ class Library:
 
     def rename(self, session_id: SessionId, title: str) -> None:
         """Set the title; white space at its ends and beyond single spaces goes."""
-        if store := self._journal.store:
-            store.rename(*session_id, " ".join(title.split())[:MAX_TITLE_LENGTH])
+        self._journal.rename(session_id, " ".join(title.split())[:MAX_TITLE_LENGTH])
 
     def pin(self, session_id: SessionId, pinned: bool) -> None:
         """Pin or unpin."""
         if store := self._journal.store:
-            store.pin(*session_id, pinned)
+            self._journal.ask(partial(store.pin, *session_id, pinned))
 
     def delete(self, session_id: SessionId) -> None:
         """Delete; for a day `restore_deleted` brings it back, without its KV."""
         self._close(session_id)
         if store := self._journal.store:
-            store.delete(*session_id)
+            self._journal.ask(partial(store.delete, *session_id))
 
     def restore_deleted(self, session_id: SessionId) -> None:
         """Undo `delete`."""
         if store := self._journal.store:
-            store.restore_deleted(*session_id)
+            self._journal.ask(partial(store.restore_deleted, *session_id))
 
 
 def _titled(row: ConversationRow) -> ConversationRow:

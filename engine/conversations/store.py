@@ -9,11 +9,19 @@ Every change is committed when its method returns. Any thread may call.
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from engine.conversations import store_queries as queries
 from engine.conversations.conversation import Feedback, Node
-from engine.conversations.store_database import ConversationNotFound, Database, StoreError
+from engine.conversations.store_database import (
+    HALF_A_CHARACTER,
+    ConversationNotFound,
+    Database,
+    StoreError,
+    Trouble,
+    Unstorable,
+)
 from engine.conversations.store_records import (
     STATUSES,
     ConversationRow,
@@ -27,8 +35,8 @@ from engine.conversations.store_records import (
 )
 from engine.events import Finished
 
-__all__ = ["ConversationNotFound", "ConversationRow", "Node", "Store", "StoreError"]
-__all__ += ["StoredBranch", "StoredConversation"]
+__all__ = ["HALF_A_CHARACTER", "ConversationNotFound", "ConversationRow", "Node", "Store"]
+__all__ += ["StoreError", "StoredBranch", "StoredConversation", "Trouble", "Unstorable"]
 
 UNDO_S = 24 * 3600.0
 _GONE = "This conversation is not stored here any more; start a new one."
@@ -45,6 +53,10 @@ class Store:
         self._now = now
         self._database = Database(path)
         self._purge()
+
+    def check_place(self) -> None:
+        """Raise StoreError if the file was moved or deleted, so that nothing written to it lasts."""
+        self._database.check_place()
 
     def close(self) -> None:
         """Let the file go."""
@@ -67,6 +79,9 @@ class Store:
                 return None
             key, title, pinned, created_at, updated_at, head = row
             nodes, branches = read_nodes(db, key), read_branches(db, key)
+        branches = [branch for branch in branches if branch.leaf in nodes]
+        if head is not None and head not in nodes:
+            head = max(nodes, default=None)
         return StoredConversation(
             title, bool(pinned), created_at, updated_at, head, nodes, branches
         )
@@ -75,6 +90,13 @@ class Store:
         """Make the conversation unless it is there. One that was deleted starts anew, empty."""
         with self._database.transaction() as db:
             self._create(db, owner, conversation)
+
+    def reserve_ids(self, count: int) -> range:
+        """So many ids that no message has or gets, in any program, but by `node_id`."""
+        with self._database.transaction() as db:
+            db.execute(queries.BEGIN_IDS)
+            (last,) = db.execute(queries.RESERVE_IDS, (count,)).fetchone()
+            return range(last - count + 1, last + 1)
 
     def add_message(
         self,
@@ -85,45 +107,35 @@ class Store:
         content: str,
         *,
         status: str = "complete",
+        node_id: int | None = None,
     ) -> int:
         """Add a message behind `parent` (None: as a first one) and make it the head; its id.
 
-        Raises ConversationNotFound.
+        node_id: a reserved one; None: the next. Added twice, a message is there once. Raises
+        ConversationNotFound.
         """
         assert status in STATUSES
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
-            values = (key, parent, role, content, status)
-            node_id = db.execute(queries.ADD_MESSAGE, values).lastrowid
-            assert node_id is not None
-            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
-            self._mark_changed(db, key)
-            return node_id
+            return self._add(db, key, (node_id, key, parent, role, content, status))
 
     def add_turn(
-        self, owner: str, conversation: str, parent: int | None, message: str
-    ) -> tuple[int, int]:
-        """Add a user's message and the reply about to stream, both or none of them; their ids.
+        self, owner: str, conversation: str, parent: int | None, ids: tuple[int, int], message: str
+    ) -> None:
+        """Add a user's message and the reply about to stream, both or none of them.
 
-        Makes the conversation if `parent` is None. Raises ConversationNotFound.
+        ids: of the two, reserved. Makes the conversation if `parent` is None. Raises
+        ConversationNotFound.
         """
+        user, reply = ids
         with self._database.transaction() as db:
             if parent is None:
                 self._create(db, owner, conversation)
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
-            user = db.execute(
-                queries.ADD_MESSAGE, (key, parent, "user", message, "complete")
-            ).lastrowid
-            reply = db.execute(
-                queries.ADD_MESSAGE, (key, user, "assistant", "", "streaming")
-            ).lastrowid
-            assert user is not None
-            assert reply is not None
-            db.execute("UPDATE conversation SET head = ? WHERE id = ?", (reply, key))
-            self._mark_changed(db, key)
-            return user, reply
+            self._add(db, key, (user, key, parent, "user", message, "complete"))
+            self._add(db, key, (reply, key, user, "assistant", "", "streaming"))
 
     def update_message(
         self,
@@ -172,17 +184,24 @@ class Store:
             db.execute(queries.DROP_ANCESTORS, (key, branch.leaf))
             db.execute(queries.SAVE_BRANCH, (key, branch.leaf, *branch_values(branch)))
 
+    def end_reply(
+        self, owner: str, conversation: str, reply: Node, branch: StoredBranch | None
+    ) -> None:
+        """The reply is over: its text and ending, and the tokens of its branch, all or nothing.
+
+        In a conversation that was deleted meanwhile no branch is kept. Raises ConversationNotFound.
+        """
+        with self._database.transaction():
+            self.update_message(owner, reply.id, reply.content, reply.status, reply.ending)
+            if branch is not None:
+                with suppress(ConversationNotFound):
+                    self.save_branch(owner, conversation, branch)
+
     def rename(self, owner: str, conversation: str, title: str) -> None:
         """Set the title. Raises ConversationNotFound."""
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
             db.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, key))
-
-    def is_untitled(self, owner: str, conversation: str) -> bool:
-        """Whether the conversation is there without a title."""
-        with self._database.reading() as db:
-            row = db.execute(queries.LOAD, (owner, conversation)).fetchone()
-        return row is not None and row[1] == ""
 
     def suggest_title(self, owner: str, conversation: str, title: str) -> None:
         """Set the title if there is none: whatever people chose stays."""
@@ -214,6 +233,15 @@ class Store:
             return db.execute(
                 "UPDATE message SET status = 'interrupted' WHERE status = 'streaming'"
             ).rowcount
+
+    def _add(self, db: sqlite3.Connection, key: int, values: tuple[object, ...]) -> int:
+        """Add a message, if it is not there, and make it the head."""
+        added = db.execute(queries.ADD_MESSAGE, values)
+        node_id = added.lastrowid if values[0] is None else values[0]
+        assert isinstance(node_id, int)
+        db.execute("UPDATE conversation SET head = ? WHERE id = ?", (node_id, key))
+        self._mark_changed(db, key)
+        return node_id
 
     def _create(self, db: sqlite3.Connection, owner: str, conversation: str) -> None:
         now = self._now()

@@ -32,8 +32,15 @@ UNDELETE = """
     WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
 """
 ADD_MESSAGE = """
-    INSERT INTO message (conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO message (id, conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO NOTHING
 """
+# SQLite's own count of the ids that AUTOINCREMENT has given.
+BEGIN_IDS = """
+    INSERT INTO sqlite_sequence (name, seq)
+    SELECT 'message', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'message')
+"""
+RESERVE_IDS = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'message' RETURNING seq"
 # Deleted conversations too: a reply may still be streaming into one, and deleting can be undone.
 UPDATE_MESSAGE = """
     UPDATE message SET content = ?, status = ?, ending = ?

@@ -5,6 +5,7 @@ Owns: the records, and their form in the columns. Does not know: owners, transac
 
 import json
 import sqlite3
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -72,10 +73,24 @@ def read_nodes(db: sqlite3.Connection, key: int) -> dict[int, Node]:
         SELECT id, parent, role, content, status, ending, feedback FROM message
         WHERE conversation = ? ORDER BY id
     """
-    return {
+    nodes = {
         node_id: Node(node_id, parent, role, content, status, read_ending(ending), feedback)
         for node_id, parent, role, content, status, ending, feedback in db.execute(query, (key,))
     }
+    return _rooted(nodes)
+
+
+def _rooted(nodes: dict[int, Node]) -> dict[int, Node]:
+    """Those that have a beginning: links that damage has made a circle of would have no end."""
+    children: dict[int | None, list[int]] = {}
+    for node in nodes.values():
+        children.setdefault(node.parent, []).append(node.id)
+    found, pending = set(), list(children.get(None, []))
+    while pending:
+        node_id = pending.pop()
+        found.add(node_id)
+        pending += children.get(node_id, [])
+    return {node_id: node for node_id, node in nodes.items() if node_id in found}
 
 
 def read_branches(db: sqlite3.Connection, key: int) -> list[StoredBranch]:
@@ -83,10 +98,12 @@ def read_branches(db: sqlite3.Connection, key: int) -> list[StoredBranch]:
     query = (
         "SELECT leaf, tokens, segments, num_hidden FROM branch WHERE conversation = ? ORDER BY leaf"
     )
-    return [
-        StoredBranch(leaf, np.frombuffer(tokens, "<i4").tolist(), _segments(segments), num_hidden)
-        for leaf, tokens, segments, num_hidden in db.execute(query, (key,))
-    ]
+    branches = []
+    for leaf, tokens, segments, num_hidden in db.execute(query, (key,)):
+        with suppress(TypeError, ValueError):  # damaged: the messages are tokenised anew
+            ids = np.frombuffer(tokens, "<i4").tolist()
+            branches.append(StoredBranch(leaf, ids, _segments(segments), num_hidden))
+    return branches
 
 
 def branch_values(branch: StoredBranch) -> tuple[bytes, str, int]:

@@ -89,5 +89,6 @@ def assemble(
             tokenizer=tokenizer,
             eos_token_ids=eos_token_ids,
             context_length=context_length,
+            wake=home.wake,
         )
     )

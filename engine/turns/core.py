@@ -7,10 +7,10 @@ cancelled or fails gives nothing away of its neighbours'.
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from engine.conversations import Journal, Node, Session, SessionTable
+from engine.conversations import Journal, Node, Session, SessionTable, Stored
 from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued
 from engine.faults import Survived
@@ -38,7 +38,10 @@ STEP_FAILED = "The model failed at this step; the conversation is kept. Try agai
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoreParts:
-    """What a core is put together from. context_length: tokens of one conversation."""
+    """What a core is put together from. context_length: tokens of one conversation.
+
+    wake: lets the engine's thread look around; from any thread.
+    """
 
     runner: Runner
     pool: BlockPool
@@ -53,6 +56,7 @@ class CoreParts:
     tokenizer: Tokenizer
     eos_token_ids: frozenset[int]
     context_length: int
+    wake: Callable[[], object]
 
 
 class EngineCore:
@@ -88,10 +92,12 @@ class EngineCore:
         branch = self.parts.opening.source(session, request)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
         reply = self.parts.opening.take(session, request)
-        if loading is None:
+        stored = self.parts.journal.stored(session)
+        if loading is None and stored.done():
             self._launch(session, request, prompt, reply)
         else:
-            self._parking.add(session, Parked(request, prompt, reply, loading))
+            self._parking.add(session, Parked(request, prompt, reply, loading, stored))
+            stored.add_done_callback(lambda _stored: self.parts.wake())
 
     def step(self) -> None:
         """One forward, and what follows from it. A fault ends turns, never the engine."""
@@ -202,7 +208,7 @@ class EngineCore:
             self._end_unbegun(session, request, reply, FinishReason.ERROR, NOT_BEGUN)
 
     def _unpark(self) -> None:
-        """Start the requests whose KV has come from disk, or could not."""
+        """Start the requests that are stored, and whose KV has come from disk, or could not."""
         for session, parked in self._parking.arrived():
             self._launch(session, parked.request, parked.prompt, parked.reply)
 
@@ -264,7 +270,7 @@ class EngineCore:
     ) -> None:
         finished = Finished(reason, request.clock.figures(), error)
         self._keep_message(session, reply.id, reply.content, finished)
-        request.emit(finished)
+        self._tell_end(session, request, finished)
 
     def _fail(self, batch: Batch) -> None:
         self.parts.scheduler.abort(batch)
@@ -280,7 +286,7 @@ class EngineCore:
         self._keep_message(turn.session, turn.node_id, turn.text, finished)
         if turn.session.id is None:
             turn.sequence.truncate(0, self.parts.pool)
-        turn.request.emit(finished)
+        self._tell_end(turn.session, turn.request, finished)
         with Survived(log, "Nothing is done ahead for a conversation"):
             self._look_ahead(turn, reason)
 
@@ -302,3 +308,11 @@ class EngineCore:
         session.conversation.end(node_id, text, status, finished)
         session.publish()
         self.parts.journal.finish(session, node_id, session.branches[node_id])
+
+    def _tell_end(self, session: Session, request: TurnRequest, finished: Finished) -> None:
+        """Tell the end once it is committed, or that it is not yet."""
+
+        def tell(stored: Stored) -> None:
+            request.emit(replace(finished, is_stored=stored.result()))
+
+        self.parts.journal.stored(session).add_done_callback(tell)

@@ -1,4 +1,4 @@
-"""Requests whose KV is being read from disk, before their turns begin.
+"""Requests that wait for the disk before their turns begin: for their KV, and until they are stored.
 
 Owns: who waits for what, and what becomes of a snapshot that comes, or cannot be read: then the
 conversation is prefilled again, and its turn says so. Does not know the scheduler, nor how a turn runs.
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from engine.conversations import Node, Session
+from engine.conversations import Node, Session, Stored
 from engine.metrics import KVSource
 from engine.tiers import Snapshot, SnapshotRefused, Tiers
 from engine.turns.prompt import Prompt
@@ -22,12 +22,18 @@ NOT_RESTORED = "What was kept on disk could not be read; the conversation was co
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A request whose KV is being read from disk."""
+    """A request that was taken. loading: its KV, on the way from disk. stored: its message's commit."""
 
     request: TurnRequest
     prompt: Prompt
     reply: Node
-    loading: Future[Snapshot]
+    loading: Future[Snapshot] | None
+    stored: Stored
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the turn may begin."""
+        return self.stored.done() and (self.loading is None or self.loading.done())
 
 
 class Parking:
@@ -45,8 +51,8 @@ class Parking:
 
     @property
     def has_work(self) -> bool:
-        """Whether somebody's KV has come, or somebody no longer waits."""
-        return any(p.loading.done() or p.request.cancelled for p in self._parked.values())
+        """Whether somebody may begin, or no longer waits."""
+        return any(p.has_arrived or p.request.cancelled for p in self._parked.values())
 
     @property
     def cancelled(self) -> list[Session]:
@@ -62,10 +68,11 @@ class Parking:
         return self._parked.pop(session)
 
     def arrived(self) -> Iterator[tuple[Session, Parked]]:
-        """The requests whose KV has come, which is in their branches now, or could not be read."""
-        for session in [session for session, p in self._parked.items() if p.loading.done()]:
+        """The requests that may begin; KV that has come is in their branches now."""
+        for session in [session for session, p in self._parked.items() if p.has_arrived]:
             parked = self.leave(session)
-            self._restore(session, parked)
+            if parked.loading is not None:
+                self._restore(session, parked, parked.loading)
             yield session, parked
 
     def cancel_all(self) -> None:
@@ -73,10 +80,10 @@ class Parking:
         for parked in self._parked.values():
             parked.request.cancelled = True
 
-    def _restore(self, session: Session, parked: Parked) -> None:
+    def _restore(self, session: Session, parked: Parked, loading: Future[Snapshot]) -> None:
         clock = parked.request.clock
         try:
-            snapshot = parked.loading.result()
+            snapshot = loading.result()
             branch = session.branches[parked.reply.id]
             if self._tiers.adopt(branch.sequence, snapshot):
                 clock.source = KVSource.DISK

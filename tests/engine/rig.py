@@ -38,6 +38,7 @@ from engine.turns.turn import TurnRequest
 from tests.engine.fakes import CHATML, EOS, Choose, FakeModel, FakeTokenizer, babble
 
 FINGERPRINT = Fingerprint("fake", "fake", "f32", "2 tensors", "none")
+PATIENCE_S = 60.0  # what is late on a busy machine is not wrong
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
 FINGERPRINT = Fingerprint("model", "tokenizer", "u8", "layout", "openvino")
 
@@ -156,11 +157,8 @@ class Rig:
     def more(self, name: str = "one", params: SamplingParams = GREEDY, **options: Any) -> Asked:
         """Go on with the last reply until it is over."""
         asked = self.begin_more(name, params, **options)
-        for _ in range(3000):
-            if asked.over:
-                return asked
-            self.step()
-        raise AssertionError("the turn does not end")
+        self._step_until(lambda: asked.over)
+        return asked
 
     def submit(self, request: TurnRequest) -> Asked:
         asked = Asked(request)
@@ -170,11 +168,18 @@ class Rig:
         return asked
 
     def run(self, max_steps: int = 3000) -> None:
-        for _ in range(max_steps):
-            if not self.core.has_work and all(asked.over for asked in self.asked):
-                return
+        self._step_until(
+            lambda: not self.core.has_work and all(asked.over for asked in self.asked), max_steps
+        )
+
+    def _step_until(self, is_over: Callable[[], bool], max_steps: int = 3000) -> None:
+        """Steps; while there is nothing to do, the disk is waited for."""
+        gives_up_at = time.monotonic() + PATIENCE_S
+        while not is_over():
+            assert time.monotonic() < gives_up_at, "the disk is waited for in vain"
+            max_steps -= self.core.has_work
+            assert max_steps >= 0, "still not done after so many steps"
             self.step()
-        raise AssertionError(f"still not done after {max_steps} steps")
 
     def step(self) -> None:
         """One step, or a short wait for the disk."""
@@ -191,11 +196,8 @@ class Rig:
     ) -> Asked:
         """A whole turn, alone or beside what runs already."""
         asked = self.begin(message, name, params, **options)
-        for _ in range(3000):
-            if asked.over:
-                return asked
-            self.step()
-        raise AssertionError("the turn does not end")
+        self._step_until(lambda: asked.over)
+        return asked
 
     @property
     def tiers(self) -> Tiers:

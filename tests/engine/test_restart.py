@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
-from engine.conversations.conversation import Feedback
+from engine.conversations import Home, SessionTable, Trouble
+from engine.conversations.conversation import Conversation, Feedback
 from engine.conversations.journal import open_journal
 from engine.conversations.session import SessionId
 from engine.conversations.store import StoreError
 from engine.engine import Engine
-from engine.events import Finished, FinishReason
+from engine.errors import EngineError
+from engine.events import Event, Finished, FinishReason
 from engine.metrics import KVSource
 from engine.scheduling.sampling import SamplingParams
 from engine.text.rendering import Setting
@@ -217,7 +220,7 @@ def test_files_as_a_kill_in_mid_stream_leaves_them(
     asked = first.begin("Two", params=LONG)
     while len(asked.text) < streamed:
         first.core.step()
-    first.home.journal._writer.submit(int).result(10)
+    first.home.journal.flush(10)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     rig = starts(tmp_path / "b", choose=endless)
     entries = rig.session().transcript
@@ -291,37 +294,146 @@ def test_kill_9_in_mid_stream_and_mid_spill_loses_nothing_that_was_sent(
 
 
 @pytest.fixture
-def locked(tmp_path: Path, starts: Starts) -> Iterator[tuple[Rig, sqlite3.Connection]]:
-    """A rig with one turn, and another program that holds its database."""
+def locked(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Rig, sqlite3.Connection]]:
+    """A rig with one turn, which has little patience, and another program that holds its database."""
+    monkeypatch.setattr("engine.conversations.writer.PATIENCE_S", 0.05)
     rig = starts(tmp_path)
     rig.chat("One")
-    rig.home.journal._writer.submit(int).result(10)
-    store = rig.home.journal.store
-    assert store is not None
-    store._database._connection.execute("PRAGMA busy_timeout = 20")
+    rig.home.journal.flush(10)
     other = sqlite3.connect(tmp_path / "warmchat.db", isolation_level=None)
     yield rig, other
     other.close()
 
 
 @pytest.mark.parametrize("keep", [None, 0])
-def test_a_locked_database_refuses_the_turn_and_changes_nothing(
+def test_a_turn_in_a_locked_database_is_answered_and_stored_afterwards(
     locked: tuple[Rig, sqlite3.Connection], keep: int | None
 ) -> None:
     rig, other = locked
-    before = (rig.session().transcript, rig.tokens(), rig.pool.num_used)
+    other.execute("BEGIN EXCLUSIVE")
+    asked = rig.chat("Two", keep=keep)
+    assert asked.reason is FinishReason.STOP
+    assert not asked.end.is_stored
+    alone = make_rig(num_blocks=256)
+    alone.chat("One")
+    assert asked.text == alone.chat("Two", keep=keep).text
+    assert "Another program" in why_not_stored(rig)
+    other.execute("ROLLBACK")
+    rig.home.journal.flush(10)
+    assert rig.home.journal.error is None
+    assert stored_texts(rig)[-2:] == ["Two", asked.text]
+    assert rig.chat("Three").end.is_stored
+
+
+def why_not_stored(rig: Rig) -> str:
+    """The sentence, once the first try has failed."""
+    while (error := rig.home.journal.error) is None:
+        time.sleep(0.001)
+    return str(error)
+
+
+def stored_texts(rig: Rig) -> list[str]:
+    """What a program that starts now would find said in the conversation."""
+    store = rig.home.journal.store
+    assert store is not None
+    stored = store.load(*session_id())
+    assert stored is not None
+    return [node.content for node in Conversation(stored.nodes, stored.head).path(stored.head)]
+
+
+def test_a_reply_is_finished_when_its_end_is_committed(tmp_path: Path, starts: Starts) -> None:
+    rig = starts(tmp_path, choose=endless)
+    seen: list[tuple[str, bool]] = []
+
+    class Looking(list[Event | EngineError]):
+        """Looks into the store when the end comes."""
+
+        def append(self, event: Event | EngineError) -> None:
+            if isinstance(event, Finished):
+                seen.append((stored_texts(rig)[-1], event.is_stored))
+            super().append(event)
+
+    for number in range(20):
+        asked = rig.begin(f"m{number}", params=SHORT)
+        asked.events = Looking(asked.events)
+        asked.request.emit = asked.events.append
+        rig.run()
+        assert seen.pop() == (asked.text, True)
+
+
+def test_running_replies_go_on_while_another_program_holds_the_database(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.conversations.writer.PATIENCE_S", 60.0)
+    rig = starts(tmp_path, choose=endless)
+    running = rig.begin("One", params=SamplingParams(temperature=0, max_tokens=900))
+    while len(running.text) < 10:
+        rig.step()
+    other = sqlite3.connect(tmp_path / "warmchat.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    second = rig.begin("Two", "other", SHORT)
+    before = len(running.text)
+    while len(running.text) < before + 200:
+        rig.core.step()
+    assert not second.events, "its message is not stored yet"
+    other.execute("ROLLBACK")
+    other.close()
+    rig.run()
+    assert (running.end.is_stored, second.end.is_stored) == (True, True)
+    assert stored_texts(rig) == ["One", running.text]
+
+
+def test_what_could_not_be_stored_is_stored_at_a_clean_end_in_its_order(
+    locked: tuple[Rig, sqlite3.Connection], tmp_path: Path, starts: Starts
+) -> None:
+    rig, other = locked
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="another program"):
-        rig.begin("Two", keep=keep)
+    texts = [rig.chat(message).text for message in ("Two", "Three", "Four")]
+    other.execute("ROLLBACK")
+    rig.stop()
+    messages = starts(tmp_path).session().messages
+    assert [m.content for m in messages][2:] == [
+        "Two",
+        texts[0],
+        "Three",
+        texts[1],
+        "Four",
+        texts[2],
+    ]
+
+
+def test_a_conversation_that_is_not_stored_yet_is_closed_and_opened_as_it_was(
+    locked: tuple[Rig, sqlite3.Connection],
+) -> None:
+    rig, other = locked
+    other.execute("BEGIN IMMEDIATE")
+    rig.chat("Two")
+    session = rig.home.sessions.remove(session_id())
+    assert session is not None
+    said = session.messages
+    rig.core.release(session)
+    assert rig.session().messages == said
+    other.execute("ROLLBACK")
+
+
+def test_when_too_much_is_not_stored_new_turns_are_refused_and_nothing_is_changed(
+    locked: tuple[Rig, sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig, other = locked
+    other.execute("BEGIN IMMEDIATE")
+    rig.chat("Two")
+    assert why_not_stored(rig)
+    monkeypatch.setattr("engine.conversations.writer.MAX_WAITING_BYTES", 1000)
+    before = (rig.session().transcript, rig.tokens(), rig.pool.num_used)
+    with pytest.raises(StoreError, match="could not be stored yet: Another program"):
+        rig.begin("Three")
     assert (rig.session().transcript, rig.tokens(), rig.pool.num_used) == before
-    assert rig.session().conversation.head == rig.session().transcript[-1].node.id
     rig.check()
     other.execute("ROLLBACK")
-    alone = make_rig(num_blocks=256)
-    texts = [alone.chat(m).text for m in ("One", "Two")]
-    if keep is None:
-        assert rig.chat("Two").text == texts[1]
-    assert not rig.core.has_work
+    rig.home.journal.flush(10)
+    assert rig.chat("Three").end.is_stored
 
 
 def test_a_turn_is_stored_with_its_reply_or_not_at_all(
@@ -329,7 +441,6 @@ def test_a_turn_is_stored_with_its_reply_or_not_at_all(
 ) -> None:
     rig = starts(tmp_path)
     rig.chat("One")
-    before = rig.session().transcript
     store = rig.home.journal.store
     assert store is not None
 
@@ -338,42 +449,58 @@ def test_a_turn_is_stored_with_its_reply_or_not_at_all(
 
     with monkeypatch.context() as patch:
         patch.setattr(store, "_mark_changed", fail)
-        with pytest.raises(StoreError):
-            rig.begin("Two")
-    assert rig.session().transcript == before
-    stored = store.load("owner", "one")
-    assert stored is not None
-    assert len(stored.nodes) == 2
-    alone = make_rig(num_blocks=256)
-    assert rig.chat("Two").text == [alone.chat(m).text for m in ("One", "Two")][1]
+        asked = rig.chat("Two")
+        assert len(stored_texts(rig)) == 2
+    assert not asked.end.is_stored
+    rig.home.journal.flush(10)
+    assert stored_texts(rig)[2:] == ["Two", asked.text]
 
 
-def test_going_back_in_a_locked_database_is_refused(
+def test_going_back_in_a_locked_database_is_stored_afterwards(
     locked: tuple[Rig, sqlite3.Connection],
 ) -> None:
     rig, other = locked
-    before = rig.session().transcript
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError):
-        rig.show(None)
-    assert rig.session().transcript == before
-    other.execute("ROLLBACK")
     rig.show(None)
     assert rig.session().messages == ()
-
-
-def test_a_reply_that_cannot_be_stored_is_still_shown(
-    locked: tuple[Rig, sqlite3.Connection], caplog: pytest.LogCaptureFixture
-) -> None:
-    rig, other = locked
-    asked = rig.begin("Two, please")
-    other.execute("BEGIN IMMEDIATE")
-    rig.run()
-    rig.home.journal._writer.submit(int).result(10)
+    assert len(stored_texts(rig)) == 2
     other.execute("ROLLBACK")
-    assert asked.reason is FinishReason.STOP
-    assert rig.session().messages[-1].content == asked.text
-    assert "not stored" in caplog.text
+    rig.home.journal.flush(10)
+    assert stored_texts(rig) == []
+
+
+def test_two_programs_in_one_folder_store_what_each_was_told(
+    tmp_path: Path, starts: Starts
+) -> None:
+    one, two = starts(tmp_path), starts(tmp_path)
+    told = [
+        (rig.chat(f"{i}", f"{rig is one}").text, rig is one, i)
+        for i in range(3)
+        for rig in (one, two)
+    ]
+    store = one.home.journal.store
+    assert store is not None
+    for text, which, i in told:
+        stored = store.load(*session_id(f"{which}"))
+        assert stored is not None
+        assert text in [node.content for node in stored.nodes.values()], i
+
+
+def test_a_folder_that_is_deleted_under_the_program_is_said(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.conversations.writer.PATIENCE_S", 0.05)
+    folder = tmp_path / "data"
+    rig = starts(folder)
+    rig.chat("One")
+    folder.rename(tmp_path / "elsewhere")
+    asked = rig.chat("Two")
+    assert not asked.end.is_stored
+    assert rig.home.journal.storage.trouble is Trouble.GONE
+    (tmp_path / "elsewhere").rename(folder)
+    rig.home.journal.flush(10)
+    assert rig.home.journal.storage.trouble is None
+    assert stored_texts(rig)[2:] == ["Two", asked.text]
 
 
 def test_a_data_folder_that_cannot_be_written_means_memory_only(
@@ -384,6 +511,9 @@ def test_a_data_folder_that_cannot_be_written_means_memory_only(
     journal = open_journal(EngineConfig(model_dir=tmp_path, data_dir=in_the_way / "data"))
     assert journal.store is None
     assert "memory only" in caplog.text
+    assert journal.storage.trouble is Trouble.UNOPENABLE
+    rig = make_rig(home=Home(SessionTable(journal.load), journal, lambda: None))
+    assert not rig.chat("One").end.is_stored
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -406,7 +536,7 @@ def test_a_database_that_refuses_writing_means_memory_only(
         return connection
 
     monkeypatch.setattr(sqlite3, "connect", read_only)
-    assert open_journal(config).store is None
+    assert open_journal(config).storage.trouble is Trouble.READ_ONLY
 
 
 def test_a_draft_after_a_restart_does_no_harm(tmp_path: Path, starts: Starts) -> None:

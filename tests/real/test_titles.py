@@ -43,7 +43,7 @@ def rested(engine: Engine) -> None:
     while not engine.stats().is_warm:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    engine._journal._writer.submit(int).result(10)
+    engine._journal.flush(10)
 
 
 def title(engine: Engine, session_id: SessionId) -> str:

@@ -1,6 +1,10 @@
+import asyncio
+import html
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +14,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from engine import Engine
+from engine import Engine, SessionId
 from engine.errors import ModelNotFound
+from engine.events import Finished
 from export.progress import Progress
 from tests.scripted import Engines, ScriptedEngine
 from web import view
@@ -58,12 +63,14 @@ def test_healthz_tells_exporting_loading_ready(options: Options, engines: Engine
         time.sleep(0.001)
     response = browser.get("/healthz")
     assert response.status_code == 503
-    assert response.json() == {"status": "loading", "model": options.model}
+    assert response.json() == {"status": "loading", "model": options.model, "storage": "ok"}
     engine.start()
     startup._thread.join()
     response = browser.get("/healthz")
     assert response.status_code == 200
-    assert response.json() == {"status": "ready", "model": "scripted-model"}
+    assert response.json() == {
+        "status": "ready", "model": "scripted-model", "storage": "ok",
+    }  # fmt: skip
 
 
 def test_healthz_says_why_the_start_failed(
@@ -101,6 +108,63 @@ def test_an_engine_that_was_loaded_again_is_told_and_the_page_says_so(
     answer = client(startup).get("/healthz")
     assert (answer.status_code, answer.json()["restarts"]) == (200, 1)
     assert say("zh-CN", "restarted") in view.status(startup, "zh-CN")
+
+
+def test_what_is_not_stored_is_said_on_the_page_and_in_healthz_until_it_is(
+    started: Callable[[ScriptedEngine], Startup],
+    engines: Engines,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engine.conversations.writer.PATIENCE_S", 0.05)
+    engine = engines(tmp_path)
+    startup = started(engine)
+    session_id = SessionId("ann", "one")
+    engine.open_session(session_id)
+
+    async def chat() -> Finished:
+        *_, last = [event async for event in engine.chat(session_id, "Hello")]
+        assert isinstance(last, Finished)
+        return last
+
+    other = sqlite3.connect(tmp_path / "warmchat.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert not asyncio.run(chat()).is_stored
+    while engine.storage.trouble is None:
+        time.sleep(0.001)
+    health = client(startup).get("/healthz")
+    assert health.status_code == 200, "it takes turns"
+    assert "Another program" in health.json()["storage"]
+    assert str(tmp_path) not in health.json()["storage"]
+    for language in LANGUAGES:
+        reason = say(language, "trouble_busy")
+        notice = html.escape(say(language, "stored_later", reason=reason))
+        assert notice in view.status(startup, language)
+    other.execute("ROLLBACK")
+    other.close()
+    engine._journal.flush(PATIENCE_S)
+    assert client(startup).get("/healthz").json()["storage"] == "ok"
+    assert "notice" not in view.status(startup, "en")
+    assert asyncio.run(chat()).is_stored
+
+
+def test_conversations_that_are_kept_in_memory_only_are_said_to_be(
+    started: Callable[[ScriptedEngine], Startup], engines: Engines, tmp_path: Path
+) -> None:
+    (tmp_path / "warmchat.db").mkdir()
+    startup = started(engines(tmp_path))
+    assert "cannot be opened" in client(startup).get("/healthz").json()["storage"]
+    reason = say("zh-TW", "trouble_unopenable")
+    assert say("zh-TW", "stored_nowhere", reason=reason) in view.status(startup, "zh-TW")
+
+
+def test_a_database_that_was_damaged_is_said_to_have_been(
+    started: Callable[[ScriptedEngine], Startup], engines: Engines, tmp_path: Path
+) -> None:
+    (tmp_path / "warmchat.db").write_bytes(b"no database" * 100)
+    startup = started(engines(tmp_path))
+    assert "kept as warmchat.damaged-1.db" in view.status(startup, "en")
+    assert client(startup).get("/healthz").json()["storage"] == "ok"
 
 
 @pytest.mark.parametrize(

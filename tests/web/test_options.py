@@ -148,6 +148,13 @@ def test_uploads_and_other_requests_have_limits() -> None:
     assert (options.max_upload_bytes, options.max_body_bytes) == (2 << 20, 1 << 20)
 
 
+def test_storage_is_preferred_unless_it_is_required() -> None:
+    assert parse().storage == "preferred"
+    assert parse(WARMCHAT_STORAGE="required").storage == "required"
+    with pytest.raises(SystemExit):
+        parse("--storage", "maybe")
+
+
 def test_the_command_line_wins_over_the_environment() -> None:
     assert parse("--port", "82", WARMCHAT_PORT="81").port == 82
 

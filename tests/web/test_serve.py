@@ -123,6 +123,18 @@ def test_a_proxy_that_cannot_be_used_gets_a_sentence_before_anything_is_loaded(
     assert run.stderr.count("\n") == 1
 
 
+def test_where_storage_is_required_and_there_is_none_the_program_does_not_start(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "warmchat.db").mkdir()
+    command = [*APP, "--storage", "required", "--port", str(free_port())]
+    command += ["--data-dir", str(tmp_path)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "cannot be opened; check that its folder exists and is writable." in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether the program has installed its handler by now (proc(5), SigCgt)."""
     status = Path(f"/proc/{pid}/status").read_text("ascii")

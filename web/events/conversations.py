@@ -79,7 +79,7 @@ class Conversations:
                 return UNCHANGED
             if click.session_id == session_id and click.act == "delete":
                 await self._turns.end(str(request.session_hash))
-            shelf.apply(engine, click)
+            await asyncio.to_thread(shelf.apply, engine, click)
         except EngineError as error:
             gr.Warning(str(error))
             return UNCHANGED

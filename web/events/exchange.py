@@ -4,6 +4,7 @@ Owns: the names of the files, the size limit, and what a person is told of a ref
 know what the files hold (engine.tiers.portable), nor how the page shows a conversation.
 """
 
+import asyncio
 import logging
 import re
 from pathlib import Path
@@ -70,12 +71,12 @@ class Exchange:
             gr.Warning(say(language, "not_ready"))
             return ""
         try:
-            engine.open_session(session_id)
+            await engine.find_session(session_id)
             if not engine.messages(session_id):
                 gr.Warning(say(language, "export_empty"))
                 return ""
             content = await _content(engine, session_id, form)
-            name = file_stem(_title(engine, session_id)) + SUFFIXES[form]
+            name = file_stem(await asyncio.to_thread(_title, engine, session_id)) + SUFFIXES[form]
         except EngineError as error:
             gr.Warning(str(error))
             return ""
@@ -112,7 +113,7 @@ class Exchange:
             raise ValueError(say(language, "import_too_large", limit=size(limit)))
         await engine.import_file(new, path.read_bytes())
         if name := imported_title(path.stem):
-            engine.library.rename(new, name)
+            await asyncio.to_thread(engine.library.rename, new, name)
 
 
 async def _content(engine: Engine, session_id: SessionId, form: str) -> bytes:

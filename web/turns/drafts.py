@@ -31,7 +31,7 @@ class Drafts:
         if (engine := self._engine()) is None:
             return
         try:
-            engine.open_session(session_id)
+            await engine.find_session(session_id)
             engine.draft(session_id, text, system=system, **template_options(engine, thinking))
         except EngineError as error:
             log.info("A draft is not prefilled: %s", error)

@@ -108,6 +108,7 @@ class LiveTurn:
             yield Frame((), request.message, refused=self._startup.failure)
             return
         try:
+            await self._engine().find_session(request.session_id)
             keep, message = self._place()
         except EngineError as error:
             yield Frame((), request.message, refused=str(error))
@@ -127,7 +128,6 @@ class LiveTurn:
         is added at the end.
         """
         request = self._request
-        self._engine().open_session(request.session_id)
         canonical = as_messages(self._transcript())
         if request.continues:
             return max(len(canonical) - 1, 0), ""

@@ -46,7 +46,7 @@ class Turns:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(_all_over(running), STOP_PATIENCE_S)
         if self._startup.engine is not None and self._startup.engine.status != "closed":
-            self._startup.engine.open_session(session_id)
+            await self._startup.engine.find_session(session_id)
         return transcript(self._startup, session_id)
 
     def figures(self, session_id: SessionId) -> list[TurnFigures]:

@@ -47,7 +47,8 @@ def conversation(
 def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
     """The messages of a turn beyond those that were kept."""
     if frame.is_whole:
-        return []
+        late = frame.finished is not None and not frame.finished.is_stored
+        return [notice(say(language, "not_stored_yet"))] if late else []
     shown = [user(frame.message)] if frame.message.strip() else []
     if (sentence := refusal(frame, language)) is not None:
         return [*shown, notice(sentence)]

@@ -5,10 +5,24 @@ Owns: how these look, as HTML. Does not know events or components.
 
 import html
 
+from engine.conversations import Storage, Trouble
 from web.languages import COOKIE, NAMES, RequestHeaders, chosen, say, spoken
 from web.startup import Startup, Step
 from web.view.spans import small
 
+_TROUBLES = {
+    Trouble.BUSY: "trouble_busy",
+    Trouble.FULL: "trouble_full",
+    Trouble.READ_ONLY: "trouble_read_only",
+    Trouble.UNOPENABLE: "trouble_unopenable",
+    Trouble.DENIED: "trouble_denied",
+    Trouble.DAMAGED: "trouble_damaged",
+    Trouble.FOREIGN: "trouble_foreign",
+    Trouble.NEWER: "trouble_newer",
+    Trouble.BROKEN: "trouble_broken",
+    Trouble.GONE: "trouble_gone",
+    Trouble.UNKNOWN: "trouble_unknown",
+}
 _STEPS = {
     "Converting weights": "step_converting",
     "Writing the model": "step_writing",
@@ -31,9 +45,24 @@ def status(startup: Startup, language: str) -> str:
         shown += small("notice", say(language, startup.choice.note))
     if startup.engine is not None and startup.engine.restarts:
         shown += small("notice", say(language, "restarted"))
+    if startup.engine is not None:
+        shown += _storage(startup.engine.storage, language)
     if not can_chat(startup):
         shown += small("notice", say(language, "no_chat_template"))
         shown += f' <a href="completion">{html.escape(say(language, "completion"))}</a>'
+    return shown
+
+
+def _storage(storage: Storage, language: str) -> str:
+    """HTML that says what is not stored, or was lost, until that is no longer so."""
+    shown = ""
+    if storage.trouble is not None:
+        key = "stored_nowhere" if storage.is_lasting else "stored_later"
+        reason = say(language, _TROUBLES[storage.trouble])
+        shown += small("notice", say(language, key, reason=reason))
+    if (recovery := storage.recovery) is not None:
+        values = {"conversations": recovery.conversations, "messages": recovery.messages}
+        shown += small("notice", say(language, "recovered", **values, copy=recovery.copy))
     return shown
 
 

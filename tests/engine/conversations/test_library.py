@@ -21,6 +21,7 @@ def journal(tmp_path: Path) -> Journal:
 def library(journal: Journal) -> Library:
     for session_id, text in ((FIRST, "  Hello \n there"), (SECOND, "word " * 40)):
         journal.add(Session(session_id), "user", text)
+    journal.flush(10)
     return Library(journal, lambda _session_id: None)
 
 

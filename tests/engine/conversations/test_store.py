@@ -432,13 +432,11 @@ def test_failing_transaction_changes_nothing(store: Store, monkeypatch: pytest.M
 def test_locked_file_is_reported_and_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shorter = [pragma.replace("2000", "50") for pragma in store_database._PRAGMAS]
-    monkeypatch.setattr(store_database, "_PRAGMAS", shorter)
     store = Store(tmp_path / "chat.db")
     talk(store)
     other = sqlite3.connect(tmp_path / "chat.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="another program is using it; close"):
+    with pytest.raises(StoreError, match="program is using the conversations' database; close"):
         store.rename("ann", "x", "new")
     assert store.load("ann", "x") is not None
     other.execute("ROLLBACK")
@@ -450,29 +448,27 @@ def test_locked_file_is_reported_and_left_alone(
 
 def test_full_disk_is_reported_and_reading_goes_on(store: Store) -> None:
     talk(store)
-    with store._database.reading() as db:
-        (pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match="the disk is full"):
+    db = store._database._writer
+    (pages,) = db.execute("PRAGMA page_count").fetchone()
+    db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="The disk is full"):
         store.add_message("ann", "x", None, "user", "long " * 100_000)
     assert len(store.list("ann")) == 1
-    with store._database.reading() as db:
-        db.execute("PRAGMA max_page_count = 100000")
+    db.execute("PRAGMA max_page_count = 100000")
     store.add_message("ann", "x", None, "user", "long " * 100_000)
 
 
 def test_read_only_file_is_reported(tmp_path: Path, store: Store) -> None:
     talk(store)
-    with store._database.reading() as db:
-        db.execute("PRAGMA query_only = ON")
-    with pytest.raises(StoreError, match="it is read-only"):
+    store._database._writer.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="is read-only"):
         store.rename("ann", "x", "new")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no database, just text " * 100, "it is no SQLite database"),
+        (b"no database, just text " * 100, "is no SQLite database"),
         (None, "check that its folder"),
     ],
 )

@@ -192,7 +192,6 @@ class Life(RuleBasedStateMachine):
         if session := self.rig.home.sessions.remove(_id(name)):
             self.rig.core.release(session)
             self.settle(session)
-            self.rig.home.journal._writer.submit(int).result(10)
 
     @rule()
     def restart(self) -> None:
@@ -214,6 +213,7 @@ class Life(RuleBasedStateMachine):
 
     def settle(self, released: Any = None) -> None:
         """Compare the replies that have ended, and check everything."""
+        self.rig.home.journal.flush(10)  # their ends are told once they are stored
         for name, running in list(self.running.items()):
             if running.asked.over:
                 del self.running[name]

@@ -43,7 +43,7 @@ def stored(tmp_path: Path) -> Make:
 def title(rig: Rig, name: str = "one") -> str:
     """The title that the store has, once it is written."""
     journal = rig.home.journal
-    journal._writer.submit(int).result(10)
+    journal.flush(10)
     assert journal.store is not None
     stored = journal.store.load(*session_id(name))
     assert stored is not None

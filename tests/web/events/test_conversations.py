@@ -1,6 +1,7 @@
 """What the page's events do to conversations, called as Gradio calls them."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,31 @@ def conversations(startup: Startup, turns: Turns) -> Conversations:
 @pytest.fixture
 def chat(startup: Startup, turns: Turns) -> Chat:
     return Chat(startup, turns, Composing(startup, turns))
+
+
+@pytest.mark.parametrize("act", ["rename", "pin", "delete"])
+def test_a_click_that_waits_for_the_disk_holds_up_no_other_page(
+    conversations: Conversations,
+    engine: ScriptedEngine,
+    act: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    may_write = threading.Event()
+    store = engine.library._journal.store
+    assert store is not None
+    write = getattr(store, act)
+    monkeypatch.setattr(store, act, lambda *a: (may_write.wait(60), write(*a)))
+    data = {"act": act, "id": ME.conversation, "text": "Mine"}
+    event = cast(gr.EventData, SimpleNamespace(_data=data))
+
+    async def scenario() -> None:
+        click = asyncio.create_task(conversations.click(IDS, "", REQUEST, event))
+        await asyncio.sleep(0)  # the click is under way, and another page may ask
+        assert not click.done()
+        may_write.set()
+        await click
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
 
 
 async def said(engine: ScriptedEngine) -> None:

@@ -59,6 +59,17 @@ def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, sta
     assert "saved" not in view.ending_line(ending, "en")
 
 
+def test_an_answer_that_is_not_stored_yet_says_so_in_the_readers_language(
+    startup: Startup,
+) -> None:
+    finished = events.Finished(STOP, figures())
+    frame = Frame(tuple(said(STOP)), "u", "a", finished=finished, is_whole=True)
+    assert view.turn(frame, startup, "zh-CN") == []
+    late = replace(frame, finished=replace(finished, is_stored=False))
+    (notice,) = view.turn(late, startup, "zh-CN")
+    assert "尚未保存" in notice["content"][0]["text"]
+
+
 def test_arrows_lead_to_the_versions_of_an_answer() -> None:
     reply = replace(TALK[1], versions=(7, 2, 9))
     shown = view.conversation([TALK[0], reply], "en")
