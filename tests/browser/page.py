@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Request, Route, expect
+from playwright.sync_api import Locator, Page, Request, Response, Route, expect
 
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp
@@ -178,6 +178,33 @@ def components_of(page: Page, url: str) -> dict[str, int]:
     """The ids of the page's components, by their names."""
     parts = page.request.get(f"{url}/config").json()["components"]
     return {name: part["id"] for part in parts if (name := part["props"].get("elem_id"))}
+
+
+def loading_steps(page: Page, url: str) -> tuple[int, int]:
+    """When the page opens, the event that fills the settings in, and behind it the one for the chat."""
+    chat = components_of(page, url)["chat"]
+    steps = {step["id"]: step for step in events_of(page, url)}
+    for step in steps.values():
+        before = steps.get(step["trigger_after"], {"targets": []})
+        if chat in step["outputs"] and any(event == "load" for _, event in before["targets"]):
+            return before["id"], step["id"]
+    raise AssertionError("nothing fills the chat in")
+
+
+def is_tick(page: Page, url: str, name: str) -> Callable[[Response], bool]:
+    """Whether a response is to the page's timer, and for the component of that name."""
+    component, steps = components_of(page, url)[name], events_of(page, url)
+    targets = [target for s in steps if component in s["outputs"] for target in s["targets"]]
+    timers = {source for source, event in targets if event == "tick"}
+    filling = {step["id"] for step in steps if component in step["outputs"]}
+
+    def tells(response: Response) -> bool:
+        if "/run/" not in response.url:
+            return False
+        body = response.request.post_data_json or {}
+        return body.get("trigger_id") in timers and body.get("fn_index") in filling
+
+    return tells
 
 
 class Held:

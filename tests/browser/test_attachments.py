@@ -1,21 +1,19 @@
 """Files as a person attaches them: chosen, dropped and pasted; read ahead; refused; kept with the message."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.page import (
     answers,
     ask,
     box,
-    components_of,
-    events_of,
     figures,
     finished,
     in_a_new_tab,
+    is_tick,
     lines,
     questions,
     send,
@@ -162,19 +160,6 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_rest_is_attached(page: Page
     expect(page.locator("#chat .attachments pre").last).to_contain_text("Bremen lies on the Weser.")
 
 
-def is_tick(page: Page, url: str) -> Callable[[Response], bool]:
-    """Whether a response tells how much of a draft is read, as the page's timer asks."""
-    sign, steps = components_of(page, url)["draft"], events_of(page, url)
-    targets = [target for s in steps if sign in s["outputs"] for target in s["targets"]]
-    (timer,) = {component for component, event in targets if event == "tick"}
-
-    def tells(response: Response) -> bool:
-        sent = response.request
-        return "/run/" in sent.url and (sent.post_data_json or {}).get("trigger_id") == timer
-
-    return tells
-
-
 def test_a_file_attached_during_an_answer_is_read_ahead_after_it(
     page: Page, app: ScriptedApp
 ) -> None:
@@ -183,7 +168,9 @@ def test_a_file_attached_during_an_answer_is_read_ahead_after_it(
     app.script.write(Say("Once upon"), HOLD)
     page.locator("#chat").get_by_label("Retry").last.click()
     expect(answers(page).last).to_contain_text("Once upon")
-    with page.expect_response(is_tick(page, app.url)):  # so the draft that makes it tick is shown
+    with page.expect_response(
+        is_tick(page, app.url, "draft")
+    ):  # so the draft that makes it tick is shown
         attach(page, note__md=NOTE.encode() * 20)
     expect(chips(page)).to_have_count(1)
     expect(page.locator("#draft")).to_have_text("")

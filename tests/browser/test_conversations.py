@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor
 from tests.browser.page import (
+    Held,
     addressed,
     answer_text,
     answers,
@@ -17,7 +18,9 @@ from tests.browser.page import (
     box,
     figures,
     finished,
+    is_tick,
     lines,
+    loading_steps,
     new_chat,
     questions,
     send,
@@ -120,6 +123,22 @@ def test_the_address_names_the_open_conversation_but_never_its_owner(
     assert set(query) == {"c"}
     page.locator(f'.shelf [data-id="{query["c"][0]}"] .open').click()
     expect(page).to_have_url(fruit)
+
+
+def test_a_list_that_comes_before_the_conversation_does_not_take_its_address(
+    page: Page, app: ScriptedApp
+) -> None:
+    """The server is slow to fill the settings in, behind which the page asks for its conversation."""
+    ask(page, FRANCE)
+    address = addressed(page)
+    new_chat(page)
+    settings, _ = loading_steps(page, app.url)
+    held, is_listed = Held(page, {settings}), is_tick(page, app.url, "shelf")
+    with page.expect_response(is_listed):
+        page.goto(address)
+        held.wait()
+    held.go_on()
+    expect(questions(page)).to_have_text([FRANCE])
 
 
 def test_an_address_that_is_not_ones_own_opens_a_new_chat_with_a_sentence(

@@ -10,9 +10,8 @@ from tests.browser.page import (
     ask,
     begin,
     box,
-    components_of,
-    events_of,
     finished,
+    loading_steps,
     questions,
     send,
     send_button,
@@ -57,17 +56,6 @@ def test_enter_twice_says_it_once(page: Page, app: ScriptedApp) -> None:
     assert app.script.asked == [FRANCE, ITALY]
     expect(questions(page)).to_have_text([FRANCE, ITALY])
     expect(page.locator("#chat .notice")).to_have_count(0)
-
-
-def loading_steps(page: Page, url: str) -> tuple[int, int]:
-    """When the page opens, the event that fills the settings in, and behind it the one for the chat."""
-    chat = components_of(page, url)["chat"]
-    steps = {step["id"]: step for step in events_of(page, url)}
-    for step in steps.values():
-        before = steps.get(step["trigger_after"], {"targets": []})
-        if chat in step["outputs"] and any(event == "load" for _, event in before["targets"]):
-            return before["id"], step["id"]
-    raise AssertionError("nothing fills the chat in")
 
 
 def test_what_is_entered_before_the_page_knows_its_conversation_is_sent_then(

@@ -148,12 +148,15 @@ class Conversations:
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
         """The list of conversations, if another tab or the model has changed it.
 
-        Asked with ids that the page has left meanwhile, nothing: it would bring their address back.
+        Nothing before the page shows any, whose conversation is still to be read from its address, nor
+        with ids that it has left meanwhile: the address would become another one.
         """
         page, session_id = str(request.session_hash), identity.session_id(ids, request.username)
-        if session_id and self._shelves.current(page) not in (None, session_id.conversation):
-            return gr.skip()
         before = self._shelves.shown(page)
+        if before is None or (
+            session_id and self._shelves.current(page) != session_id.conversation
+        ):
+            return gr.skip()
         html = self.shelf(ids, search, request, self._shelves.deleted(page))
         return html if self._shelves.shown(page) != before else gr.skip()
 
