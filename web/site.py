@@ -82,3 +82,5 @@ def _mount(app: FastAPI, demo: gr.Blocks, options: Options) -> None:
     # As Gradio's own launch leaves it, so that close() finds the streams that it is to end.
     demo.app = cast(Any, app.routes[-1]).app
     demo.server = cast(Any, None)
+    # The queue starts with the server; a request for it would start it once more.
+    demo.app.startup_events_triggered = True

@@ -4,13 +4,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from export.progress import Progress
 from tests.scripted.engine import ScriptedEngine
 from tests.scripted.script import Script
+from web.listening import listen
 from web.options import Options, parse_options
 from web.serve import launch
 from web.server import Server
@@ -29,10 +30,12 @@ def free_port() -> int:
 class ScriptedApp:
     """A run of the server, which can be ended and begun again at the same address.
 
-    may_load: the model takes turns once this is set; until then it is being exported.
+    sockets: where it listens the first time, so that nobody else takes the port before. may_load: the
+    model takes turns once this is set; until then it is being exported.
     """
 
     options: Options
+    sockets: list[socket.socket]
     info: dict[str, Any] = field(default_factory=dict)
     may_load: threading.Event = field(default_factory=threading.Event)
     engine: ScriptedEngine = field(init=False)
@@ -50,7 +53,8 @@ class ScriptedApp:
     def start(self) -> None:
         """Serve; returns once turns are taken, if the model may load."""
         self.startup = Startup(self.options, self._build).start()
-        self.server = launch(self.options, self.startup)
+        sockets, self.sockets = self.sockets, []
+        self.server = launch(self.options, self.startup, sockets)
         if self.may_load.is_set():
             self._wait_ready()
 
@@ -83,8 +87,10 @@ def serving(
     folder: Path, *arguments: str, may_load: bool = True, **info: Any
 ) -> Iterator[ScriptedApp]:
     """A run of the server with these options. info: what differs in the ModelInfo or the engine."""
-    command = ["--data-dir", str(folder), "--port", str(free_port()), *arguments]
-    app = ScriptedApp(parse_options(command, environ={}), info)
+    options = parse_options(["--data-dir", str(folder), *arguments], environ={})
+    sockets = listen(options.host, 0)
+    port = sockets[0].getsockname()[1]
+    app = ScriptedApp(replace(options, port=port), sockets, info)
     if may_load:
         app.may_load.set()
     app.start()

@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 import pytest
+from gradio.queueing import Queue
 from gradio_client import Client
 
 from tests import ROOT
@@ -54,6 +56,22 @@ def test_a_machine_too_busy_to_answer_in_time_starts_the_page(
     monkeypatch.setattr(httpx.HTTPTransport, "handle_request", late)
     with serving(tmp_path) as app, urllib.request.urlopen(app.url) as page:
         assert "WarmChat" in page.read().decode()
+
+
+def test_nobody_can_start_the_queue_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Queue] = []
+    start: Callable[[Queue], None] = Queue.start
+
+    def counted(queue: Queue) -> None:
+        starts.append(queue)
+        start(queue)
+
+    monkeypatch.setattr(Queue, "start", counted)
+    with serving(tmp_path) as app:
+        urllib.request.urlopen(f"{app.url}/gradio_api/startup-events").close()
+    assert len(starts) == 1
 
 
 START = """
