@@ -84,7 +84,7 @@ def launch(options: Options, startup: Startup) -> Any:
     from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
     from web.files import Downloads, download_route  # noqa: PLC0415
-    from web.gate import Bodies, Calls, SignIn, limit_connections  # noqa: PLC0415
+    from web.gate import Bodies, Calls, Owned, SignIn, limit_connections  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
 
     downloads, users = Downloads(), options.users
@@ -112,6 +112,7 @@ def launch(options: Options, startup: Startup) -> Any:
                 ),
                 Middleware(SignIn),
                 Middleware(Calls, functions=demo.fns),
+                Middleware(Owned),
             ],
         },
         footer_links=[],

@@ -6,7 +6,8 @@ Everything is plain ASGI, so that streams pass through unbuffered.
 
 from web.gate.bodies import Bodies
 from web.gate.calls import Calls
+from web.gate.claims import Owned
 from web.gate.connections import limit_connections
 from web.gate.sign_in import SignIn
 
-__all__ = ["Bodies", "Calls", "SignIn", "limit_connections"]
+__all__ = ["Bodies", "Calls", "Owned", "SignIn", "limit_connections"]

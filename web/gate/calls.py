@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.gate.endpoints import MAX_DEPTH, Functions, called, check_depth, check_named, check_values
-from web.gate.refusals import Refused, answer, api_path, replayed
+from web.gate.refusals import BODY, Refused, answer, api_path, replayed
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +35,10 @@ class Calls:
             await self._app(scope, receive, send)
             return
         try:
-            if scope["method"] == "POST" and _is_json(scope):
+            if scope["method"] == "POST" and path != "upload":
                 body = await Request(scope, receive).body()
-                self._check(path, _read(body))
+                scope[BODY] = found = _read(body, is_json=_is_json(scope))
+                self._check(path, found)
                 receive = replayed(body, receive)
         except Refused as refused:
             log.info("%s was refused: %s", path, refused.key)
@@ -95,15 +96,19 @@ class _Told:
 
 
 def _is_json(scope: Scope) -> bool:
-    return Headers(scope=scope).get("content-type", "").partition(";")[0].endswith("json")
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0]
+    return kind.strip().lower().endswith("json")
 
 
-def _read(body: bytes) -> Any:
+def _read(body: bytes, *, is_json: bool) -> Any:
+    """The body's JSON; None if it is none and does not say so. Raises Refused."""
     try:
         return json.loads(body)
     except RecursionError:
         raise Refused(422, "call_deep", limit=MAX_DEPTH) from None
     except ValueError:
+        if not is_json:
+            return None
         raise Refused(400, "call_json") from None
 
 

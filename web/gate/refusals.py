@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope
 from web.languages import say, spoken
 
 API = "/gradio_api/"
+BODY = "warmchat.body"  # of a request's scope: its JSON, read once
 
 
 class Refused(Exception):

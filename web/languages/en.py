@@ -171,6 +171,7 @@ TEXTS = {
     "call_not_settings": "{name} must be an object of settings, or null.",
     "call_not_message": '{name} must be a text, or an object with "text" and "files".',
     "call_impossible": "This request cannot be; look at /gradio_api/info for what can.",
+    "not_yours": "There is nothing of yours by this id; reload the page.",
     "body_too_large": "This is larger than {limit}, the most that is taken here; send less.",
     "sign_in_wait": "Too many wrong passwords; try again in {seconds} s.",
     "sign_in_busy": "Many are signing in right now; try again in {seconds} s.",

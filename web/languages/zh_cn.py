@@ -171,6 +171,7 @@ TEXTS = {
     "call_not_settings": "{name} 必须是设置对象或 null。",
     "call_not_message": "{name} 必须是文本，或带有“text”和“files”的对象。",
     "call_impossible": "无法处理这个请求；可用的请求见 /gradio_api/info。",
+    "not_yours": "您没有以此编号标识的内容；请刷新页面。",
     "body_too_large": "内容超过 {limit} 的上限；请减少后再发送。",
     "sign_in_wait": "密码错误次数过多，请在 {seconds} 秒后重试。",
     "sign_in_busy": "现在登录的人较多，请在 {seconds} 秒后重试。",

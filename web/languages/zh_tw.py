@@ -171,6 +171,7 @@ TEXTS = {
     "call_not_settings": "{name} 必須是設定物件或 null。",
     "call_not_message": "{name} 必須是文字，或帶有「text」與「files」的物件。",
     "call_impossible": "無法處理這個請求；可用的請求見 /gradio_api/info。",
+    "not_yours": "您沒有以此編號標識的內容；請重新整理頁面。",
     "body_too_large": "內容超過 {limit} 的上限；請減少後再傳送。",
     "sign_in_wait": "密碼錯誤次數過多，請於 {seconds} 秒後再試。",
     "sign_in_busy": "現在登入的人較多，請於 {seconds} 秒後再試。",
