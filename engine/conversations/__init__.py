@@ -8,11 +8,12 @@ from engine.conversations.home import Home
 from engine.conversations.journal import Journal, open_journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
-from engine.conversations.store import ConversationRow
+from engine.conversations.store import ConversationNotFound, ConversationRow, StoreError
 
 __all__ = [
     "MAX_TITLE_LENGTH",
     "Branch",
+    "ConversationNotFound",
     "ConversationRow",
     "Entry",
     "Feedback",
@@ -23,5 +24,6 @@ __all__ = [
     "Session",
     "SessionId",
     "SessionTable",
+    "StoreError",
     "open_journal",
 ]
