@@ -84,12 +84,13 @@ def launch(options: Options, startup: Startup) -> Any:
     from web import page  # noqa: PLC0415
     from web.api import Guard, routes  # noqa: PLC0415
     from web.files import Downloads, download_route  # noqa: PLC0415
-    from web.gate import Bodies, Calls, Owned, SignIn, limit_connections  # noqa: PLC0415
+    from web.gate import Bodies, Calls, Owned, SignIn, limit_connections, log_briefly  # noqa: PLC0415
     from web.languages import Tongue  # noqa: PLC0415
 
     downloads, users = Downloads(), options.users
     demo = page.build_page(startup, downloads)
     lean.calm(demo)
+    log_briefly(demo)
     demo.launch(
         auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
         auth_message=page.BRAND,

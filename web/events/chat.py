@@ -74,7 +74,7 @@ class Chat:
                 repetition_penalty=float(repetition_penalty),
                 presence_penalty=float(presence_penalty),
                 frequency_penalty=float(frequency_penalty),
-                stop=tuple(line for line in stop.splitlines() if line),
+                stop=tuple(line for line in (stop or "").splitlines() if line),
             )
         except (ConfigError, TypeError, ValueError) as error:
             sentence = say(language, "bad_setting", reason=error)
@@ -84,7 +84,7 @@ class Chat:
             session_id,
             message,
             history,
-            system_prompt.strip() or None,
+            (system_prompt or "").strip() or None,
             params,
             thinking,
             continues,

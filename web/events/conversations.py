@@ -163,7 +163,7 @@ class Conversations:
         if session_id is None or engine is None:
             return view.conversation_list([], "", spoken(request.headers))
         try:
-            rows = engine.library.conversations(session_id.owner, search.strip())
+            rows = engine.library.conversations(session_id.owner, (search or "").strip())
         except EngineError as error:
             gr.Warning(view.told(error, spoken(request.headers)))
             rows = []

@@ -8,6 +8,7 @@ from web.gate.bodies import Bodies
 from web.gate.calls import Calls
 from web.gate.claims import Owned
 from web.gate.connections import limit_connections
+from web.gate.errors import log_briefly
 from web.gate.sign_in import SignIn
 
-__all__ = ["Bodies", "Calls", "Owned", "SignIn", "limit_connections"]
+__all__ = ["Bodies", "Calls", "Owned", "SignIn", "limit_connections", "log_briefly"]

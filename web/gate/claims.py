@@ -64,8 +64,8 @@ class Owned:
             return
         visitor, path = _visitor(scope), api_path(scope)
         names = _names(scope, path) if path is not None else ()
-        file = None if path is None else _file(path)
-        is_theirs = file is None or self._claims.owns(file, visitor)
+        made = None if path is None else _made_before(scope["method"], path)
+        is_theirs = made is None or self._claims.owns(made, visitor)
         if not is_theirs or not all(self._claims.may_use(name, visitor) for name in names):
             await answer(Refused(404, "not_yours"), scope)(scope, receive, send)
         elif path is None:
@@ -134,8 +134,6 @@ def _names(scope: Scope, path: str) -> Iterator[str]:
     route, _, rest = path.partition("/")
     if route in {"heartbeat", "stream"} and rest:
         yield rest.partition("/")[0]
-    elif route == "call" and scope["method"] == "GET" and rest:
-        yield rest.rpartition("/")[2]
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"))
     yield from (value for key, value in query if key in {"session_hash", "upload_id"})
     body = scope.get(BODY)
@@ -143,8 +141,10 @@ def _names(scope: Scope, path: str) -> Iterator[str]:
     yield from (v for k in ("session_hash", "event_id") if isinstance(v := named.get(k), str))
 
 
-def _file(path: str) -> str | None:
-    """The file that a path asks for, by its one name; None if it asks for none."""
+def _made_before(method: str, path: str) -> str | None:
+    """The event or the file, by its one name, that a path asks for; None if it asks for none."""
+    if method == "GET" and path.startswith("call/"):
+        return path.rpartition("/")[2]
     found = re.fullmatch(r"file[=/](.*)", path, re.DOTALL)
     return _one_name(found[1]) if found else None
 
