@@ -14,7 +14,7 @@ from web import lean, page
 from web.api import Guard, routes
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
-from web.gate import Bodies, Calls, SignIn
+from web.gate import Bodies, Calls, Owned, SignIn, log_briefly
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -30,6 +30,7 @@ class Site:
         self.demo = page.build_page(startup, downloads)
         self.demo.state_session_capacity = _PAGES_REMEMBERED
         lean.calm(self.demo)
+        log_briefly(self.demo)
         self.app = FastAPI(
             openapi_url=None,
             routes=[*routes(startup), download_route(downloads)],
@@ -64,7 +65,7 @@ def _mount(app: FastAPI, demo: gr.Blocks, options: Options) -> None:
             server_port=options.port,
             root_path=options.root_path,
             # Within Gradio's own net, which would write a traceback and answer nothing.
-            app_kwargs={"middleware": [Middleware(Calls, functions=demo.fns)]},
+            app_kwargs={"middleware": [Middleware(Calls, functions=demo.fns), Middleware(Owned)]},
             auth=cast(Any, users.check if users is not None else None),  # it may be a coroutine
             auth_message=page.BRAND,
             show_error=False,

@@ -8,12 +8,13 @@ from engine.conversations.home import Home
 from engine.conversations.journal import Journal, Storage, open_journal, open_storage
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
-from engine.conversations.store import ConversationRow, Trouble
+from engine.conversations.store import ConversationNotFound, ConversationRow, StoreError, Trouble
 from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
     "Branch",
+    "ConversationNotFound",
     "ConversationRow",
     "Entry",
     "Feedback",
@@ -25,6 +26,7 @@ __all__ = [
     "SessionId",
     "SessionTable",
     "Storage",
+    "StoreError",
     "Stored",
     "Trouble",
     "open_journal",

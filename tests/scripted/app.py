@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from export.progress import Progress
 from tests.scripted.engine import ScriptedEngine
@@ -49,6 +49,11 @@ class ScriptedApp:
     @property
     def script(self) -> Script:
         return self.engine.script
+
+    @property
+    def gradio(self) -> Any:
+        """Gradio's own application, with `blocks`."""
+        return cast(Any, self.server.app).routes[-1].app
 
     def start(self) -> None:
         """Serve; returns once turns are taken, if the model may load."""

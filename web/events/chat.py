@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from engine import SamplingParams
-from engine.errors import ConfigError
+from engine.errors import ConfigError, EngineError
 from web import identity, view
 from web.events.composing import Composing
 from web.languages import say, spoken
@@ -74,7 +74,7 @@ class Chat:
                 repetition_penalty=float(repetition_penalty),
                 presence_penalty=float(presence_penalty),
                 frequency_penalty=float(frequency_penalty),
-                stop=tuple(line for line in stop.splitlines() if line),
+                stop=tuple(line for line in (stop or "").splitlines() if line),
             )
         except (ConfigError, TypeError, ValueError) as error:
             sentence = say(language, "bad_setting", reason=error)
@@ -84,7 +84,7 @@ class Chat:
             session_id,
             message,
             history,
-            system_prompt.strip() or None,
+            (system_prompt or "").strip() or None,
             params,
             thinking,
             continues,
@@ -116,7 +116,10 @@ class Chat:
             page = str(request.session_hash)
             index = event.index[0] if isinstance(event.index, (list, tuple)) else event.index
             self._composing.give_back(page, event.value)
-            await self._turns.undo(page, session_id, history[:index])
+            try:
+                await self._turns.undo(page, session_id, history[:index])
+            except EngineError as error:
+                gr.Warning(view.told(error, spoken(request.headers)))
 
     def _refusal(
         self, message: str, history: list[PageMessage] | None, sentence: str, language: str

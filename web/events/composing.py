@@ -48,7 +48,7 @@ class Composing:
         """
         page, session_id = _page(request), identity.session_id(ids, request.username)
         message = self._attaching.said(page, text or "").message
-        wanted = (session_id, message, system_prompt.strip() or None, thinking)
+        wanted = (session_id, message, (system_prompt or "").strip() or None, thinking)
         if session_id is None or not is_on or not message.strip():
             self._drafted.pop(page, None)
             return "", gr.Timer(active=False)

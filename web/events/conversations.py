@@ -81,7 +81,7 @@ class Conversations:
                 await self._turns.end(str(request.session_hash))
             await asyncio.to_thread(shelf.apply, engine, click)
         except EngineError as error:
-            gr.Warning(str(error))
+            gr.Warning(view.told(error, spoken(request.headers)))
             return UNCHANGED
         return await self._listed(session_id, click, search, request)
 
@@ -166,9 +166,9 @@ class Conversations:
         if session_id is None or engine is None:
             return view.conversation_list([], "", spoken(request.headers))
         try:
-            rows = engine.library.conversations(session_id.owner, search.strip())
+            rows = engine.library.conversations(session_id.owner, (search or "").strip())
         except EngineError as error:
-            gr.Warning(str(error))
+            gr.Warning(view.told(error, spoken(request.headers)))
             rows = []
         page, current = str(request.session_hash), session_id.conversation
         self._shelves.remember(page, rows, current, deleted)
@@ -185,5 +185,5 @@ class Conversations:
         try:
             entries = await self._turns.restore(session_id)
         except EngineError as error:
-            return [view.notice(str(error))]
+            return [view.notice(view.told(error, language))]
         return view.conversation(entries, language, key=view.control_key(session_id.owner))

@@ -14,7 +14,7 @@ import gradio as gr
 
 from engine import Engine, SessionId
 from engine.errors import EngineError
-from web import identity
+from web import identity, view
 from web.events.conversations import UNCHANGED, Conversations, Shown
 from web.files import Downloads, readable_title, size
 from web.languages import say, spoken
@@ -78,7 +78,7 @@ class Exchange:
             content = await _content(engine, session_id, form)
             name = file_stem(await asyncio.to_thread(_title, engine, session_id)) + SUFFIXES[form]
         except EngineError as error:
-            gr.Warning(str(error))
+            gr.Warning(view.told(error, language))
             return ""
         return self._downloads.add(name, _MEDIA_TYPES[form], content)
 
@@ -100,7 +100,10 @@ class Exchange:
         except (EngineError, ValueError, OSError) as error:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
-            gr.Warning(say(language, "import_refused", reason=error))
+            reason = (
+                view.told(error, language) if isinstance(error, EngineError) else _reason(error)
+            )
+            gr.Warning(say(language, "import_refused", reason=reason))
             return UNCHANGED
         finally:
             Path(path).unlink(missing_ok=True)
@@ -114,6 +117,11 @@ class Exchange:
         await engine.import_file(new, path.read_bytes())
         if name := imported_title(path.stem):
             await asyncio.to_thread(engine.library.rename, new, name)
+
+
+def _reason(error: ValueError | OSError) -> str:
+    """Without the path of the upload."""
+    return str(error.strerror) if isinstance(error, OSError) else str(error)
 
 
 async def _content(engine: Engine, session_id: SessionId, form: str) -> bytes:

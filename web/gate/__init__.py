@@ -6,7 +6,9 @@ Everything is plain ASGI, so that streams pass through unbuffered.
 
 from web.gate.bodies import Bodies
 from web.gate.calls import Calls
+from web.gate.claims import Owned
 from web.gate.connections import patient_protocol
+from web.gate.errors import log_briefly
 from web.gate.sign_in import SignIn
 
-__all__ = ["Bodies", "Calls", "SignIn", "patient_protocol"]
+__all__ = ["Bodies", "Calls", "Owned", "SignIn", "log_briefly", "patient_protocol"]

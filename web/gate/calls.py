@@ -10,15 +10,25 @@ import logging
 from typing import Any
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.gate.endpoints import MAX_DEPTH, Functions, called, check_depth, check_named, check_values
-from web.gate.refusals import Refused, answer, api_path, replayed
+from web.gate.endpoints import (
+    MAX_DEPTH,
+    Functions,
+    called,
+    check_depth,
+    check_event,
+    check_named,
+    check_values,
+)
+from web.gate.refusals import BODY, Refused, answer, api_path, replayed
 
 log = logging.getLogger(__name__)
 
 _DIRECT = ("run/", "api/")
+_OURS = ("/healthz", "/download")
 
 
 class Calls:
@@ -30,17 +40,22 @@ class Calls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        path = api_path(scope) if scope["type"] == "http" else None
-        if path is None:
+        if scope["type"] != "http" or scope["path"] in _OURS:
             await self._app(scope, receive, send)
             return
+        path = api_path(scope)
+        if path is None:
+            await self._pass_on(scope["path"], scope, receive, send)
+            return
         try:
-            if scope["method"] == "POST" and _is_json(scope):
+            _check_path(path)
+            if scope["method"] == "POST" and path != "upload":
                 body = await Request(scope, receive).body()
-                self._check(path, _read(body))
+                scope[BODY] = found = _read(body, is_json=_is_json(scope))
+                self._check(path, found)
                 receive = replayed(body, receive)
         except Refused as refused:
-            log.info("%s was refused: %s", path, refused.key)
+            log.info("%s was refused: %s", path[:80], refused.key)
             await answer(refused, scope)(scope, receive, send)
         except ClientDisconnect:
             return
@@ -60,9 +75,12 @@ class Calls:
         try:
             await self._app(scope, receive, begin)
         except Exception as error:
-            if has_begun:
+            if has_begun and not isinstance(error.__cause__, HTTPException):
                 raise
             log.warning("%s %s: %s", scope["method"], path[:80], _in_one_line(error))
+            if has_begun:  # a stream of what is not there any more, which has said so
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             await answer(Refused(400, "call_impossible"), scope)(scope, receive, send)
 
     def _check(self, path: str, body: Any) -> None:
@@ -73,7 +91,9 @@ class Calls:
         elif route in {"call", "run", "api"} or path == "queue/join":
             given = body if isinstance(body, dict) else {}
             index = None if route == "call" else given.get("fn_index")
-            check_values(called(self._functions, name, index), given.get("data"))
+            function = called(self._functions, name, index)
+            check_values(function, given.get("data"))
+            check_event(function, given.get("event_data"))
 
 
 class _Told:
@@ -94,16 +114,26 @@ class _Told:
         await self._send(message)
 
 
+def _check_path(path: str) -> None:
+    """Gradio makes an address of the path again, which takes no control characters. Raises Refused."""
+    if any(character < " " for character in path):
+        raise Refused(400, "call_impossible")
+
+
 def _is_json(scope: Scope) -> bool:
-    return Headers(scope=scope).get("content-type", "").partition(";")[0].endswith("json")
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0]
+    return kind.strip().lower().endswith("json")
 
 
-def _read(body: bytes) -> Any:
+def _read(body: bytes, *, is_json: bool) -> Any:
+    """The body's JSON; None if it is none and does not say so. Raises Refused."""
     try:
         return json.loads(body)
     except RecursionError:
         raise Refused(422, "call_deep", limit=MAX_DEPTH) from None
     except ValueError:
+        if not is_json:
+            return None
         raise Refused(400, "call_json") from None
 
 

@@ -21,9 +21,13 @@ _KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
     gr.Slider: ("call_not_number", (int, float)),
     gr.Number: ("call_not_number", (int, float)),
     gr.Checkbox: ("call_not_truth", (bool,)),
+    gr.Dataset: ("call_not_number", (int,)),
+    gr.Dropdown: ("call_not_text", (str,)),
+    gr.Radio: ("call_not_text", (str,)),
     gr.Chatbot: ("call_not_messages", (list,)),
     gr.UploadButton: ("call_not_file", (dict,)),
 }
+_CHOICES = (gr.Dataset, gr.Dropdown, gr.Radio)  # of which one is always chosen
 
 
 def check_depth(value: Any) -> None:
@@ -48,7 +52,7 @@ def called(functions: Functions, name: str, index: Any) -> BlockFunction:
         found = functions.get(index)
     else:
         found = next((fn for fn in functions.values() if fn.api_name == name), None)
-    if found is None:
+    if found is None or found.fn is None:  # what the page does by itself is no endpoint
         raise Refused(404, "call_unknown", name=name if index is None else index)
     return found
 
@@ -67,6 +71,18 @@ def check_values(function: BlockFunction, values: Any) -> None:
         _check_kind(block, value, f"data[{place}]")
 
 
+def check_event(function: BlockFunction, data: Any) -> None:
+    """Raise Refused unless an event brings what its function is told of it, as which message it was."""
+    if function.fn is None:
+        return
+    for parameter in inspect.signature(function.fn).parameters.values():
+        kind = parameter.annotation
+        if isinstance(kind, type) and issubclass(kind, gr.EventData) and kind is not gr.EventData:
+            needed = {"index", "value"} | ({"previous_value"} if kind is gr.EditData else set())
+            if not isinstance(data, dict) or not needed <= data.keys():
+                raise Refused(422, "call_missing", names=", ".join(sorted(needed)))
+
+
 def check_named(function: BlockFunction, values: Any) -> None:
     """As `check_values`, of an object with the values by their names."""
     if not isinstance(values, dict):
@@ -83,7 +99,7 @@ def check_named(function: BlockFunction, values: Any) -> None:
 
 def _check_kind(block: Any, value: Any, name: str) -> None:
     key, kinds = _KINDS.get(type(block), ("", ()))
-    if not key or value is None:
+    if not key or (value is None and not isinstance(block, _CHOICES)):
         return
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise Refused(422, key, name=name)

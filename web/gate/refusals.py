@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope
 from web.languages import say, spoken
 
 API = "/gradio_api/"
+BODY = "warmchat.body"  # of a request's scope: its JSON, read once
 
 
 class Refused(Exception):
@@ -24,6 +25,7 @@ class Refused(Exception):
 def answer(refused: Refused, scope: Scope, **headers: str) -> JSONResponse:
     """The sentence in the language of the request, where Gradio's clients look for it."""
     sentence = say(spoken(Headers(scope=scope)), refused.key, **refused.values)
+    sentence = sentence.encode("utf-8", "replace").decode()  # half a character cannot be sent
     content = {"detail": sentence, "error": sentence}
     return JSONResponse(content, status_code=refused.status, headers=headers or None)
 

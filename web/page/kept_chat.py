@@ -93,7 +93,8 @@ class KeptChat(gr.ChatInterface):
     def _send(self, typed: str, shown: list[PageMessage], request: gr.Request) -> Asked:
         # The box stays open for the next message; keys.js keeps Enter back until this one is answered.
         self._asked(request)
-        box, said = gr.Textbox("", submit_btn=False, stop_btn=True), self._sent(typed, request)
+        box = gr.Textbox("", submit_btn=False, stop_btn=True)
+        said = self._sent(typed or "", request)
         # A page that shows nothing said may not have loaded yet: then everything stays.
         before = shown if user_texts(shown) else None
         return box, [*shown, view.user(said.message)], before, said

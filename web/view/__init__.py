@@ -17,6 +17,7 @@ from web.view.messages import (
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import account, can_chat, draft_sign, language_choice, status, welcome
+from web.view.told import told
 
 __all__ = [
     "account",
@@ -33,6 +34,7 @@ __all__ = [
     "reason",
     "refusal",
     "status",
+    "told",
     "turn",
     "user",
     "welcome",

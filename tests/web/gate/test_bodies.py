@@ -20,11 +20,13 @@ SENTENCE = "the most that is taken here; send less."
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
-    """A server that takes little."""
+    """A server that takes little, and keeps uploads where no other process has any."""
     folder = tmp_path_factory.mktemp("small")
     limits = ["--max-upload", "1MiB", "--max-body", "128KiB", "--auth", "anna:geheim"]
-    with serving(folder, *limits) as app:
-        yield app
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        with serving(folder, *limits) as app:
+            yield app
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ def http(app: ScriptedApp) -> Iterator[httpx.Client]:
 def told(http: httpx.Client, path: str, body: Any) -> tuple[int, str]:
     """Status and sentence of a call; one that is taken is followed to its end."""
     content = body if isinstance(body, str) else json.dumps(body)
-    response = http.post(path, content=content, headers={"content-type": "application/json"})
+    response = http.post(quote(path), content=content, headers={"content-type": "application/json"})
     found = response.json()
     if "event_id" not in found:
         return response.status_code, found["detail" if "detail" in found else "error"]
@@ -64,6 +65,14 @@ def told(http: httpx.Client, path: str, body: Any) -> tuple[int, str]:
         ("/queue/join", {"data": [], "session_hash": "x"}, 404, "no endpoint"),
         ("/run/shelf", {"data": [None]}, 422, "1 values came where this event takes 2"),
         ("/run/shelf", {"data": [None, 5]}, 422, "data[1] must be a text"),
+        ("/run/js_fn", {"data": ["x"]}, 404, "no endpoint js_fn here"),
+        ("/run/_choose", {"data": []}, 422, "Missing: index, value."),
+        ("/run/predict", {"data": [], "fn_index": "\ud800"}, 404, "no endpoint ? here"),
+        ("/run/load_example", {"data": [None]}, 422, "data[0] must be a number"),
+        ("/run/take_sampling", {"data": [None]}, 422, "data[0] must be a text"),
+        ("/run/take_prompt", {"data": ["99", "x"]}, 422, "not in the list of choices"),
+        ("/run/_retry", {"data": [[{"role": 5}]]}, 422, "A value of this event cannot be."),
+        ("/call/a\0b", {"data": []}, 400, "This request cannot be"),
     ],
 )  # fmt: skip
 def test_a_call_that_cannot_be_gets_a_sentence_and_no_traceback(
@@ -95,3 +104,26 @@ def test_what_gradio_stumbles_over_is_one_line_in_the_log(
     assert "Traceback" not in capfd.readouterr().err
     assert "TypeError" in caplog.text
     assert caplog.text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("../?page=99999", 400), ("../pwa_icon/99", 400), ("/call/chat/nothing", 404),
+     ("/queue/data?session_hash=nothing", 200)],
+)  # fmt: skip
+def test_what_is_not_there_leaves_no_traceback(
+    http: httpx.Client, capfd: pytest.CaptureFixture[str], path: str, status: int
+) -> None:
+    assert http.get(path).status_code == status
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["shelf", "fresh_shelf", "load", "follow"])
+def test_a_page_may_leave_its_boxes_empty(
+    http: httpx.Client, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    ids = {"owner": "x" * 32, "conversation": "y" * 32}
+    values: list[Any] = [ids, None, []] if name == "follow" else [ids, None]
+    response = http.post(f"/run/{name}", json={"data": values, "session_hash": name})
+    assert response.status_code == 200
+    assert "Traceback" not in capfd.readouterr().err

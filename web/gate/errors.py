@@ -1,0 +1,32 @@
+"""Errors of values that a component refuses: told to whoever sent them, and in the log in one line.
+
+Gradio prints some forty lines for each. What a function of ours raises by mistake keeps its traceback.
+"""
+
+import logging
+from typing import Any
+
+import gradio as gr
+from gradio.exceptions import ComponentProcessingError
+from pydantic import ValidationError
+
+log = logging.getLogger(__name__)
+
+
+def log_briefly(demo: gr.Blocks) -> None:
+    """Let the events of `demo` do so."""
+    call = demo.process_api
+
+    async def call_briefly(*args: Any, **options: Any) -> Any:
+        try:
+            return await call(*args, **options)
+        except gr.Error as error:
+            error.print_exception = False
+            log.info("An event was refused: %s", error.message)
+            raise
+        except (ComponentProcessingError, ValidationError) as error:
+            line = " ".join(str(error).split())[:200]
+            log.info("An event was refused: %s", line)
+            raise gr.Error("A value of this event cannot be.", print_exception=False) from None
+
+    demo.process_api = call_briefly  # type: ignore[method-assign]
