@@ -215,6 +215,11 @@ class Journal:
             partial(store.end_reply, *session.id, reply, stored), session, reply.content, size
         )
 
+    def relieve_with(self, relieve: Callable[[], bool]) -> None:
+        """What to do when the disk is full, in another thread; it says whether that has made room."""
+        if self._writer is not None:
+            self._writer.relieve = relieve
+
     def flush(self, timeout_s: float) -> None:
         """Wait until all of now is written. Raises TimeoutError."""
         if self._writer is not None:

@@ -70,6 +70,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE message ADD COLUMN ending TEXT",
         "ALTER TABLE message ADD COLUMN feedback TEXT CHECK (feedback IN ('like', 'dislike'))",
     ),
+    # purge_at: of a deleted one, found to be old; then it is looked at once more.
+    ("ALTER TABLE conversation ADD COLUMN purge_at REAL",),
 )
 
 _PRAGMAS = (

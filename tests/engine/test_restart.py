@@ -21,6 +21,7 @@ from engine.conversations.conversation import Conversation, Feedback
 from engine.conversations.journal import open_journal
 from engine.conversations.session import SessionId
 from engine.conversations.store import StoreError
+from engine.conversations.store_database import Database
 from engine.engine import Engine
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason
@@ -483,6 +484,29 @@ def test_two_programs_in_one_folder_store_what_each_was_told(
         stored = store.load(*session_id(f"{which}"))
         assert stored is not None
         assert text in [node.content for node in stored.nodes.values()], i
+
+
+def test_on_a_full_disk_messages_take_the_room_of_cached_kv(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = starts(tmp_path)
+    for name in ("one", "two"):
+        rig.chat("One", name)
+        rig.tiers.save_one()
+    rig.wait_for_disk()
+    assert rig.tiers.disk is not None
+    folder = rig.tiers.disk.folder
+    assert len(folder) == 2
+
+    def is_full(_database: Database) -> None:
+        if len(folder) > 1:
+            raise StoreError("The disk is full.", Trouble.FULL)
+
+    monkeypatch.setattr(Database, "check_place", is_full)
+    asked = rig.chat("Two")
+    assert asked.end.is_stored
+    assert len(folder) == 1
+    assert stored_texts(rig)[2:] == ["Two", asked.text]
 
 
 def test_a_folder_that_is_deleted_under_the_program_is_said(
