@@ -234,9 +234,11 @@ class Database:
         with self._translated():
             for pragma in _PRAGMAS:
                 self._writer.execute(pragma)
-            (found,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise self._error(Trouble.DAMAGED, found)
+            # Not quick_check: it believes every index, and links are looked at by neither.
+            (found,) = self._writer.execute("PRAGMA integrity_check(1)").fetchone()
+            stray = self._writer.execute("PRAGMA foreign_key_check").fetchone()
+        if found != "ok" or stray is not None:
+            raise self._error(Trouble.DAMAGED, found if stray is None else "a link leads nowhere")
         with self.transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
@@ -274,6 +276,8 @@ class Database:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
             raise self._error(_TROUBLES.get(code, Trouble.UNKNOWN), error) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what it cannot make sense of
+            raise self._error(Trouble.DAMAGED, error) from error
         except UnicodeEncodeError as error:
             raise Unstorable(HALF_A_CHARACTER) from error
         except OverflowError as error:
