@@ -301,7 +301,11 @@ class _Streaming:
         self._is_waiting = False  # before the node is looked at: a newer one is written after it
         node = self._node
         assert node is not None
-        self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
+        try:
+            self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
+        except StoreError:
+            self._is_waiting = True  # it is tried again, with what is the newest then
+            raise
 
 
 class _Ids:

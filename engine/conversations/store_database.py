@@ -79,7 +79,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
 )
-OPENING_MS = 2000  # for somebody else's lock while the database is opened
+OPENING_MS = 10_000  # for somebody else's lock while the database is opened
 WAITING_MS = 100  # afterwards: whoever writes tries again, whoever reads is told
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from engine import SessionId
+from engine.errors import EngineError
 from web import identity, view
 from web.files import readable_title
 from web.languages import spoken
@@ -42,7 +43,10 @@ class Overview:
             return view.status(self._startup, language)
         stats = engine.stats()
         own = [i for i in stats.blocks_by_session if i.owner == session_id.owner]
-        rows = engine.library.conversations(session_id.owner) if own else []
+        try:
+            rows = engine.library.conversations(session_id.owner) if own else []
+        except EngineError:  # the header says why; the figures are there without titles
+            rows = []
         titles = {SessionId(session_id.owner, row.id): readable_title(row.title) for row in rows}
         rate = self._tokens_per_s(stats.tokens_generated)
         return view.live_panel(stats, titles, self._turns.figures(session_id), rate, language)

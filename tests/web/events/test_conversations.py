@@ -11,11 +11,15 @@ import gradio as gr
 import pytest
 
 from engine import SessionId
+from engine.conversations import Trouble
+from engine.conversations.store import StoreError
 from tests.scripted import HOLD, End, Engines, Say, ScriptedEngine
 from web import identity
 from web.events.chat import Chat
 from web.events.composing import Composing
 from web.events.conversations import Conversations
+from web.events.overview import Overview
+from web.languages import say
 from web.startup import Startup
 from web.turns.turns import Turns
 
@@ -54,6 +58,17 @@ def conversations(startup: Startup, turns: Turns) -> Conversations:
 @pytest.fixture
 def chat(startup: Startup, turns: Turns) -> Chat:
     return Chat(startup, turns, Composing(startup, turns))
+
+
+def test_the_panel_is_there_while_the_list_cannot_be_read(
+    engine: ScriptedEngine, startup: Startup, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise StoreError("Another program is using it.", Trouble.BUSY)
+
+    assert engine.stats().blocks_by_session
+    monkeypatch.setattr(engine.library, "conversations", fails)
+    assert say("en", "panel_memory") in Overview(startup, turns).panel(IDS, REQUEST)
 
 
 @pytest.mark.parametrize("act", ["rename", "pin", "delete"])
