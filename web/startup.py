@@ -161,7 +161,9 @@ class Startup:
         except (EngineError, ExportError) as error:
             self._failure = str(error)
         except OSError as error:
-            self._failure = f"{error.filename or self.options.data_dir}: {error.strerror}."
+            # Visitors read the sentence; where the file is, the log alone says.
+            log.error("%s: %s", error.filename or self.options.data_dir, error.strerror)
+            self._failure = f"A file cannot be used ({error.strerror}); the server's log names it."
         except Exception as error:
             log.exception("The start failed")
             self._failure = f"The start failed: {error}"

@@ -8,13 +8,12 @@ from engine.conversations.home import Home
 from engine.conversations.journal import Journal, Storage, open_journal, open_storage
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
-from engine.conversations.store import ConversationNotFound, ConversationRow, StoreError, Trouble
+from engine.conversations.store import ConversationRow, StoreError, Trouble
 from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
     "Branch",
-    "ConversationNotFound",
     "ConversationRow",
     "Entry",
     "Feedback",

@@ -215,6 +215,11 @@ class Journal:
             partial(store.end_reply, *session.id, reply, stored), session, reply.content, size
         )
 
+    def relieve_with(self, relieve: Callable[[], bool]) -> None:
+        """What to do when the disk is full, in another thread; it says whether that has made room."""
+        if self._writer is not None:
+            self._writer.relieve = relieve
+
     def flush(self, timeout_s: float) -> None:
         """Wait until all of now is written. Raises TimeoutError."""
         if self._writer is not None:
@@ -296,7 +301,11 @@ class _Streaming:
         self._is_waiting = False  # before the node is looked at: a newer one is written after it
         node = self._node
         assert node is not None
-        self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
+        try:
+            self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
+        except StoreError:
+            self._is_waiting = True  # it is tried again, with what is the newest then
+            raise
 
 
 class _Ids:

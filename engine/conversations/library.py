@@ -42,7 +42,7 @@ class Library:
             self._journal.ask(partial(store.pin, *session_id, pinned))
 
     def delete(self, session_id: SessionId) -> None:
-        """Delete; for a day `restore_deleted` brings it back, without its KV."""
+        """Delete; for a day at least `restore_deleted` brings it back, without its KV."""
         self._close(session_id)
         if store := self._journal.store:
             self._journal.ask(partial(store.delete, *session_id))

@@ -18,7 +18,8 @@ from engine.conversations.store_database import SENTENCES, Database
 log = logging.getLogger(__name__)
 
 _TABLES = ("conversation", "message", "branch")
-_MAGIC = b"SQLite format 3\0"
+_UNREADABLE = (sqlite3.Error, UnicodeError, MemoryError)
+_PAGE_BYTES = 4096  # SQLite's own size, which is never changed here
 _SMALLEST_BYTES = 512  # of a page; SQLite takes what is shorter for a new database
 _LARGEST_GAP = 1 << 40  # rows that cannot be read in one go, before reading on is given up
 # What hangs on lost rows goes with them, or moves to the beginning.
@@ -102,9 +103,10 @@ def _read_over(damaged: Path, fresh: Path) -> tuple[int, int]:
     for suffix in ("", "-wal"):
         if (source := damaged.with_name(damaged.name + suffix)).exists():
             shutil.copy2(source, readable.with_name(readable.name + suffix))
-    _restore_magic(readable)
     database = Database(fresh)
     try:
+        if not _has_tables(readable):
+            _restore_first_page(readable)
         with closing(sqlite3.connect(readable)) as old, database.transaction() as new:
             old.text_factory = lambda raw: raw.decode(errors="replace")
             new.execute("PRAGMA defer_foreign_keys = ON")
@@ -119,19 +121,31 @@ def _read_over(damaged: Path, fresh: Path) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
-def _restore_magic(path: Path) -> None:
-    """A database whose first bytes alone are damaged can be read again."""
+def _has_tables(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            return {*_TABLES} <= {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
+    except _UNREADABLE:
+        return False
+
+
+def _restore_first_page(path: Path) -> None:
+    """Where the header or the schema is damaged: those of a new database, whose tables begin alike."""
+    pattern = path.with_name(f"{path.name}-pattern")
+    Database(pattern).close()
+    first = bytearray(pattern.read_bytes()[:_PAGE_BYTES])
+    _remove(pattern)
+    num_pages = -(-path.stat().st_size // _PAGE_BYTES)
+    first[28:32] = num_pages.to_bytes(4, "big")
     with path.open("r+b") as file:
-        if file.read(len(_MAGIC)) != _MAGIC:
-            file.seek(0)
-            file.write(_MAGIC)
+        file.write(first)
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
     columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
     try:
         known = {row[1] for row in old.execute(f"PRAGMA table_info({table})")}
-    except sqlite3.Error:
+    except _UNREADABLE:
         known = set(columns)
     names = ", ".join(column for column in columns if column in known)
     if not names:
@@ -159,7 +173,7 @@ def _readable_rows(
                         return rows
                     rows[number], at, gap = tuple(values), number, 1
                 break
-            except sqlite3.Error:
+            except _UNREADABLE:
                 at += gap if sign == ">" else -gap
                 gap *= 2
     return rows

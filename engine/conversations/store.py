@@ -49,7 +49,7 @@ class Store:
     """The conversations in one SQLite file. Every method raises StoreError if SQLite fails."""
 
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
-        """Open or make the file, and purge what was deleted more than a day ago."""
+        """Open or make the file, and purge what was deleted long enough ago."""
         self._now = now
         self._database = Database(path)
         self._purge()
@@ -215,10 +215,10 @@ class Store:
             db.execute("UPDATE conversation SET pinned = ? WHERE id = ?", (pinned, key))
 
     def delete(self, owner: str, conversation: str) -> None:
-        """Hide the conversation, and purge it after a day. Raises ConversationNotFound."""
+        """Hide the conversation; it is purged a day or two later. Raises ConversationNotFound."""
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
-            db.execute("UPDATE conversation SET deleted_at = ? WHERE id = ?", (self._now(), key))
+            db.execute(queries.DELETE, (self._now(), key))
         self._purge()
 
     def restore_deleted(self, owner: str, conversation: str) -> None:
@@ -252,9 +252,10 @@ class Store:
         db.execute("UPDATE conversation SET updated_at = ? WHERE id = ?", (self._now(), key))
 
     def _purge(self) -> None:
-        limit = self._now() - UNDO_S
+        now = self._now()
         with self._database.transaction() as db:
-            db.execute("DELETE FROM conversation WHERE deleted_at <= ?", (limit,))
+            for query in queries.PURGE:
+                db.execute(query, {"now": now, "undo_s": UNDO_S})
 
 
 def _key(db: sqlite3.Connection, owner: str, conversation: str) -> int:

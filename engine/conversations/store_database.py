@@ -70,6 +70,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE message ADD COLUMN ending TEXT",
         "ALTER TABLE message ADD COLUMN feedback TEXT CHECK (feedback IN ('like', 'dislike'))",
     ),
+    # purge_at: of a deleted one, found to be old; then it is looked at once more.
+    ("ALTER TABLE conversation ADD COLUMN purge_at REAL",),
 )
 
 _PRAGMAS = (
@@ -77,7 +79,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
 )
-OPENING_MS = 2000  # for somebody else's lock while the database is opened
+OPENING_MS = 10_000  # for somebody else's lock while the database is opened
 WAITING_MS = 100  # afterwards: whoever writes tries again, whoever reads is told
 
 
@@ -232,9 +234,11 @@ class Database:
         with self._translated():
             for pragma in _PRAGMAS:
                 self._writer.execute(pragma)
-            (found,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise self._error(Trouble.DAMAGED, found)
+            # Not quick_check: it believes every index, and links are looked at by neither.
+            (found,) = self._writer.execute("PRAGMA integrity_check(1)").fetchone()
+            stray = self._writer.execute("PRAGMA foreign_key_check").fetchone()
+        if found != "ok" or stray is not None:
+            raise self._error(Trouble.DAMAGED, found if stray is None else "a link leads nowhere")
         with self.transaction() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
@@ -272,6 +276,8 @@ class Database:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
             raise self._error(_TROUBLES.get(code, Trouble.UNKNOWN), error) from error
+        except UnicodeDecodeError as error:  # SQLite quotes what it cannot make sense of
+            raise self._error(Trouble.DAMAGED, error) from error
         except UnicodeEncodeError as error:
             raise Unstorable(HALF_A_CHARACTER) from error
         except OverflowError as error:

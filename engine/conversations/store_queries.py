@@ -27,8 +27,9 @@ SUGGEST_TITLE = """
 DROP_DELETED = """
     DELETE FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
 """
+DELETE = "UPDATE conversation SET deleted_at = ?, purge_at = NULL WHERE id = ?"
 UNDELETE = """
-    UPDATE conversation SET deleted_at = NULL
+    UPDATE conversation SET deleted_at = NULL, purge_at = NULL
     WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
 """
 ADD_MESSAGE = """
@@ -59,3 +60,11 @@ SAVE_BRANCH = """
     INSERT OR REPLACE INTO branch (conversation, leaf, tokens, segments, num_hidden)
     VALUES (?, ?, ?, ?, ?)
 """
+# In this order, with the time and how long deleting can be undone. A clock that went back makes deletions young
+# again; one that went ahead makes them old, but what is found to be old stays for as long once more.
+PURGE = (
+    "UPDATE conversation SET deleted_at = :now, purge_at = NULL WHERE deleted_at > :now",
+    "UPDATE conversation SET purge_at = NULL WHERE purge_at > :now + :undo_s",
+    "DELETE FROM conversation WHERE purge_at <= :now",
+    "UPDATE conversation SET purge_at = :now + :undo_s WHERE deleted_at <= :now - :undo_s AND purge_at IS NULL",
+)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.conversations.session import Session, SessionId
-from engine.conversations.store import ConversationNotFound, StoreError, Unstorable
+from engine.conversations.store import ConversationNotFound, StoreError, Trouble, Unstorable
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,12 @@ class Writer:
     """Writes changes. Any thread may call.
 
     check: is called before each change, and raises StoreError if nothing can be written now.
+    relieve: is called when the disk is full, and says whether it has made room.
     """
 
     def __init__(self, check: Callable[[], object] = lambda: None) -> None:
         self._check = check
+        self.relieve: Callable[[], bool] = lambda: False
         self._waiting: deque[_Change] = deque()
         self._num_bytes = 0
         self._changed = threading.Condition()
@@ -165,7 +167,8 @@ class Writer:
                 log.warning("A change is left out: %s", error)
                 self._done(change, error)
             except StoreError as error:
-                self._failed(error)
+                if error.trouble is not Trouble.FULL or not self.relieve():
+                    self._failed(error)
             except Exception as error:
                 log.exception("A change is left out")
                 self._done(change, StoreError(str(error)))

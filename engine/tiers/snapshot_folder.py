@@ -2,13 +2,15 @@
 
 Owns: the files in its folder (nobody else writes there), their sizes and use order, which the files'
 times carry over a restart. Does not know: whose the keys are, what is in a snapshot.
-Invariant: the files, one being written included, never add up to more than the budget.
+Invariants: the files, one being written included, never add up to more than the budget; none is written
+that would leave less than KEEP_FREE_BYTES of the disk to what matters more.
 """
 
 import os
+import shutil
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -17,19 +19,31 @@ from threading import Lock
 from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 
+KEEP_FREE_BYTES = 256 << 20
 _SUFFIX = ".safetensors"
+
+
+def free_bytes(folder: Path) -> int:
+    """What the disk of `folder` has left."""
+    return shutil.disk_usage(folder).free
 
 
 class SnapshotFolder:
     """Snapshots by key. Every method may be called from any thread; one works at a time."""
 
-    def __init__(self, folder: Path, budget_bytes: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        budget_bytes: int | None,
+        free_bytes: Callable[[Path], int] = free_bytes,
+    ) -> None:
         """Take over `folder`, made if missing. budget_bytes: None for no limit.
 
         Raises SnapshotRefused if the folder cannot be used.
         """
         self._folder = folder
         self._budget_bytes = budget_bytes
+        self._free_bytes = free_bytes
         self._lock = Lock()
         # File name -> bytes, the least recently used first.
         self._sizes: OrderedDict[str, int] = OrderedDict()
@@ -61,6 +75,8 @@ class SnapshotFolder:
             raise SnapshotRefused(Reason.TOO_LARGE, f"{size:,} of {self._budget_bytes:,} bytes")
         with self._lock, _os_errors_refused():
             self._make_room(size, stale=name)
+            if not self._fits(size):
+                raise SnapshotRefused(Reason.NO_ROOM)
             snapshots.write(self._folder / name, snapshot, fingerprint)
             self._forget(name)
             self._remember(name, size)
@@ -88,6 +104,16 @@ class SnapshotFolder:
         with self._lock, _os_errors_refused():
             self._remove(_file_name(key))
 
+    def give_way(self) -> bool:
+        """Somebody else finds no room on the disk: drop the oldest, until there is; whether any was."""
+        with self._lock, suppress(OSError):
+            if not self._sizes:
+                return False
+            self._remove(next(iter(self._sizes)))
+            self._make_room(0)
+            return True
+        return False
+
     def _scan(self) -> None:
         """Learn which snapshots are there, oldest first, and delete what interrupted writes left."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,10 +124,16 @@ class SnapshotFolder:
             self._remember(name, stat.st_size)
 
     def _make_room(self, size: int, stale: str | None = None) -> None:
-        """Delete snapshots until `size` more bytes fit: `stale` first, then by age."""
-        while self._budget_bytes is not None and self._used_bytes + size > self._budget_bytes:
+        """Delete snapshots until `size` more bytes fit, or none is left: `stale` first, then by age."""
+        while self._sizes and not self._fits(size):
             oldest = next(iter(self._sizes))
             self._remove(stale if stale is not None and stale in self._sizes else oldest)
+
+    def _fits(self, size: int) -> bool:
+        """Whether so much may be written now, as far as the budget and the disk go."""
+        if self._budget_bytes is not None and self._used_bytes + size > self._budget_bytes:
+            return False
+        return self._free_bytes(self._folder) - size >= KEEP_FREE_BYTES
 
     def _remove(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)

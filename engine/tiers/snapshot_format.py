@@ -46,6 +46,7 @@ class Reason(Enum):
     KV_LAYOUT = "The snapshot has another KV layout"
     OPENVINO = "The snapshot was made by another OpenVINO version"
     TOO_LARGE = "The snapshot is larger than the disk budget"
+    NO_ROOM = "The disk is almost full"
     UNFAITHFUL = "The restored KV does not give the logits that it gave"
     UNREADABLE = "The snapshot cannot be read"
     UNWRITABLE = "The snapshot cannot be written"

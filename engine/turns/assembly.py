@@ -31,6 +31,8 @@ def assemble(
 ) -> EngineCore:
     """A core from parts that do not know each other yet; nothing here needs OpenVINO."""
     pool = tiers.pool
+    if tiers.disk is not None:  # messages matter more than KV, which can be computed again
+        home.journal.relieve_with(tiers.disk.folder.give_way)
     shift = Shift(pool, move)
     budget = TokenBudget(
         config.max_num_batched_tokens, config.max_prefill_beside_decode, pool.block_size

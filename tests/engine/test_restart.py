@@ -21,6 +21,7 @@ from engine.conversations.conversation import Conversation, Feedback
 from engine.conversations.journal import open_journal
 from engine.conversations.session import SessionId
 from engine.conversations.store import StoreError
+from engine.conversations.store_database import Database
 from engine.engine import Engine
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason
@@ -456,6 +457,38 @@ def test_a_turn_is_stored_with_its_reply_or_not_at_all(
     assert stored_texts(rig)[2:] == ["Two", asked.text]
 
 
+def test_of_a_reply_that_cannot_be_stored_only_its_newest_state_waits(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.conversations.journal._STREAM_PERIOD_S", 0.0)
+    monkeypatch.setattr("engine.conversations.writer.LONGEST_PAUSE_S", 0.0)
+    rig, tries = starts(tmp_path, choose=endless), 0
+    asked = rig.begin("One", params=SHORT)
+    while not asked.text:
+        rig.step()
+    journal, node_id = rig.home.journal, rig.session().conversation.head
+    assert journal.store is not None
+    assert journal._writer is not None
+    assert node_id is not None
+
+    def fail(*_arguments: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise StoreError("The disk is away.", Trouble.BROKEN)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.store, "update_message", fail)
+        for number in range(50):
+            journal.stream(rig.session(), node_id, f"text {number}")
+            before = tries
+            while tries == before:  # it is tried at least once between two states
+                time.sleep(0)
+            assert journal._writer.num_waiting <= 3
+    rig.run()
+    rig.home.journal.flush(10)
+    assert stored_texts(rig)[-1] == asked.text
+
+
 def test_going_back_in_a_locked_database_is_stored_afterwards(
     locked: tuple[Rig, sqlite3.Connection],
 ) -> None:
@@ -484,6 +517,28 @@ def test_two_programs_in_one_folder_store_what_each_was_told(
         stored = store.load(*session_id(f"{which}"))
         assert stored is not None
         assert text in [node.content for node in stored.nodes.values()], i
+
+
+def test_on_a_full_disk_messages_take_the_room_of_cached_kv(
+    tmp_path: Path, starts: Starts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = starts(tmp_path)
+    for name in ("one", "two"):
+        rig.chat("One", name)
+    rig.save()
+    assert rig.tiers.disk is not None
+    folder = rig.tiers.disk.folder
+    assert len(folder) == 2
+
+    def is_full(_database: Database) -> None:
+        if len(folder) > 1:
+            raise StoreError("The disk is full.", Trouble.FULL)
+
+    monkeypatch.setattr(Database, "check_place", is_full)
+    asked = rig.chat("Two")
+    assert asked.end.is_stored
+    assert len(folder) == 1
+    assert stored_texts(rig)[2:] == ["Two", asked.text]
 
 
 def test_a_folder_that_is_deleted_under_the_program_is_said(

@@ -158,6 +158,17 @@ def test_conversations_that_are_kept_in_memory_only_are_said_to_be(
     assert say("zh-TW", "stored_nowhere", reason=reason) in view.status(startup, "zh-TW")
 
 
+def test_a_start_that_fails_at_a_file_names_no_path(options: Options) -> None:
+    def factory(_options: Options, _progress: Progress) -> Engine:
+        raise PermissionError(13, "Permission denied", "/srv/secret/models")
+
+    startup = Startup(options, factory).start()
+    startup._thread.join()
+    said = client(startup).get("/healthz").json()["error"] + view.status(startup, "en")
+    assert "Permission denied" in said
+    assert "/srv" not in said
+
+
 def test_a_database_that_was_damaged_is_said_to_have_been(
     started: Callable[[ScriptedEngine], Startup], engines: Engines, tmp_path: Path
 ) -> None:

@@ -119,7 +119,7 @@ class Chat:
             try:
                 await self._turns.undo(page, session_id, history[:index])
             except EngineError as error:
-                gr.Warning(view.told(error, spoken(request.headers)))
+                gr.Warning(str(error))
 
     def _refusal(
         self, message: str, history: list[PageMessage] | None, sentence: str, language: str

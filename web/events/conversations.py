@@ -81,7 +81,7 @@ class Conversations:
                 await self._turns.end(str(request.session_hash))
             await asyncio.to_thread(shelf.apply, engine, click)
         except EngineError as error:
-            gr.Warning(view.told(error, spoken(request.headers)))
+            gr.Warning(str(error))
             return UNCHANGED
         return await self._listed(session_id, click, search, request)
 
@@ -168,7 +168,7 @@ class Conversations:
         try:
             rows = engine.library.conversations(session_id.owner, (search or "").strip())
         except EngineError as error:
-            gr.Warning(view.told(error, spoken(request.headers)))
+            gr.Warning(str(error))
             rows = []
         page, current = str(request.session_hash), session_id.conversation
         self._shelves.remember(page, rows, current, deleted)
@@ -185,5 +185,5 @@ class Conversations:
         try:
             entries = await self._turns.restore(session_id)
         except EngineError as error:
-            return [view.notice(view.told(error, language))]
+            return [view.notice(str(error))]
         return view.conversation(entries, language, key=view.control_key(session_id.owner))

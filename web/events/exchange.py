@@ -14,7 +14,7 @@ import gradio as gr
 
 from engine import Engine, SessionId
 from engine.errors import EngineError
-from web import identity, view
+from web import identity
 from web.events.conversations import UNCHANGED, Conversations, Shown
 from web.files import Downloads, readable_title, size
 from web.languages import say, spoken
@@ -78,7 +78,7 @@ class Exchange:
             content = await _content(engine, session_id, form)
             name = file_stem(await asyncio.to_thread(_title, engine, session_id)) + SUFFIXES[form]
         except EngineError as error:
-            gr.Warning(view.told(error, language))
+            gr.Warning(str(error))
             return ""
         return self._downloads.add(name, _MEDIA_TYPES[form], content)
 
@@ -100,9 +100,7 @@ class Exchange:
         except (EngineError, ValueError, OSError) as error:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
-            reason = (
-                view.told(error, language) if isinstance(error, EngineError) else _reason(error)
-            )
+            reason = str(error) if isinstance(error, EngineError) else _reason(error)
             gr.Warning(say(language, "import_refused", reason=reason))
             return UNCHANGED
         finally:

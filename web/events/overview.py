@@ -45,7 +45,7 @@ class Overview:
         own = [i for i in stats.blocks_by_session if i.owner == session_id.owner]
         try:
             rows = engine.library.conversations(session_id.owner) if own else []
-        except EngineError:  # the list beside it says so
+        except EngineError:  # the header says why; the figures are there without titles
             rows = []
         titles = {SessionId(session_id.owner, row.id): readable_title(row.title) for row in rows}
         rate = self._tokens_per_s(stats.tokens_generated)

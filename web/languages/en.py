@@ -39,7 +39,6 @@ TEXTS = {
     "stopped": "stopped",
     "length": "cut at max tokens",
     "surprise": "Something went wrong on the server; its log says more. Nothing is lost: try again.",
-    "storage": "Conversations cannot be stored or read right now; the server's log says why. Try again later.",
     "no_identity": "This page does not know its conversation yet. Reload it and try again.",
     "bad_setting": "A setting is not possible: {reason}",
     "source_disk": "disk",

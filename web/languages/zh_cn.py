@@ -39,7 +39,6 @@ TEXTS = {
     "stopped": "已停止",
     "length": "已达最大词元数",
     "surprise": "服务器出了点问题，详情见日志。内容没有丢失，请重试。",
-    "storage": "对话暂时无法保存或读取，原因见服务器日志。请稍后重试。",
     "no_identity": "页面还不知道当前的对话，请刷新后重试。",
     "bad_setting": "设置无效：{reason}",
     "source_disk": "磁盘",

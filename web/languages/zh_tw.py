@@ -39,7 +39,6 @@ TEXTS = {
     "stopped": "已停止",
     "length": "已達最大詞元數",
     "surprise": "伺服器出了點問題，詳情見記錄檔。內容沒有遺失，請再試一次。",
-    "storage": "對話暫時無法儲存或讀取，原因見伺服器日誌。請稍後再試。",
     "no_identity": "頁面還不知道目前的對話，請重新整理後再試。",
     "bad_setting": "設定無效：{reason}",
     "source_disk": "磁碟",

@@ -7,7 +7,7 @@ from web.turns.completing import Completions, Moment
 from web.turns.drafts import Drafts
 from web.turns.frames import Frame, Preparing, Progress
 from web.turns.history import PageMessage, text_of, user_texts
-from web.turns.live_turn import Continuation, Request, is_private, template_options
+from web.turns.live_turn import Continuation, Request, template_options
 from web.turns.turns import Turns
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Progress",
     "Request",
     "Turns",
-    "is_private",
     "template_options",
     "text_of",
     "user_texts",

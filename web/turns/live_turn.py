@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine import Engine, Message, SamplingParams, SessionId
-from engine.conversations import ConversationNotFound, Entry, StoreError
+from engine.conversations import Entry
 from engine.errors import EngineError, QueueFull, RequestError, SessionNotFound
 from engine.events import Event
 from engine.text import THINKING
@@ -219,11 +219,6 @@ def template_options(engine: Engine, thinking: bool) -> dict[str, Any]:
     return {THINKING: thinking} if engine.info.can_think else {}
 
 
-def is_private(error: Exception) -> bool:
-    """Whether the error's own sentence is for the operator alone: the store's name the database."""
-    return isinstance(error, StoreError) and not isinstance(error, ConversationNotFound)
-
-
 def refused(frame: Frame, error: Exception) -> Frame:
     """`frame` as the last one, with what to tell the person in place of a reply."""
     return replace(frame, refused=_sentence(error), is_busy=isinstance(error, QueueFull))
@@ -234,7 +229,7 @@ def _sentence(error: Exception) -> str | None:
     if isinstance(error, EngineError):
         if not isinstance(error, RequestError):
             log.warning("A turn failed: %s", error)
-        return "" if is_private(error) else str(error)
+        return str(error)
     log.error("A turn failed", exc_info=error)
     return ""
 

@@ -17,7 +17,6 @@ from web.view.messages import (
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import account, can_chat, draft_sign, language_choice, status, welcome
-from web.view.told import told
 
 __all__ = [
     "account",
@@ -34,7 +33,6 @@ __all__ = [
     "reason",
     "refusal",
     "status",
-    "told",
     "turn",
     "user",
     "welcome",

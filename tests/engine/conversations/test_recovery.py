@@ -67,8 +67,9 @@ def test_of_a_damaged_database_everything_else_is_there_and_the_damaged_file_is_
     assert open_store(path)[1] is None
 
 
-def test_damaged_first_bytes_cost_nothing(path: Path) -> None:
-    overwrite(path, 0, 12)
+@pytest.mark.parametrize("num_bytes", [12, 100, PAGE])
+def test_a_damaged_beginning_costs_nothing(path: Path, num_bytes: int) -> None:
+    overwrite(path, 0, num_bytes)
     store, recovery = open_store(path)
     assert recovery is not None
     assert [said(store, name) for name in NAMES] == [TEXTS] * len(NAMES)
@@ -148,6 +149,38 @@ def test_what_cannot_be_opened_is_said_or_refused(
     assert str(path.parent) not in journal.storage.sentence
     with pytest.raises(StoreError, match=r"\.$"):
         made(path.parent, storage="required")
+
+
+def test_a_damaged_schema_that_is_not_even_text_costs_nothing(path: Path) -> None:
+    raw = path.read_bytes()
+    overwrite(path, raw.index(b"tableconversation") + len("tableconv"), 1)  # what SQLite quotes
+    overwrite(path, raw.index(b"CREATE TABLE conversation"), 3)
+    store, recovery = open_store(path)
+    assert recovery is not None
+    assert [said(store, name) for name in NAMES] == [TEXTS] * len(NAMES)
+    store.close()
+
+
+def test_an_index_that_says_something_else_and_links_that_lead_nowhere_are_found(
+    path: Path,
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE message SET parent = 12345 WHERE id = 4")
+    store, recovery = open_store(path)
+    assert recovery is not None
+    assert [said(store, name) for name in NAMES] == [TEXTS] * len(NAMES)
+    store.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        query = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_conversation_1'"
+        (page,) = db.execute(query).fetchone()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw = path.read_bytes()
+    begin = raw.rindex(b"annconversation 7", (page - 1) * PAGE, page * PAGE)
+    path.write_bytes(raw[: begin + 16] + b"x" + raw[begin + 17 :])
+    store, recovery = open_store(path)
+    assert recovery is not None
+    assert [said(store, name) for name in NAMES] == [TEXTS] * len(NAMES)
+    store.close()
 
 
 def test_links_that_damage_has_made_a_circle_of_end(path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import Reason, Snapshot, SnapshotRefused
-from engine.tiers.snapshot_folder import SnapshotFolder
+from engine.tiers.snapshot_folder import KEEP_FREE_BYTES, SnapshotFolder
 from tests.engine.tiers.test_snapshot import HERE, assert_equal, file_size_limit, make_snapshot
 
 BUDGET = 10_000
@@ -156,6 +156,46 @@ def test_full_disk_refuses_and_keeps_what_was_there(tmp_path: Path) -> None:
     assert folder.used_bytes == used
     assert list(tmp_path.iterdir()) == [folder.path("a")]
     assert_equal(folder.get("a", HERE), old)
+
+
+class SmallDisk:
+    """A disk with so much room for snapshots beyond what must stay free, as others take it."""
+
+    def __init__(self, num_bytes: int) -> None:
+        self.num_bytes = num_bytes
+
+    def free_bytes(self, folder: Path) -> int:
+        used = sum(path.stat().st_size for path in folder.iterdir())
+        return KEEP_FREE_BYTES + self.num_bytes - used
+
+
+def test_the_last_of_the_disk_is_left_to_others(tmp_path: Path) -> None:
+    each = size_of(make_snapshot([1]))
+    disk = SmallDisk(each * 2)
+    folder = SnapshotFolder(tmp_path, None, disk.free_bytes)
+    for key in "abc":
+        folder.put(key, make_snapshot([1]), HERE)
+    assert refusal(folder, "a") is Reason.MISSING
+    assert folder.get("b", HERE).tokens == folder.get("c", HERE).tokens == [1]
+    disk.num_bytes = each - 1
+    with pytest.raises(SnapshotRefused, match="almost full"):
+        folder.put("d", make_snapshot([1]), HERE)
+    assert folder.used_bytes == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_snapshots_give_way_to_what_finds_no_room(tmp_path: Path) -> None:
+    each = size_of(make_snapshot([1]))
+    disk = SmallDisk(each * 3)
+    folder = SnapshotFolder(tmp_path, None, disk.free_bytes)
+    for key in "abc":
+        folder.put(key, make_snapshot([1]), HERE)
+    disk.num_bytes = each
+    assert folder.give_way()
+    assert [refusal(folder, key) for key in "ab"] == [Reason.MISSING] * 2
+    assert folder.get("c", HERE).tokens == [1]
+    assert folder.give_way(), "a quota is not seen: one goes in any case"
+    assert not folder.give_way()
 
 
 def test_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ import gradio as gr
 import pytest
 
 from engine import SessionId
-from engine.conversations import ConversationRow, StoreError
+from engine.conversations import StoreError, Trouble
 from tests.scripted import HOLD, End, Engines, Say, ScriptedEngine
 from web import identity
 from web.events.chat import Chat
 from web.events.composing import Composing
 from web.events.conversations import Conversations
+from web.events.overview import Overview
 from web.languages import say
 from web.startup import Startup
 from web.turns.turns import Turns
@@ -56,6 +57,17 @@ def conversations(startup: Startup, turns: Turns) -> Conversations:
 @pytest.fixture
 def chat(startup: Startup, turns: Turns) -> Chat:
     return Chat(startup, turns, Composing(startup, turns))
+
+
+def test_the_panel_is_there_while_the_list_cannot_be_read(
+    engine: ScriptedEngine, startup: Startup, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise StoreError("Another program is using it.", Trouble.BUSY)
+
+    assert engine.stats().blocks_by_session
+    monkeypatch.setattr(engine.library, "conversations", fails)
+    assert say("en", "panel_memory") in Overview(startup, turns).panel(IDS, REQUEST)
 
 
 @pytest.mark.parametrize("act", ["rename", "pin", "delete"])
@@ -185,20 +197,3 @@ def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_i
     assert (yielded[-1] == gr.skip()) is is_left
     assert gr.skip() not in yielded[:-1]
     assert "word" in str(yielded)
-
-
-def test_where_the_database_lies_is_told_in_the_log_alone(
-    engine: ScriptedEngine, conversations: Conversations, caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    told: list[str] = []
-    monkeypatch.setattr(gr, "Warning", told.append)
-
-    def locked(owner: str, search: str = "") -> list[ConversationRow]:
-        raise StoreError("/secret/place/conversations.sqlite: the disk is full.")
-
-    monkeypatch.setattr(engine.library, "conversations", locked)
-    conversations.shelf(IDS, "", REQUEST)
-    assert told == [say("en", "storage")]
-    assert "/secret/place" in caplog.text
-    assert caplog.text.count("\n") == 1
