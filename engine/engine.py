@@ -318,6 +318,10 @@ class Engine:
         """The engine now; all zero before it is ready."""
         return stats_of(self._owner.core, self._owner.info, self._sessions)
 
+    def flush(self, timeout_s: float) -> None:
+        """Wait until what people were told is stored, as far as it can be; from any thread."""
+        self._journal.flush(timeout_s)
+
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel all turns and end the owner thread; waits at most `timeout_s`."""
         self._owner.close(timeout_s)

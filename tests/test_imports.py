@@ -23,7 +23,7 @@ FLOORS = {
     ],
     "web": [
         "languages",
-        "users identity model_source option_values options crowd listening forwarding startup proxies temporary lean",
+        "users identity model_source option_values options crowd listening forwarding startup watchdog proxies temporary lean",
         "files",
         "turns",
         "view",

@@ -49,8 +49,8 @@ def health(startup: Startup) -> dict[str, Any]:
         state["percent"] = startup.step.percent if startup.step else 0
     if startup.failure is not None:
         state["error"] = startup.failure
-    if startup.engine is not None and startup.engine.restarts:
-        state["restarts"] = startup.engine.restarts
+    if startup.restarts:
+        state["restarts"] = startup.restarts
     if startup.engine is not None:
         state["storage"] = startup.engine.storage.sentence or "ok"
     return state

@@ -18,7 +18,7 @@ from engine.conversations import open_storage
 from engine.errors import EngineError
 from export import ExportError
 from export.sources.proxies import check as check_proxies
-from web import lean, proxies, temporary
+from web import lean, proxies, temporary, watchdog
 from web.listening import address, authority, listen
 from web.options import Options
 from web.server import Server, ServerFailed
@@ -49,13 +49,15 @@ def serve(options: Options) -> int:
 
 def _serve_at(sockets: list[socket.socket], options: Options) -> int:
     over, status = threading.Event(), 0
-    startup, server = Startup(options), None
+    startup, server = Startup(options, restarts=watchdog.restarts(os.environ)), None
     try:
         _on_signal(signal.default_int_handler)
         startup.start()
         server = launch(options, startup, sockets)
         _on_signal(lambda *_: over.set())
-        over.wait()
+        if not watchdog.wait(over, startup):
+            watchdog.start_again(startup)
+            status = 1
     except KeyboardInterrupt:
         pass
     except ServerFailed as error:

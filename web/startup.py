@@ -78,10 +78,13 @@ def advised_prompt(model_dir: Path) -> str | None:
 
 
 class Startup:
-    """Brings the engine up in the background."""
+    """Brings the engine up in the background. restarts: of the program, because of faults, before this."""
 
-    def __init__(self, options: Options, factory: EngineFactory | None = None) -> None:
+    def __init__(
+        self, options: Options, factory: EngineFactory | None = None, restarts: int = 0
+    ) -> None:
         self.options = options
+        self._restarts = restarts
         self.choice: ModelChoice | None = None
         self.engine: Engine | None = None
         self.step: Step | None = None
@@ -118,6 +121,11 @@ class Startup:
     def is_settled(self) -> bool:
         """Whether the start is over, well or not."""
         return self.phase in ("ready", "failed")
+
+    @property
+    def restarts(self) -> int:
+        """How often a fault has ended the engine, which was then started again."""
+        return self._restarts + (self.engine.restarts if self.engine is not None else 0)
 
     @property
     def is_alive(self) -> bool:

@@ -43,7 +43,7 @@ def status(startup: Startup, language: str) -> str:
     shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
     if startup.choice is not None and startup.choice.note is not None:
         shown += small("notice", say(language, startup.choice.note))
-    if startup.engine is not None and startup.engine.restarts:
+    if startup.restarts:
         shown += small("notice", say(language, "restarted"))
     if startup.engine is not None:
         shown += _storage(startup.engine.storage, language)
