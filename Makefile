@@ -5,7 +5,7 @@ BIN := .venv/bin
 # the long ones, in a browser, come first, so that no worker is left alone with them at the end.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: chat test check format lint types tests quick coverage clean
+.PHONY: chat test check format lint types tests quick coverage storm clean
 
 chat: .venv/.chat
 	$(BIN)/python app.py
@@ -34,6 +34,12 @@ quick: .venv/.dev
 # What the tests run of engine/, export/ and web/, in this process.
 coverage: .venv/.dev
 	$(PYTEST) --cov=engine --cov=export --cov=web --cov-report=term:skip-covered
+
+# Kills, damage, fuzz, crowds and a soak, for so many minutes; what they found is printed.
+MINUTES ?= 60
+SEED ?= 7
+storm: .venv/.dev
+	$(BIN)/python -m tests.storm all --minutes $(MINUTES) --seed $(SEED)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
