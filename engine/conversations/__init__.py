@@ -4,10 +4,11 @@ Does not know how a reply comes about, nor where its KV is.
 """
 
 from engine.conversations.conversation import Entry, Feedback, Node
-from engine.conversations.home import Home
-from engine.conversations.journal import Journal, Storage, open_journal, open_storage
+from engine.conversations.home import Home, open_journal
+from engine.conversations.journal import Journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
+from engine.conversations.storage import Storage, open_storage
 from engine.conversations.store import ConversationRow, StoreError, Trouble
 from engine.conversations.writer import Stored
 

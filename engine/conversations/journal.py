@@ -8,54 +8,35 @@ and at its end with the token ids. Does not know: KV, turns. Without a store eve
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from pathlib import Path
 
-from engine.config import EngineConfig
 from engine.conversations.conversation import Feedback, Node
-from engine.conversations.recovery import Recovery, open_store
+from engine.conversations.message_ids import MessageIds
+from engine.conversations.recovery import Recovery
+from engine.conversations.restoring import restored, still_unstored
 from engine.conversations.session import Branch, Session, SessionId
+from engine.conversations.storage import Storage
 from engine.conversations.store import (
     HALF_A_CHARACTER,
     Store,
     StoredBranch,
-    StoredConversation,
     StoreError,
     Trouble,
     Unstorable,
 )
-from engine.conversations.store_database import SENTENCES
+from engine.conversations.streaming_reply import StreamingReply
 from engine.conversations.writer import Stored, Writer, stored_already
-from engine.scheduling import Sequence
-from engine.text import Ledger
 
 log = logging.getLogger(__name__)
 
 TOO_MUCH = "Too much of what was said here could not be stored yet: {reason}"
 CLOSE_S = 0.5  # for what could not be written until then
 _STREAM_PERIOD_S = 1.0
-_RESERVED_IDS = 4096
 _BYTES_PER_TOKEN = 40  # of a list of numbers, at most
 _BYTES_PER_CHANGE = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """How well what is said is kept.
-
-    trouble: why it is not stored now, and `sentence` the same for people; None if it is. is_lasting:
-    until the program starts again it is kept in memory only; else it is tried again until it is stored.
-    recovery: what was read of a database that was damaged at the start.
-    """
-
-    trouble: Trouble | None
-    sentence: str
-    is_lasting: bool
-    recovery: Recovery | None
 
 
 class Journal:
@@ -72,14 +53,14 @@ class Journal:
         self.store = store
         self._recovery = recovery
         self._refusal = refusal
-        self._streaming: dict[int, _Streaming] = {}
+        self._streaming: dict[int, StreamingReply] = {}
         self._titled: set[SessionId] = set()
         self._ids: Iterator[int] = count(1)
         self._writer: Writer | None = None
         if store is not None:
             if interrupted := store.mark_interrupted():
                 log.info("%d answers were interrupted by the last end", interrupted)
-            self._ids = _Ids(store, self._put)
+            self._ids = MessageIds(store, self._put)
             self._writer = Writer(store.check_place)
 
     @property
@@ -108,12 +89,11 @@ class Journal:
         if self.store is None or self._writer is None:
             return Session(session_id)
         if (newest := self._writer.newest_of(session_id)) is not None:
-            return _again(newest[0])
-        session = Session(session_id)
-        if (stored := self.store.load(*session_id)) is not None:
-            _fill(session, stored)
-            self._mark_titled(session_id, stored.title)
-        return session
+            return still_unstored(newest[0])
+        if (stored := self.store.load(*session_id)) is None:
+            return Session(session_id)
+        self._mark_titled(session_id, stored.title)
+        return restored(session_id, stored)
 
     def add_turn(self, session: Session, parent: int | None, message: str) -> tuple[Node, Node]:
         """A message behind `parent`, and the reply that will stream; not yet in the session.
@@ -194,7 +174,7 @@ class Journal:
         now = time.monotonic()
         streaming = self._streaming.get(node_id)
         if streaming is None:
-            streaming = self._streaming[node_id] = _Streaming(store, session.id.owner, now)
+            streaming = self._streaming[node_id] = StreamingReply(store, session.id.owner, now)
         if now - streaming.written_at >= _STREAM_PERIOD_S:
             streaming.written_at = now
             node = replace(session.conversation.nodes[node_id], content=text)
@@ -277,60 +257,6 @@ class Journal:
         (self._titled.add if title else self._titled.discard)(session_id)
 
 
-class _Streaming:
-    """A reply as far as it has come, on its way to the store; of what waits only the newest is written.
-
-    written_at: when it was last to be, by time.monotonic().
-    """
-
-    def __init__(self, store: Store, owner: str, written_at: float) -> None:
-        self._store = store
-        self._owner = owner
-        self._node: Node | None = None
-        self._is_waiting = False
-        self.written_at = written_at
-
-    def is_to_be_written(self, node: Node) -> bool:
-        """The reply is `node` now; whether `write` is not on its way with that anyhow."""
-        self._node = node
-        was_waiting, self._is_waiting = self._is_waiting, True
-        return not was_waiting
-
-    def write(self) -> None:
-        """In the writer's thread."""
-        self._is_waiting = False  # before the node is looked at: a newer one is written after it
-        node = self._node
-        assert node is not None
-        try:
-            self._store.update_message(self._owner, node.id, node.content, node.status, node.ending)
-        except StoreError:
-            self._is_waiting = True  # it is tried again, with what is the newest then
-            raise
-
-
-class _Ids:
-    """Ids for new messages: reserved long before they are wanted, so that nobody waits for one."""
-
-    def __init__(self, store: Store, put: Callable[[Callable[[], object]], Stored]) -> None:
-        self._store = store
-        self._put = put
-        self._reserved = deque(store.reserve_ids(_RESERVED_IDS))
-        self._coming = stored_already()
-
-    def __iter__(self) -> "_Ids":
-        return self
-
-    def __next__(self) -> int:
-        if len(self._reserved) < _RESERVED_IDS // 2 and self._coming.done():
-            self._coming = self._put(self._reserve)
-        if not self._reserved:
-            raise StopIteration
-        return self._reserved.popleft()
-
-    def _reserve(self) -> None:
-        self._reserved.extend(self._store.reserve_ids(_RESERVED_IDS))
-
-
 def _check_storable(text: str) -> None:
     try:
         text.encode()
@@ -346,55 +272,3 @@ def _add_message(store: Store, session_id: SessionId, node: Node) -> None:
     store.add_message(
         owner, name, node.parent, node.role, node.content, status=node.status, node_id=node.id
     )
-
-
-def _again(session: Session) -> Session:
-    """The session as it is in memory, where it was not stored yet when it was closed."""
-    again = Session(session.id)
-    again.conversation.nodes = dict(session.conversation.nodes)
-    again.conversation.head = session.conversation.head
-    again.forget_engine()
-    return again
-
-
-def _fill(session: Session, stored: StoredConversation) -> None:
-    for node in stored.nodes.values():
-        # Nothing streams in a session that is only now opened: its turn was, or is being, ended.
-        is_ended = node.status == "streaming"
-        session.conversation.nodes[node.id] = (
-            replace(node, status="interrupted") if is_ended else node
-        )
-    session.conversation.head = stored.head
-    for branch in stored.branches:
-        ledger = Ledger(branch.segments)
-        if ledger.num_tokens == len(branch.tokens):
-            sequence = Sequence(list(branch.tokens))
-            session.branches[branch.leaf] = Branch(ledger, sequence, branch.num_hidden)
-    session.publish()
-
-
-def open_journal(config: EngineConfig) -> Journal:
-    """The conversations on disk, or only in memory where there is no disk to use.
-
-    Raises StoreError where storage is required and there is none.
-    """
-    if config.data_dir is None:
-        return Journal()
-    try:
-        store, recovery = open_storage(config.data_dir)
-        return Journal(store, recovery=recovery)
-    except StoreError as error:
-        if config.storage == "required":
-            raise
-        log.warning("Conversations are kept in memory only: %s", error)
-        return Journal(refusal=error)
-
-
-def open_storage(data_dir: Path) -> tuple[Store, Recovery | None]:
-    """The store in a folder, which is made; of a damaged one what can be read. Raises StoreError."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        return open_store(data_dir / "warmchat.db")
-    except OSError as error:
-        log.warning("%s: %s", data_dir, error.strerror)
-        raise StoreError(SENTENCES[Trouble.UNOPENABLE], Trouble.UNOPENABLE) from error

@@ -18,7 +18,7 @@ import pytest
 from engine.config import EngineConfig
 from engine.conversations import Home, SessionTable, Trouble
 from engine.conversations.conversation import Conversation, Feedback
-from engine.conversations.journal import open_journal
+from engine.conversations.home import open_journal
 from engine.conversations.session import SessionId
 from engine.conversations.store import StoreError
 from engine.conversations.store_database import Database
