@@ -6,7 +6,6 @@ had to be read again by their next turn. said_in_the_last_minute: tokens of the 
 within a minute of SIGTERM, which is the most that may be lost; those that were prefilled or made.
 """
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -14,8 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +21,8 @@ from typing import Any
 
 import httpx
 from gradio_client import Client
+
+from bench.busy import busy
 
 CONVERSATIONS = 20
 AT_ONCE = 4
@@ -112,24 +112,6 @@ def talk(url: str, names: list[str], until: float, ended: list[Ended], after: li
         for name in names:
             ended.append(turn(client, name, MORE))
             after.append(ended[-1].prefilled)
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """So many processes that compute without end."""
-    spinners = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(count)]
-    for spinner in spinners:
-        spinner.start()
-    try:
-        yield
-    finally:
-        for spinner in spinners:
-            spinner.kill()
-
-
-def _spin() -> None:
-    while True:
-        pass
 
 
 def _free_port() -> int:

@@ -9,7 +9,6 @@ any round failed; each round's seed and failures are printed.
 
 import argparse
 import contextlib
-import multiprocessing
 import random
 import subprocess
 import sys
@@ -19,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psutil
+
+from bench.busy import busy
 
 LONGEST_STOP_S, LONGEST_BREAK_S = 2.0, 1.5
 SHARE_OF_LONG_STOPS = 0.2
@@ -50,7 +51,7 @@ def _round(options: argparse.Namespace, dice: random.Random) -> bool:
     began = time.monotonic()
     with ExitStack() as stack:
         if options.load:
-            stack.enter_context(_busy(options.load))
+            stack.enter_context(busy(options.load))
         run = subprocess.Popen([*command, *options.tests], stdout=subprocess.PIPE, text=True)
         if options.stops:
             stack.enter_context(_shaking(run.pid, dice))
@@ -60,24 +61,6 @@ def _round(options: argparse.Namespace, dice: random.Random) -> bool:
     shown = lines if run.returncode else lines[-1:]
     print(*shown, f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
     return run.returncode == 0
-
-
-@contextmanager
-def _busy(count: int) -> Iterator[None]:
-    spinners = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(count)]
-    for spinner in spinners:
-        spinner.start()
-    try:
-        yield
-    finally:
-        for spinner in spinners:
-            spinner.kill()
-            spinner.join()
-
-
-def _spin() -> None:
-    while True:
-        pass
 
 
 @contextmanager
