@@ -15,7 +15,7 @@ from tests.browser.conftest import Visitor
 from tests.browser.page import addressed, ask, box, finished, number, questions, send, visit
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp, serving
-from web.gate.tries import FREE_TRIES
+from web.gate.tries import FREE_TRIES, LONGEST_WAIT_S
 from web.languages import say
 from web.users import hashed
 
@@ -229,8 +229,9 @@ def test_who_asks_while_the_model_is_being_made_is_answered_then(
 
 
 def test_whoever_is_wrong_too_often_is_told_how_long_to_wait(
-    closed: ScriptedApp, visitor: Visitor
+    closed: ScriptedApp, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("web.gate.tries.FIRST_WAIT_S", LONGEST_WAIT_S)
     page = visitor(closed.url, "zh-CN")
     for _ in range(FREE_TRIES):
         with page.expect_response("**/login"):

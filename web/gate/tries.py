@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 FREE_TRIES = 5
 FREE_TRIES_OF_ONE_SIDE = 20  # of a name from anywhere, and from an address for any name
-LONGEST_WAIT_S = 300.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
 _FORGOTTEN_S = 3600.0
 _MOST_COUNTED = 10_000
 
@@ -45,7 +45,7 @@ class Tries:
                 count = _Count()
             count.tries += 1
             beyond = count.tries - free
-            wait_s = min(2.0**beyond, LONGEST_WAIT_S) if beyond >= 0 else 0.0
+            wait_s = min(FIRST_WAIT_S * 2.0**beyond, LONGEST_WAIT_S) if beyond >= 0 else 0.0
             count.next_at = now + wait_s
             self._counts[key] = count
         while len(self._counts) > _MOST_COUNTED:
