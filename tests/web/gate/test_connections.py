@@ -4,7 +4,7 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -31,7 +31,8 @@ def served(most: int = 100) -> Iterator[int]:
 
     app = Starlette(routes=[Route("/", page, methods=["GET", "POST"])])
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_level="warning", http=patient_protocol(most))
+        protocol = patient_protocol(most)
+        config = uvicorn.Config(app, log_level="warning", http=protocol, timeout_keep_alive=600)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -75,7 +76,8 @@ def test_half_a_request_is_not_waited_for_for_ever(
     monkeypatch.setattr(connections, "HEAD_S", 0.1)
     monkeypatch.setattr(connections, "BODY_S", 0.1)
     with served() as port, connected(port) as connection:
-        connection.sendall(sent)
+        with suppress(ConnectionError):  # it may be over before it has begun
+            connection.sendall(sent)
         assert ends(connection)
 
 
