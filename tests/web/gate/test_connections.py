@@ -22,8 +22,8 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @contextmanager
-def served(most: int = 100) -> Iterator[int]:
-    """A server's port."""
+def served(most: int = 100, idle_s: int = 5) -> Iterator[int]:
+    """A server's port. idle_s: how long a connection may stand between two requests."""
 
     async def page(request: Request) -> PlainTextResponse:
         await request.body()
@@ -32,7 +32,7 @@ def served(most: int = 100) -> Iterator[int]:
     app = Starlette(routes=[Route("/", page, methods=["GET", "POST"])])
     with socket.create_server(("127.0.0.1", 0)) as listener:
         protocol = patient_protocol(most)
-        config = uvicorn.Config(app, log_level="warning", http=protocol, timeout_keep_alive=600)
+        config = uvicorn.Config(app, log_level="warning", http=protocol, timeout_keep_alive=idle_s)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -96,7 +96,7 @@ def test_a_request_in_pieces_is_answered() -> None:
 def test_beyond_the_patient_protocol_are_closed_at_once_and_told_rarely(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with served(most=2) as port, connected(port) as first, connected(port) as second:
+    with served(most=2, idle_s=600) as port, connected(port) as first, connected(port) as second:
         for connection in (first, second):
             assert answers(connection)
         for _ in range(20):
