@@ -138,15 +138,19 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args(argv)
     storm = Storm(random.Random(options.seed))
+    try:
+        _blow(storm, options.cycles)
+    finally:  # Ctrl-C ends it with what there is
+        print(*storm.faults, json.dumps({**storm.counts, "faults": len(storm.faults)}), sep="\n")
+    return 1 if storm.faults else 0
+
+
+def _blow(storm: Storm, cycles: int) -> None:
     with tempfile.TemporaryDirectory() as place:
-        for number in range(options.cycles):
+        for number in range(cycles):
             folder = Path(place) / f"{number // CYCLES_OF_A_FOLDER}"
             if number % CYCLES_OF_A_FOLDER == 0:
                 folder.mkdir()
                 storm.told.clear()
             kind = storm.dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
             storm.cycle(folder, kind)
-    for fault in storm.faults:
-        print(fault)
-    print(json.dumps({**storm.counts, "faults": len(storm.faults)}))
-    return 1 if storm.faults else 0
