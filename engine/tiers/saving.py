@@ -25,9 +25,13 @@ Resident = tuple[Session, int | None, Branch]  # with the message that the branc
 
 @dataclass(frozen=True, slots=True)
 class _Copying:
-    """A session whose KV is being copied out. keys: of its snapshot, and of those that it replaces."""
+    """A session whose KV is being copied out. keys: of its snapshot, and of those that it replaces.
+
+    since: when it was first changed.
+    """
 
     session: Session
+    since: float
     keys: list[str]
     taking: Taking
 
@@ -83,9 +87,8 @@ class Saving:
         if self._copying is not None:
             return True
         session = self._next()
-        if session is None or self._is_disk_behind:
-            return False
-        return time.monotonic() - self._since[session] > OVERDUE_S
+        is_old = session is not None and time.monotonic() - self._since[session] > OVERDUE_S
+        return is_old and not self._is_disk_behind
 
     def step(self) -> None:
         """Copy a slice of the conversation that has waited the longest."""
@@ -126,7 +129,8 @@ class Saving:
     def interrupt(self) -> None:
         """Give back the blocks that are held; what was being copied begins anew, later."""
         if self._copying is not None:
-            self._since.setdefault(self._copying.session, time.monotonic())
+            # In front: it has waited the longest, however often others take its room.
+            self._since = {self._copying.session: self._copying.since, **self._since}
             self._drop_copy()
 
     def needs(self, session: Session, leaf: int | None, branch: Branch) -> bool:
@@ -153,12 +157,12 @@ class Saving:
     def _begin(self) -> None:
         """Take the next session whose KV is to be written; those without any are passed over."""
         while (session := self._next()) is not None:
-            del self._since[session]
+            since = self._since.pop(session)
             head = session.conversation.head
             branch = session.branches.get(head)
             if branch is not None and self.needs(session, head, branch):
                 taking = self._transfer.begin(branch.sequence)
-                self._copying = _Copying(session, _keys(session), taking)
+                self._copying = _Copying(session, since, _keys(session), taking)
                 return
 
     def _finish(self) -> None:

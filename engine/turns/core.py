@@ -106,8 +106,8 @@ class EngineCore:
         if step.failed:
             for turn in list(self._turns.values()):
                 self._end(turn, FinishReason.ERROR, error=STEP_FAILED)
-        if self.parts.tiers.saving.is_overdue:
-            with Survived(log, "KV could not be copied out"):
+        with Survived(log, "KV could not be copied out"):
+            if self.parts.tiers.saving.is_overdue:
                 self.parts.tiers.saving.step()
 
     def _step(self) -> None:

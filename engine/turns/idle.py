@@ -1,4 +1,4 @@
-"""What the engine does while nobody waits: prefill ahead, make titles, warm shapes up, write KV to disk.
+"""What the engine does while nobody waits: write KV to disk, prefill ahead, make titles, warm shapes up.
 
 Owns: the order of these; what is to be kept goes first. Does not know: turns. Each `step` is
 short, so that real work waits for one of them at most.

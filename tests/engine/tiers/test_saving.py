@@ -126,6 +126,14 @@ def test_whoever_needs_room_gets_the_blocks_that_are_held(rigs: Rigs, tmp_path: 
     assert is_on_disk(rig)
 
 
+def test_one_whose_blocks_were_taken_is_still_the_next(rigs: Rigs, tmp_path: Path) -> None:
+    rig = copying(rigs, tmp_path)
+    since = rig.tiers.saving._copying.since  # type: ignore[union-attr]
+    rig.tiers.saving.changed(rig.session("two"))
+    rig.tiers.saving.interrupt()
+    assert next(iter(rig.tiers.saving._since.items())) == (rig.session(), since)
+
+
 def test_of_a_conversation_deleted_meanwhile_nothing_is_written(rigs: Rigs, tmp_path: Path) -> None:
     rig = copying(rigs, tmp_path)
     rig.core.forget(rig.session())
