@@ -56,6 +56,16 @@ def test_a_proxy_that_passes_the_host_on_needs_no_option(
         chats(visitor(), f"http://127.0.0.1:{proxy.port}")
 
 
+def test_an_end_of_a_stream_that_comes_late_takes_no_event_along(
+    app: ScriptedApp, visitor: Visitor
+) -> None:
+    with proxying(app.options.port, "127.0.0.1:{port}", is_late=True) as proxy:
+        page = visitor()
+        visit(page, f"http://127.0.0.1:{proxy.port}")
+        for count in range(1, 4):
+            ask(page, "What is the capital of France?", count)
+
+
 @pytest.mark.parametrize("taken_off", ["/team/chat", "/none"])
 def test_the_page_stands_below_a_prefix_whether_the_proxy_takes_it_off_or_not(
     prefixed: ScriptedApp, visitor: Visitor, taken_off: str

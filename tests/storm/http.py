@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import itertools
 import json
 import random
 import re
@@ -232,6 +233,14 @@ def _run(seed: int, requests: int, *options: str) -> Storm:
         return storm
 
 
+def _tracebacks(log: str) -> Iterator[str]:
+    """The ends of those in a log, each up to the line that names the error."""
+    for traced in log.split("Traceback (most recent call last):\n")[1:]:
+        lines = list(itertools.takewhile(lambda line: line.startswith(" "), traced.splitlines()))
+        error = traced.splitlines()[len(lines) : len(lines) + 1]
+        yield " ".join(" ".join([*lines, *error]).split())[-600:]
+
+
 def main(arguments: list[str]) -> int:
     """Run the storm; prints counts by route and status, and exits with 1 if there are faults."""
     parser = argparse.ArgumentParser(prog="python -m tests.storm http", description=__doc__)
@@ -245,8 +254,7 @@ def main(arguments: list[str]) -> int:
             "signed in": _run(given.seed, given.requests // 2, "--auth", "bert:secret"),
         }
     faults = [f"{name}: {fault}" for name, storm in storms.items() for fault in storm.faults]
-    tracebacks = log.getvalue().split("Traceback (most recent call last)")[1:]
-    faults = [f"in the log: {' '.join(trace.split())[-400:]}" for trace in tracebacks] + faults
+    faults = [f"in the log: {trace}" for trace in _tracebacks(log.getvalue())] + faults
     counts = {name: dict(sorted(storm.counts.items())) for name, storm in storms.items()}
     report = {
         "seed": given.seed,

@@ -9,5 +9,5 @@ from web.page import assets
 
 def first(*, asks_for_password: bool) -> str:
     """HTML for the very beginning of the page."""
-    names = ["refused.js", *(["sign_in.js"] if asks_for_password else [])]
+    names = ["refused.js", "streams.js", *(["sign_in.js"] if asks_for_password else [])]
     return "".join(f"<script>{assets.text(name)}</script>" for name in names)
