@@ -14,7 +14,7 @@ from web import lean, page
 from web.api import Guard, routes
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
-from web.gate import Bodies, Calls, Owned, SignIn, log_briefly
+from web.gate import Bodies, Calls, Owned, SignIn, keep_mail, log_briefly
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -31,6 +31,7 @@ class Site:
         self.demo.state_session_capacity = _PAGES_REMEMBERED
         lean.calm(self.demo)
         log_briefly(self.demo)
+        keep_mail(self.demo)
         self.app = FastAPI(
             openapi_url=None,
             routes=[*routes(startup), download_route(downloads)],

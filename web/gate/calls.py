@@ -92,7 +92,7 @@ class Calls:
             given = body if isinstance(body, dict) else {}
             index = None if route == "call" else given.get("fn_index")
             function = called(self._functions, name, index)
-            check_values(function, given.get("data"))
+            check_values(function, given.get("data"), is_program=route == "call")
             check_event(function, given.get("event_data"))
 
 

@@ -48,23 +48,26 @@ def _inside(value: Any) -> Sequence[Any]:
 
 def called(functions: Functions, name: str, index: Any) -> BlockFunction:
     """The function of that index, or else of that name. Raises Refused."""
-    if isinstance(index, int) and not isinstance(index, bool):
-        found = functions.get(index)
-    else:
+    if index is None:
         found = next((fn for fn in functions.values() if fn.api_name == name), None)
+    else:
+        found = functions.get(index) if type(index) is int else None
     if found is None or found.fn is None:  # what the page does by itself is no endpoint
         raise Refused(404, "call_unknown", name=name if index is None else index)
     return found
 
 
-def check_values(function: BlockFunction, values: Any) -> None:
-    """Raise Refused unless `values` is a list with as many as the function takes, each of its kind."""
+def check_values(function: BlockFunction, values: Any, *, is_program: bool) -> None:
+    """Raise Refused unless `values` is a list with as many as the function takes, each of its kind.
+
+    A page gives something for what the server keeps, too; a program need not.
+    """
     if not isinstance(values, list):
         raise Refused(422, "call_no_list")
     inputs = list(function.inputs)
-    # A page gives something for what the server keeps, too; a program does not.
-    given = [block for block in inputs if not getattr(block, "skip_api", False)]
-    inputs = given if len(values) == len(given) else inputs
+    if is_program:
+        given = [block for block in inputs if not getattr(block, "skip_api", False)]
+        inputs = given if len(values) == len(given) else inputs
     if len(values) < len(inputs) or (len(values) > len(inputs) and _is_public(function)):
         raise _miscounted(function, len(inputs), len(values))
     for place, (block, value) in enumerate(zip(inputs, values, strict=False)):

@@ -36,7 +36,7 @@ class CompletionPage:
 
     async def complete(
         self,
-        prompt: str,
+        prompt: str | None,
         max_tokens: float,
         temperature: float,
         repetition_penalty: float,
@@ -44,7 +44,7 @@ class CompletionPage:
     ) -> AsyncGenerator[tuple[str, str], None]:
         """Continue `prompt`; yields the text as far as it has come, and the line under it."""
         language = spoken(request.headers)
-        if not prompt.strip():
+        if not prompt or not prompt.strip():
             yield "", _note(say(language, "completion_empty"))
             return
         try:

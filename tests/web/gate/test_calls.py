@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import gradio as gr
 import httpx
 import pytest
 
@@ -68,6 +69,9 @@ def told(http: httpx.Client, path: str, body: Any) -> tuple[int, str]:
         ("/run/js_fn", {"data": ["x"]}, 404, "no endpoint js_fn here"),
         ("/run/_choose", {"data": []}, 422, "Missing: index, value."),
         ("/run/predict", {"data": [], "fn_index": "\ud800"}, 404, "no endpoint ? here"),
+        ("/run/answer", {"data": ["Hi"]}, 422, "1 values came where this event takes"),
+        ("/run/load_example", {"data": []}, 422, "0 values came where this event takes 1"),
+        ("/run/shelf", {"data": [None, ""], "fn_index": True}, 404, "no endpoint True here"),
         ("/run/load_example", {"data": [None]}, 422, "data[0] must be a number"),
         ("/run/take_sampling", {"data": [None]}, 422, "data[0] must be a text"),
         ("/run/take_prompt", {"data": ["99", "x"]}, 422, "not in the list of choices"),
@@ -127,3 +131,19 @@ def test_a_page_may_leave_its_boxes_empty(
     response = http.post(f"/run/{name}", json={"data": values, "session_hash": name})
     assert response.status_code == 200
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_every_event_takes_null_for_each_of_its_values_or_says_why_not(
+    app: ScriptedApp, http: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    usual = {gr.Textbox: "Hi", gr.Slider: 1, gr.Number: 1, gr.Checkbox: True, gr.Chatbot: []}
+    event = {"index": 0, "value": "x", "previous_value": "y"}
+    for index, function in app.gradio.blocks.fns.items():
+        values = [usual.get(type(block)) for block in function.inputs]
+        for place in range(len(values) if function.fn is not None else 0):
+            given = [*values[:place], None, *values[place + 1 :]]
+            body = {"data": given, "fn_index": index, "session_hash": "x", "event_data": event}
+            response = http.post("/run/predict", json=body)
+            error = capfd.readouterr().err
+            assert "Traceback" not in error, (function.api_name, place, error)
+            assert response.status_code in {200, 422}, (function.api_name, place, response.text)
