@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Locator, Page, expect
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.page import (
+    FRAME,
     answers,
     ask,
     box,
@@ -65,6 +67,32 @@ def hand_over(page: Page, event: str, target: str) -> None:
         }""",
         [event, target],
     )
+
+
+@pytest.mark.parametrize("how", ["Enter", "click"])
+def test_a_message_waits_for_a_file_that_is_on_its_way(page: Page, how: str) -> None:
+    on_their_way: list[Route] = []
+    page.route("**/upload*", lambda route: on_their_way.append(route))  # noqa: PLW0108  (needs attributes)
+    with page.expect_file_chooser() as chooser:
+        page.locator("#attach [data-act=add]").click()
+    with TemporaryDirectory() as folder:
+        Path(folder, "note.md").write_text(NOTE)
+        Path(folder, "other.txt").write_text("Another.")
+        chooser.value.set_files([Path(folder, "note.md"), Path(folder, "other.txt")])
+        expect(chips(page)).to_have_text(["note.md", "other.txt"])
+        box(page).fill("Which colour?")
+        if how == "Enter":
+            box(page).press("Enter")
+        else:
+            page.locator("#message .submit-button").click()
+        expect(box(page)).to_have_value("Which colour?")
+        for _ in range(2):
+            while not on_their_way:
+                page.evaluate(FRAME)  # lets what came be told
+            on_their_way.pop().continue_()
+        finished(page)
+    expect(attached(page)).to_have_text([re.compile("note.md"), re.compile("other.txt")])
+    expect(questions(page)).to_contain_text(["Which colour?"])
 
 
 def test_a_file_is_read_ahead_answered_and_shown_after_a_reload(

@@ -42,10 +42,14 @@ class Upload:
 
 @dataclass(slots=True)
 class _Basket:
-    """What waits on one page, and the sentences about what was refused last."""
+    """What waits on one page, and the sentences about what was refused last.
+
+    num_added: how many times files were added and are read, so that the page knows what is still under way.
+    """
 
     attachments: list[Attachment] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    num_added: int = 0
 
 
 class Attaching:
@@ -64,9 +68,9 @@ class Attaching:
         return Said(typed, tuple(basket.attachments) if basket else ())
 
     def take(self, page: str, typed: str) -> Said:
-        """As `said`; nothing waits there any more."""
-        said = self.said(page, typed)
-        self.forget(page)
+        """As `said`; nothing waits there any more. What is still being read waits for the next message."""
+        said, basket = self.said(page, typed), self._basket(page)
+        basket.attachments, basket.refusals = [], []
         return said
 
     def give_back(self, page: str, said: Said) -> None:
@@ -75,7 +79,7 @@ class Attaching:
             self._basket(page).attachments = list(said.attachments)
 
     def forget(self, page: str) -> None:
-        """Nothing waits on `page` any more."""
+        """The page is gone."""
         self._baskets.pop(page, None)
 
     def remove(self, page: str, index: int) -> None:
@@ -91,14 +95,20 @@ class Attaching:
         """Read `uploads`; too_large: names of files that the browser did not send."""
         basket = self._basket(page)
         basket.refusals = [_sentence(n, Unreadable("file_too_large"), language) for n in too_large]
-        for upload in uploads:
-            try:
-                attachment = await self._read(upload)
-                await self._check_room(attachment, basket)
-            except Unreadable as reason:
-                basket.refusals.append(_sentence(upload.name, reason, language))
-            else:
-                basket.attachments.append(attachment)
+        try:
+            for upload in uploads:
+                await self._add(upload, basket, language)
+        finally:
+            basket.num_added += 1
+
+    async def _add(self, upload: Upload, basket: _Basket, language: str) -> None:
+        try:
+            attachment = await self._read(upload)
+            await self._check_room(attachment, basket)
+        except Unreadable as reason:
+            basket.refusals.append(_sentence(upload.name, reason, language))
+        else:
+            basket.attachments.append(attachment)
 
     async def message_of(self, sent: Any, language: str) -> str:
         """The message that the page, or a client ({"text": ..., "files": [...]}), has sent.
@@ -126,8 +136,8 @@ class Attaching:
         chips = "".join(_chip(i, a, language) for i, a in enumerate(basket.attachments))
         refusals = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in basket.refusals)
         return (
-            f'<div class="waiting" data-rendering="{next(self._renderings)}"><button data-act="add" '
-            f'title="{label}" aria-label="{label}">{_CLIP}</button><ul>{chips}</ul>'
+            f'<div class="waiting" data-rendering="{next(self._renderings)}" data-added="{basket.num_added}">'
+            f'<button data-act="add" title="{label}" aria-label="{label}">{_CLIP}</button><ul>{chips}</ul>'
             f'<div class="refusals" role="alert">{refusals}</div></div>'
         )
 

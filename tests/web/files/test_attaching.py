@@ -11,7 +11,7 @@ from tests.scripted import Engines, ScriptedEngine
 from tests.web.turns.test_history import page
 from web import view
 from web.files.attaching import MAX_FILES, Attaching, Upload, uploads_in
-from web.files.attachments import Said, read_message, read_page
+from web.files.attachments import Attachment, Said, read_message, read_page
 from web.startup import Startup
 from web.turns.live_turn import Request
 from web.turns.turns import Turns
@@ -47,6 +47,31 @@ def add(attaching: Attaching, *uploads: Upload, large: tuple[str, ...] = ()) -> 
     """What the page shows after these were attached."""
     asyncio.run(attaching.add("tab", uploads, large, "en"))
     return attaching.render("tab", "en")
+
+
+def test_a_file_that_is_read_too_late_waits_for_the_next_message(
+    attaching: Attaching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def go() -> None:
+        is_read, read = asyncio.Event(), attaching._read
+
+        async def late(file: Upload) -> Attachment:
+            await is_read.wait()
+            return await read(file)
+
+        monkeypatch.setattr(attaching, "_read", late)
+        adding = asyncio.create_task(
+            attaching.add("tab", [upload(tmp_path, "a.txt", b"Text.")], [], "en")
+        )
+        await asyncio.sleep(0)
+        assert attaching.take("tab", "What?") == Said("What?")
+        assert 'data-added="0"' in attaching.render("tab", "en")
+        is_read.set()
+        await adding
+
+    asyncio.run(go())
+    assert 'data-added="1"' in attaching.render("tab", "en")
+    assert [a.name for a in attaching.take("tab", "And?").attachments] == ["a.txt"]
 
 
 def test_a_file_waits_and_goes_with_the_next_message_only(

@@ -1,11 +1,27 @@
-// Runs once, below the text box: sends the files that are chosen, dropped or pasted to the server, and
-// keeps the HTML of a message's chips out of what is edited and copied.
+// Runs once, in the composer: sends the files that are chosen, dropped or pasted to the server, and keeps the HTML
+// of a message's chips out of what is edited and copied.
 const MAX_BYTES = 20 * 2 ** 20;
+
+// Files are chips from the first moment. As long as one is on its way or being read, keys.js keeps Send back.
+const coming = document.createElement('ul');
+coming.className = 'coming';
+element.parentElement.append(coming); // Gradio draws what is within anew
+let numAdded = 0;
+
+function chipsOf(files) {
+  return files.map(({ name }) => {
+    const chip = document.createElement('li'), label = document.createElement('span');
+    label.textContent = name;
+    chip.append(label, document.createElement('progress'));
+    return chip;
+  });
+}
 
 async function add(files) {
   const chosen = [...files];
   if (!chosen.length) return;
-  element.querySelector('.waiting')?.setAttribute('aria-busy', 'true');
+  const chips = chipsOf(chosen);
+  coming.append(...chips);
   const large = chosen.filter((file) => file.size > MAX_BYTES).map((file) => file.name);
   const sent = [];
   for (const file of chosen.filter((file) => file.size <= MAX_BYTES)) {
@@ -17,9 +33,18 @@ async function add(files) {
     }
     sent.push({ path, name: file.name });
   }
+  numAdded += 1;
+  for (const chip of chips) chip.dataset.number = numAdded;
   trigger('click', { act: 'add', files: sent, large });
   document.querySelector('#message textarea')?.focus();
 }
+
+new MutationObserver(() => {
+  const added = Number(element.querySelector('.waiting')?.dataset.added ?? 0);
+  const read = [...coming.querySelectorAll('[data-number]')].filter((chip) => chip.dataset.number <= added);
+  for (const chip of read) chip.remove();
+  if (read.length) document.dispatchEvent(new Event('files-read'));
+}).observe(element, { childList: true, subtree: true, attributes: true });
 
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-act]');

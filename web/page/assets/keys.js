@@ -1,15 +1,24 @@
 // Runs once, beside the list of conversations: Esc stops, / goes to the box, what is entered while an answer
-// comes stays in the box until that is over, and what is entered before the page knows its conversation is
-// sent as soon as it does.
+// comes stays in the box until that is over, and what is entered before the page knows its conversation, or while
+// a file is being read, is sent as soon as it can be.
+const box = () => document.querySelector('#message textarea');
 const knowsItsConversation = () => element.querySelector('.shelf'); // the list comes together with it
+const isReading = () => document.querySelector('#attach .coming li');
+const isAnswered = () => document.querySelector('#message .stop-button');
 let isWaiting = false; // what was entered before
+
+function send() {
+  if (!isWaiting || isAnswered() || isReading() || !knowsItsConversation()) return;
+  isWaiting = false;
+  if (box().value.trim()) document.querySelector('#message .submit-button').click();
+}
 
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest?.('input, textarea, [contenteditable]');
   if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
   if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
-    document.querySelector('#message textarea')?.focus();
+    box()?.focus();
   }
 });
 
@@ -18,18 +27,21 @@ window.addEventListener('keydown', (event) => {
   // This Enter chooses a word of an input method, as for Chinese.
   if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
   if (!event.target.closest('#message')) return;
-  const isAnswered = document.querySelector('#message .stop-button');
-  if (!isAnswered && knowsItsConversation()) return;
+  if (!isAnswered() && !isReading() && knowsItsConversation()) return;
   event.preventDefault();
   event.stopPropagation();
-  if (!isAnswered) isWaiting = true;
+  if (!isAnswered()) isWaiting = true;
 }, true);
 
-new MutationObserver(() => {
-  if (!isWaiting || !knowsItsConversation()) return;
-  isWaiting = false;
-  if (document.querySelector('#message textarea').value.trim()) document.querySelector('#message .submit-button').click();
-}).observe(element, { childList: true, subtree: true });
+window.addEventListener('click', (event) => {
+  if (!event.target.closest?.('#message .submit-button') || !isReading()) return;
+  event.preventDefault();
+  event.stopPropagation();
+  isWaiting = true;
+}, true);
+
+new MutationObserver(send).observe(element, { childList: true, subtree: true });
+document.addEventListener('files-read', send);
 
 // Gradio calls the examples a list, but they are buttons.
 new MutationObserver(() => document.querySelector('#chat .examples[role=list]')?.setAttribute('role', 'group'))
