@@ -71,7 +71,7 @@ def check_values(function: BlockFunction, values: Any, *, is_program: bool) -> N
     if len(values) < len(inputs) or (len(values) > len(inputs) and _is_public(function)):
         raise _miscounted(function, len(inputs), len(values))
     for place, (block, value) in enumerate(zip(inputs, values, strict=False)):
-        _check_kind(block, value, f"data[{place}]")
+        _check_kind(type(block), value, f"data[{place}]")
 
 
 def check_event(function: BlockFunction, data: Any) -> None:
@@ -84,6 +84,20 @@ def check_event(function: BlockFunction, data: Any) -> None:
             needed = {"index", "value"} | ({"previous_value"} if kind is gr.EditData else set())
             if not isinstance(data, dict) or not needed <= data.keys():
                 raise Refused(422, "call_missing", names=", ".join(sorted(needed)))
+            _check_place(data["index"])
+            if kind is gr.SelectData:  # of an example
+                value = data["value"]
+                _check_kind(
+                    gr.Textbox, value.get("text", 0) if isinstance(value, dict) else 0, "value"
+                )
+
+
+def _check_place(index: Any) -> None:
+    """Which message it was, or which part of which."""
+    if isinstance(index, list) and index:
+        index = index[0]
+    if type(index) is not int or index < 0:
+        raise Refused(422, "call_not_number", name="index")
 
 
 def check_named(function: BlockFunction, values: Any) -> None:
@@ -100,9 +114,9 @@ def check_named(function: BlockFunction, values: Any) -> None:
         raise Refused(422, "call_missing", names=", ".join(missing))
 
 
-def _check_kind(block: Any, value: Any, name: str) -> None:
-    key, kinds = _KINDS.get(type(block), ("", ()))
-    if not key or (value is None and not isinstance(block, _CHOICES)):
+def _check_kind(component: type, value: Any, name: str) -> None:
+    key, kinds = _KINDS.get(component, ("", ()))
+    if not key or (value is None and component not in _CHOICES):
         return
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise Refused(422, key, name=name)

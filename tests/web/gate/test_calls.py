@@ -69,6 +69,8 @@ def told(http: httpx.Client, path: str, body: Any) -> tuple[int, str]:
         ("/run/js_fn", {"data": ["x"]}, 404, "no endpoint js_fn here"),
         ("/run/_choose", {"data": []}, 422, "Missing: index, value."),
         ("/run/predict", {"data": [], "fn_index": "\ud800"}, 404, "no endpoint ? here"),
+        ("/run/undo", {"data": [None, []], "event_data": {"index": None, "value": "x"}}, 422, "index must be a"),
+        ("/run/_choose", {"data": [], "event_data": {"index": 0, "value": 5}}, 422, "value must be a text"),
         ("/run/answer", {"data": ["Hi"]}, 422, "1 values came where this event takes"),
         ("/run/load_example", {"data": []}, 422, "0 values came where this event takes 1"),
         ("/run/shelf", {"data": [None, ""], "fn_index": True}, 404, "no endpoint True here"),
