@@ -126,11 +126,17 @@ def addressed(page: Page) -> str:
     return page.url
 
 
-def unfold_settings(page: Page) -> None:
-    button = page.locator("#settings > button")
+def open_drawer(page: Page, tab: str) -> None:
+    """Open the drawer at one of its tabs, settings or engine."""
+    button = page.locator(f"#drawer-buttons [data-tab={tab}]")
     expect(button).to_be_visible()
-    if "open" not in (button.get_attribute("class") or ""):
+    if button.get_attribute("aria-expanded") == "false":
         button.click()
+    expect(page.locator("#live")).to_have_class(re.compile(r"\bopen\b"))
+
+
+def unfold_settings(page: Page) -> None:
+    open_drawer(page, "settings")
     expect(page.locator("#system-prompt textarea")).to_be_visible()
 
 

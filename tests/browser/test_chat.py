@@ -21,6 +21,7 @@ from tests.browser.page import (
     finished,
     lines,
     new_chat,
+    open_drawer,
     questions,
     send,
     send_button,
@@ -272,7 +273,7 @@ def test_what_is_being_typed_is_prefilled(page: Page, app: ScriptedApp) -> None:
 
 def test_the_live_panel_names_the_own_conversation(page: Page) -> None:
     ask(page, FRANCE)
-    page.locator(".sidebar.right .toggle-button").click()
+    open_drawer(page, "engine")
     expect(page.locator(".panel .own-row").first).to_contain_text("capital of France")
     expect(page.locator(".panel svg rect.kept")).to_have_count(1)
 

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visitor
-from tests.browser.page import ask, known, lines, new_chat, unfold_settings, until
+from tests.browser.page import ask, known, lines, new_chat, open_drawer, unfold_settings, until
 from tests.scripted import Say
 from tests.scripted.app import ScriptedApp
 
@@ -60,13 +60,10 @@ def test_everybody_can_use_every_screen(
     ask(page, FRANCE)
     expect(page.locator(".shelf li [data-act=open]")).to_have_count(1)
     found["answered"] = findings(page)
-    panel, toggle = page.locator(".sidebar.right"), page.locator(".sidebar.right .toggle-button")
-    toggle.click()
+    open_drawer(page, "engine")
     expect(page.locator(".panel svg rect").first).to_be_attached()
     found["panel"] = findings(page)
-    toggle.click()
-    expect(panel).not_to_have_class(UNFOLDED)
-    page.locator("#settings > button").click()
+    open_drawer(page, "settings")
     expect(page.locator("#sampling-preset")).to_be_visible()
     found["settings"] = findings(page)
     assert {screen: those for screen, those in found.items() if those} == {}
@@ -117,8 +114,9 @@ def test_everything_is_in_reach_on_a_phone(
     known(page)
     conversations, opened = page.locator("#conversations"), ".shelf [data-act=open]"
     expect(conversations).not_to_have_class(UNFOLDED)
-    toggles = ".sidebar:not(.right) .toggle-button", ".sidebar.right .toggle-button"
-    always = "#brand svg", "#language select", "#new-chat", *toggles, "#message textarea"
+    toggle, drawer = ".sidebar:not(.right) .toggle-button", "#drawer-buttons [data-tab={}]"
+    tabs = drawer.format("settings"), drawer.format("engine")
+    always = "#language select", "#new-chat", toggle, *tabs, "#message textarea"
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     ask(page, FRANCE)
@@ -130,8 +128,8 @@ def test_everything_is_in_reach_on_a_phone(
     fits(page)
     page.locator("#new-chat").click()
     expect(lines(page)).to_have_count(0)
-    page.locator(toggles[0]).click()
-    in_reach(page, opened, toggles[0])
+    page.locator(toggle).click()
+    in_reach(page, opened, toggle)
     page.locator(opened).click()
     expect(conversations).not_to_have_class(UNFOLDED)
     expect(lines(page)).to_have_count(1)
@@ -144,7 +142,7 @@ def test_a_whole_visit_asks_only_this_machine(page: Page, app: ScriptedApp) -> N
     for part in (".katex", ".katex-display", "table", "pre .token"):
         expect(page.locator(f"#chat .bot {part}").first).to_be_visible()
     unfold_settings(page)
-    page.locator(".sidebar.right .toggle-button").click()
+    open_drawer(page, "engine")
     expect(page.locator(".panel")).to_be_visible()
     new_chat(page)
     page.locator("#to-completion").click()

@@ -58,7 +58,7 @@ def page(visitor: Visitor, app: RealApp) -> Page:
     visit(opened, app.url)
     unfold_settings(opened)
     set_number(opened, "Temperature", "0")
-    opened.locator("#settings > button").click()
+    opened.locator("#drawer-buttons [data-tab=settings]").click()
     return opened
 
 

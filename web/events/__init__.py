@@ -8,11 +8,10 @@ from web.events.client import Client
 from web.events.composing import DRAFT_S, Composing
 from web.events.conversations import Conversations
 from web.events.exchange import SUFFIXES, Exchange
-from web.events.overview import PANEL_S, SETTLING_S, Overview, model_status
+from web.events.overview import SETTLING_S, Overview, model_status
 
 __all__ = [
     "DRAFT_S",
-    "PANEL_S",
     "SETTLING_S",
     "SUFFIXES",
     "Chat",

@@ -17,7 +17,7 @@ from web.languages import spoken
 from web.startup import Startup
 from web.turns import Turns
 
-PANEL_S = 2.0
+_RATE_S = 1.0  # tokens per second are counted over so long, at least
 SETTLING_S, _SETTLED_S = 1.0, 5.0  # how often a page asks for the status
 
 
@@ -55,7 +55,7 @@ class Overview:
         """Of all conversations, over the last seconds."""
         then, counted, rate = self._counted
         passed = time.monotonic() - then
-        if passed >= PANEL_S / 2:
+        if passed >= _RATE_S:
             rate = (tokens - counted) / passed
             self._counted = (time.monotonic(), tokens, rate)
         return rate
@@ -63,6 +63,10 @@ class Overview:
     def language_choice(self, request: gr.Request) -> str:
         """HTML of the control that changes the language."""
         return view.language_choice(request.headers)
+
+    def drawer_buttons(self, request: gr.Request) -> str:
+        """HTML of the buttons that open the settings and the panel of the engine."""
+        return view.drawer_buttons(spoken(request.headers))
 
     def account(self, request: gr.Request) -> str:
         """Who is signed in."""

@@ -11,6 +11,8 @@ TEXTS = {
     "message_hint": "Write a message",
     "new_chat": "New chat",
     "settings": "Settings",
+    "engine": "Engine",
+    "hint": "Runs on this machine; nothing leaves it · Enter sends, Shift + Enter begins a new line",
     "system_prompt": "System prompt",
     "system_prompt_info": "What the model should know or how it should answer. A change is read from the next message on.",
     "max_tokens": "Max tokens",

@@ -11,6 +11,8 @@ TEXTS = {
     "message_hint": "输入消息",
     "new_chat": "新对话",
     "settings": "设置",
+    "engine": "引擎",
+    "hint": "本机运行，内容不离开这台机器 · Enter 发送，Shift + Enter 换行",
     "system_prompt": "系统提示词",
     "system_prompt_info": "希望模型了解什么、怎样回答。修改后从下一条消息起生效。",
     "max_tokens": "最大词元数",

@@ -11,6 +11,8 @@ TEXTS = {
     "message_hint": "輸入訊息",
     "new_chat": "新對話",
     "settings": "設定",
+    "engine": "引擎",
+    "hint": "在本機執行，內容不會離開這台機器 · Enter 傳送，Shift + Enter 換行",
     "system_prompt": "系統提示詞",
     "system_prompt_info": "希望模型知道什麼、怎麼回答。修改後從下一則訊息起生效。",
     "max_tokens": "最大詞元數",

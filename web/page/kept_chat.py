@@ -34,8 +34,7 @@ class KeptChat(gr.ChatInterface):
     fn is an async generator of conversations, places what its events share; asked is called before it, stop when Stop is pressed; sent
     makes of what was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
     to take the last message back, when a message has left the box or comes back, and when a turn is
-    over. below: what stands below the box. footer: renders what comes under that, the controls of
-    additional inputs.
+    over. below: what stands below the box, in one card with it. Additional inputs stand where they were rendered.
     """
 
     def __init__(
@@ -50,12 +49,11 @@ class KeptChat(gr.ChatInterface):
         moved: Event,
         after: Event,
         below: list[Component],
-        footer: Callable[[], None],
         **options: Any,
     ) -> None:
         self._places, self._asked, self._stop, self._sent = places, asked, stop, sent
         self._undo, self._moved, self._after = undo, moved, after
-        self._below, self._footer = below, footer
+        self._below = below
         super().__init__(fn, **options)
 
     def _setup_events(self) -> None:
@@ -83,12 +81,18 @@ class KeptChat(gr.ChatInterface):
         )  # fmt: skip
         answer.then(self._unlocked, None, self.textbox, **QUIET).then(*self._after, **QUIET)
 
-    def _render_footer(self) -> None:
-        with gr.Row(elem_id="below-box"):
-            for component in self._below:
-                component.render()  # type: ignore[no-untyped-call]
-        self._footer()
-        super()._render_footer()  # type: ignore[no-untyped-call]
+    def _render_chatbot_area(self, chatbot: Any, textbox: Any, *_: Any) -> None:
+        self.chatbot, self.textbox = chatbot, textbox
+        chatbot.render()
+        chatbot.examples = self.examples_messages
+        chatbot._setup_examples()
+        with gr.Column(elem_id="composer"):
+            textbox.render()
+            with gr.Row(elem_id="below-box"):
+                for component in self._below:
+                    component.render()  # type: ignore[no-untyped-call]
+        textbox.stop_btn = False
+        self.chatbot_state = gr.State([])
 
     def _send(self, typed: str, shown: list[PageMessage], request: gr.Request) -> Asked:
         # The box stays open for the next message; keys.js keeps Enter back until this one is answered.

@@ -20,7 +20,7 @@ from web.page.words import words
 # As with the ids (web.identity), the secret hides nothing.
 STORAGE_SECRET = "warmchat-settings-1"  # noqa: S105
 
-_ABOUT_THE_ANSWER = ("max_tokens", "seed", "stop", "draft", "thinking")
+_ABOUT_THE_ANSWER = ("max_tokens", "seed", "stop", "draft")
 _PROMPT_LINES = 3
 
 
@@ -56,8 +56,8 @@ class Settings:
         return self._by_name["thinking"]
 
     def render(self) -> None:
-        """Lay the controls out, folded."""
-        with gr.Accordion(words("settings"), open=False, elem_id="settings"):
+        """Lay the controls out, all but the one for thinking, which stands at the box."""
+        with gr.Column(elem_id="settings"):
             with _section(words("settings_prompt")):
                 _render(self._prompt_preset, self._by_name["system_prompt"])
             with _section(words("settings_sampling")):
@@ -132,7 +132,10 @@ class Settings:
             case "draft":
                 return gr.Checkbox(value, **_named(name))
             case "thinking":
-                return gr.Checkbox(value, visible=False, **_named("think"))
+                return gr.Checkbox(
+                    value, visible=False, container=False, elem_id="thinking",
+                    label=words("think"), render=False,
+                )  # fmt: skip
             case "seed":
                 return gr.Number(value, precision=0, minimum=-1, **_named(name))
         span = self.preferences.ranges[name]

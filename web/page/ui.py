@@ -8,7 +8,6 @@ import gradio as gr
 from web import crowd, identity, view
 from web.events import (
     DRAFT_S,
-    PANEL_S,
     SETTLING_S,
     Chat,
     Client,
@@ -20,6 +19,7 @@ from web.events import (
 from web.files import Downloads
 from web.languages import EXAMPLES, say
 from web.page import assets, completion, header
+from web.page.drawer import Drawer, buttons
 from web.page.exchange_row import ExchangeRow
 from web.page.kept_chat import QUEUED, QUIET, KeptChat
 from web.page.settings import Settings
@@ -58,7 +58,8 @@ def _build_chat(
         ids = gr.BrowserState(
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
-        with gr.Sidebar(elem_id="conversations", width=300):
+        with gr.Sidebar(elem_id="conversations", width=272):
+            header.brand()
             search = gr.Textbox(
                 label=words("search"),
                 show_label=False,
@@ -67,19 +68,20 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text("sidebars.js", "answers.js", "messages.js", "keys.js"),
+                js_on_load=assets.text(
+                    "stage.js", "sidebars.js", "answers.js", "messages.js", "keys.js"
+                ),
                 apply_default_css=False,
                 elem_id="shelf",
             )
             exchange = ExchangeRow(Exchange(startup, conversations, downloads))
             _foot(demo, overview)
-        with gr.Sidebar(position="right", open=False, width=320, elem_id="live") as live:
-            live_panel = gr.HTML(padding=False, apply_default_css=False)
-            panel_timer = gr.Timer(PANEL_S, active=False)
+        settings = Settings(startup.options.sampling)
+        drawer = Drawer(settings)
         with gr.Row(elem_id="header"):
             status, language = header.build()
+            drawer_buttons = buttons()
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
-        settings = Settings(startup.options.sampling)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
         chatbot = _chatbot()
         interface = KeptChat(
@@ -91,8 +93,7 @@ def _build_chat(
             undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
             after=(conversations.shelf, [ids, search], [shelf]),
-            below=[attach, sign],
-            footer=settings.render,
+            below=[attach, settings.thinking, sign],
             chatbot=chatbot,
             textbox=_textbox(),
             additional_inputs=[ids, *settings.controls],
@@ -119,11 +120,10 @@ def _build_chat(
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
+        gr.HTML(words("hint"), elem_id="hint", padding=False)
         demo.load(overview.language_choice, None, language, **QUIET)
-        for trigger in (live.expand, panel_timer.tick):
-            trigger(overview.panel, ids, live_panel, **QUIET)
-        live.expand(lambda: gr.Timer(active=True), None, panel_timer, **QUIET)
-        live.collapse(lambda: gr.Timer(active=False), None, panel_timer, **QUIET)
+        demo.load(overview.drawer_buttons, None, drawer_buttons, **QUIET)
+        drawer.connect(overview.panel, ids)
         timer = gr.Timer(SETTLING_S)
         for trigger in (demo.load, timer.tick):
             trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)

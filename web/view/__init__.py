@@ -16,7 +16,15 @@ from web.view.messages import (
 )
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
-from web.view.signs import account, can_chat, draft_sign, language_choice, status, welcome
+from web.view.signs import (
+    account,
+    can_chat,
+    draft_sign,
+    drawer_buttons,
+    language_choice,
+    status,
+    welcome,
+)
 
 __all__ = [
     "account",
@@ -25,6 +33,7 @@ __all__ = [
     "conversation",
     "conversation_list",
     "draft_sign",
+    "drawer_buttons",
     "ending_line",
     "language_choice",
     "live_panel",

@@ -23,6 +23,15 @@ _TROUBLES = {
     Trouble.GONE: "trouble_gone",
     Trouble.UNKNOWN: "trouble_unknown",
 }
+_GEAR = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M4 7h10M18 7h2M4 17h2M10 17h10"/>'
+    '<circle cx="16" cy="7" r="2"/><circle cx="8" cy="17" r="2"/></svg>'
+)
+_PULSE = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 12h4l3-8 4 16 3-8h4"/></svg>'
+_FLAME = (
+    '<svg viewBox="0 0 24 24" fill="#fff" aria-hidden="true"><path d="M12 2c1 4 6 6.5 6 12a6 6 0 0 1-12 0c0-2.2 '
+    '1-3.8 2.2-5 .3 1.8 1 2.8 2.2 3.3C10 8.5 10.2 5 12 2z"/></svg>'
+)
 _STEPS = {
     "Converting weights": "step_converting",
     "Writing the model": "step_writing",
@@ -92,9 +101,19 @@ def _step(step: Step, language: str) -> str:
 def welcome(language: str) -> str:
     """HTML of what an empty chat says."""
     return (
-        f'<div class="welcome"><h2>{say(language, "welcome")}</h2>'
+        f'<div class="welcome"><div class="flame">{_FLAME}</div><h2>{say(language, "welcome")}</h2>'
         f"<p>{say(language, 'tagline')}</p><p>{say(language, 'welcome_more')}</p></div>"
     )
+
+
+def drawer_buttons(language: str) -> str:
+    """HTML of the buttons that open the drawer, each at its tab."""
+    buttons = "".join(
+        f'<button data-tab="{tab}" aria-expanded="false" title="{label}" aria-label="{label}">{icon}</button>'
+        for tab, icon in (("settings", _GEAR), ("engine", _PULSE))
+        if (label := html.escape(say(language, tab)))
+    )
+    return f'<div class="pair">{buttons}</div>'
 
 
 def draft_sign(percent: int, language: str) -> str:

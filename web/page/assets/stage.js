@@ -1,0 +1,16 @@
+// Runs once, beside the list of conversations: what state the page is in, as classes of its body.
+{
+  const chat = () => document.querySelector('#chat');
+  const mark = () => {
+    document.body.classList.toggle('knows', Boolean(element.querySelector('.shelf')));
+    document.body.classList.toggle('empty', Boolean(chat()?.querySelector('.placeholder')));
+  };
+  const watch = (part) => new MutationObserver(mark).observe(part, { childList: true, subtree: true });
+  watch(element);
+  const found = setInterval(() => {
+    if (!chat()) return;
+    clearInterval(found);
+    watch(chat());
+    mark();
+  }, 20);
+}
