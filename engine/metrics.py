@@ -41,6 +41,11 @@ class TurnFigures:
     note: str | None = None
 
     @property
+    def num_tokens(self) -> int:
+        """What the conversation held when the turn was over."""
+        return self.reused_tokens + self.prefilled_tokens + self.generated_tokens
+
+    @property
     def tokens_per_s(self) -> float | None:
         """Decode speed; None below two tokens."""
         return 1 / self.itl_s if self.itl_s else None

@@ -23,6 +23,7 @@ FALLBACK = "smollm2-135m-instruct"
 
 _HUB_ANSWERS_WITHIN_S = 3.0
 _MODELSCOPE = "modelscope:"
+_NATIVE = "GGUF"  # each matrix in the file's own blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class ModelChoice:
 
     directory: Path
     note: str | None = None
+
+    @property
+    def weights(self) -> str | None:
+        """The format of the weights, as the export has written it down; None where it is not known."""
+        manifest = artifacts.read_manifest(self.directory) or {}
+        weights = manifest.get("weights")
+        return _NATIVE if weights == "native" else weights
 
 
 Tell = Callable[[ModelChoice], None]

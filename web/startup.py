@@ -89,6 +89,7 @@ class Startup:
         self.engine: Engine | None = None
         self.step: Step | None = None
         self._factory = factory or partial(build_engine, tell=self._choose)
+        self._weights: str | None = None
         self._failure: str | None = None
         self._num_waiting = 0
         self._ready = threading.Event()
@@ -141,6 +142,11 @@ class Startup:
             return self.choice.directory.name
         return self.options.model.rstrip("/").rsplit("/", 1)[-1]
 
+    @property
+    def model_facts(self) -> str:
+        """What else people want to know of it: the format of its weights, and the device."""
+        return " · ".join(filter(None, (self._weights, self.options.device)))
+
     @contextmanager
     def waiting(self) -> Iterator[bool]:
         """While a turn waits for the model; whether there was a place for one more. For one event loop."""
@@ -166,6 +172,7 @@ class Startup:
         try:
             self.engine = self._factory(self.options, self._progress)
             self.engine.wait_ready()
+            self._weights = self.choice.weights if self.choice is not None else None
         except (EngineError, ExportError) as error:
             self._failure = str(error)
         except OSError as error:

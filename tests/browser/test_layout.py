@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.page import begin, finished, new_chat, send_button, stop, until
+from tests.browser.page import ask, begin, finished, new_chat, send_button, stop, until
 from tests.scripted.app import ScriptedApp
 
 OPEN = re.compile(r"\bopen\b")
@@ -49,3 +49,13 @@ def test_each_button_opens_the_drawer_at_its_tab_and_closes_it(page: Page) -> No
     page.keyboard.press("Escape")
     expect(drawer).not_to_have_class(OPEN)
     expect(opener(page, "engine")).to_have_attribute("aria-expanded", "false")
+
+
+def test_the_gauge_fills_with_the_conversation_and_empties_with_a_new_one(page: Page) -> None:
+    gauge = page.locator("#gauge .gauge")
+    ask(page, "What is the capital of France?")
+    expect(gauge).to_have_attribute("aria-label", re.compile(r"^Context \d+ %$"))
+    new_chat(page)
+    expect(gauge).to_have_count(0)
+    page.locator(".shelf .open").first.click()
+    expect(gauge).to_have_count(1)

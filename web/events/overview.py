@@ -60,6 +60,15 @@ class Overview:
             self._counted = (time.monotonic(), tokens, rate)
         return rate
 
+    def gauge(self, ids: Any, request: gr.Request) -> str:
+        """How much of the context the visitor's conversation fills, as of its last answer."""
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        if session_id is None or engine is None or self._startup.phase != "ready":
+            return ""
+        last = next(iter(self._turns.figures(session_id)[-1:]), None)
+        num_tokens = last.num_tokens if last is not None else 0
+        return view.gauge(num_tokens, engine.info.context_length, spoken(request.headers))
+
     def language_choice(self, request: gr.Request) -> str:
         """HTML of the control that changes the language."""
         return view.language_choice(request.headers)

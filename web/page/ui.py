@@ -83,6 +83,7 @@ def _build_chat(
             drawer_buttons = buttons()
             anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
+        gauge = gr.HTML(elem_id="gauge", padding=False, apply_default_css=False, render=False)
         chatbot = _chatbot()
         interface = KeptChat(
             chat.answer,
@@ -93,7 +94,7 @@ def _build_chat(
             undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
             after=(conversations.shelf, [ids, search], [shelf]),
-            below=[attach, settings.thinking, sign],
+            below=[attach, settings.thinking, sign, gauge],
             chatbot=chatbot,
             textbox=_textbox(),
             additional_inputs=[ids, *settings.controls],
@@ -106,6 +107,7 @@ def _build_chat(
         exchange.connect(demo, on_shelf, all_shown)
         shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
         shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        shelf.change(overview.gauge, ids, gauge, trigger_mode="always_last", **QUIET)
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)

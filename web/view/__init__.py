@@ -18,13 +18,13 @@ from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import (
     account,
-    can_chat,
     draft_sign,
     drawer_buttons,
+    gauge,
     language_choice,
-    status,
     welcome,
 )
+from web.view.status import can_chat, status
 
 __all__ = [
     "account",
@@ -35,6 +35,7 @@ __all__ = [
     "draft_sign",
     "drawer_buttons",
     "ending_line",
+    "gauge",
     "language_choice",
     "live_panel",
     "notice",

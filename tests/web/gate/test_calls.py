@@ -138,7 +138,13 @@ def test_a_page_may_leave_its_boxes_empty(
 def test_every_event_takes_null_for_each_of_its_values_or_says_why_not(
     app: ScriptedApp, http: httpx.Client, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    usual = {gr.Textbox: "Hi", gr.Slider: 1, gr.Number: 1, gr.Checkbox: True, gr.Chatbot: []}
+    usual: dict[Any, Any] = {
+        gr.Textbox: "Hi",
+        gr.Slider: 1,
+        gr.Number: 1,
+        gr.Checkbox: True,
+        gr.Chatbot: [],
+    }
     event = {"index": 0, "value": "x", "previous_value": "y"}
     for index, function in app.gradio.blocks.fns.items():
         values = [usual.get(type(block)) for block in function.inputs]
