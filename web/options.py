@@ -32,6 +32,13 @@ from web.option_values import (
 )
 from web.users import Hash, Users
 
+LONGEST_ANSWER = 1_000_000
+
+
+def tokens_at_most(setting: int) -> int:
+    """What a setting of the longest answer means to the engine: 0 is as long as the context allows."""
+    return setting or LONGEST_ANSWER
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -74,7 +81,9 @@ class Options:
     @property
     def sampling(self) -> SamplingParams:
         """How replies are sampled unless the page says otherwise; small models drift when hotter."""
-        return SamplingParams(temperature=0.3, top_p=0.9, max_tokens=self.max_tokens)
+        return SamplingParams(
+            temperature=0.3, top_p=0.9, max_tokens=tokens_at_most(self.max_tokens)
+        )
 
 
 def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Options:
@@ -146,8 +155,8 @@ def _add_model_options(parser: _Parser) -> None:
     add("--single-token-graph", type=yes_or_no, metavar="YES|NO",
         help="one answer alone comes quicker, with the weights in memory twice "
         "(default: for small models, where there is room)")  # fmt: skip
-    add("--max-tokens", type=whole(1, 1_000_000), default=512, metavar="N",
-        help="longest answer, in tokens; the page can change it (default: %(default)s)")  # fmt: skip
+    add("--max-tokens", type=whole(0, LONGEST_ANSWER), default=0, metavar="N",
+        help="longest answer, in tokens; the page can change it (default: 0, as long as the context allows)")  # fmt: skip
 
 
 def _add_server_options(parser: _Parser, environ: Mapping[str, str]) -> None:

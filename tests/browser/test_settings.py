@@ -102,7 +102,7 @@ def test_settings_are_remembered_and_reset(page: Page) -> None:
     expect(number(page, "Temperature")).to_have_value("0.3")
     expect(prompt(page)).to_have_value("")
     come_back(page)
-    expect(number(page, "Max tokens")).to_have_value("512")
+    expect(number(page, "Max tokens")).to_have_value("0")
     expect(stop_strings(page)).to_have_value("")
     expect(page.get_by_label("Read ahead")).to_be_checked()
 
@@ -230,3 +230,16 @@ def test_answers_and_written_words_survive_a_switch(page: Page) -> None:
     expect(box(page)).to_have_value(ITALY)
     box(page).press("Enter")
     assert re.search(r"复用 \d\d+", finished(page, 2))
+
+
+def test_an_answer_is_as_long_as_the_context_allows_unless_it_is_said_otherwise(
+    page: Page, app: ScriptedApp
+) -> None:
+    ask(page, FRANCE)
+    assert app.script.requests[-1].params.max_tokens > app.engine.info.context_length
+    unfold_settings(page)
+    slider = page.get_by_label("range slider for Max tokens")
+    expect(slider).to_have_attribute("max", str(app.engine.info.context_length))
+    set_number(page, "Max tokens", str(app.engine.info.context_length))
+    ask(page, ITALY, 2)
+    assert app.script.requests[-1].params.max_tokens == app.engine.info.context_length

@@ -26,7 +26,7 @@ def test_defaults_are_those_of_the_readme() -> None:
         None,
     )
     assert options.single_token_graph is None
-    assert (options.max_tokens, options.share, options.data_dir.name) == (512, False, "data")
+    assert (options.max_tokens, options.share, options.data_dir.name) == (0, False, "data")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from engine.errors import ConfigError, EngineError
 from web import identity, view
 from web.events.composing import Composing
 from web.languages import say, spoken
+from web.options import tokens_at_most
 from web.startup import Startup
 from web.turns import Continuation, Frame, PageMessage, Request, Turns
 
@@ -65,7 +66,7 @@ class Chat:
             return
         try:
             params = SamplingParams(
-                max_tokens=int(max_tokens),
+                max_tokens=tokens_at_most(int(max_tokens)),
                 temperature=float(temperature),
                 top_p=float(top_p),
                 top_k=int(top_k),

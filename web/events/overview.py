@@ -81,8 +81,10 @@ class Overview:
         """Who is signed in."""
         return view.account(request.username, spoken(request.headers))
 
-    def status(self, request: gr.Request) -> tuple[str, Any, Any]:
-        """The header's status, how soon to ask again, and whether to offer thinking."""
+    def status(self, request: gr.Request) -> tuple[str, Any, Any, Any]:
+        """The header's status, how soon to ask again, whether to offer thinking, and the longest answer."""
         engine = self._startup.engine
-        can_think = engine is not None and self._startup.phase == "ready" and engine.info.can_think
-        return *model_status(self._startup, request), gr.Checkbox(visible=can_think)
+        info = engine.info if engine is not None and self._startup.phase == "ready" else None
+        thinking = gr.Checkbox(visible=info is not None and info.can_think)
+        longest = gr.Slider(maximum=info.context_length) if info is not None else gr.skip()
+        return *model_status(self._startup, request), thinking, longest

@@ -19,7 +19,7 @@ TEXTS = {
     "system_prompt": "System prompt",
     "system_prompt_info": "What the model should know or how it should answer. A change is read from the next message on.",
     "max_tokens": "Max tokens",
-    "max_tokens_info": "Longest answer",
+    "max_tokens_info": "Longest answer; 0: as long as the context allows",
     "temperature": "Temperature",
     "temperature_info": "0 always takes the most likely word",
     "top_p": "Top-p",

@@ -19,7 +19,7 @@ TEXTS = {
     "system_prompt": "系统提示词",
     "system_prompt_info": "希望模型了解什么、怎样回答。修改后从下一条消息起生效。",
     "max_tokens": "最大词元数",
-    "max_tokens_info": "回答的最大长度",
+    "max_tokens_info": "回答的最大长度；0 表示直到上下文用完",
     "temperature": "温度",
     "temperature_info": "0 表示总是选最可能的词",
     "top_p": "Top-p",

@@ -19,7 +19,7 @@ TEXTS = {
     "system_prompt": "系統提示詞",
     "system_prompt_info": "希望模型知道什麼、怎麼回答。修改後從下一則訊息起生效。",
     "max_tokens": "最大詞元數",
-    "max_tokens_info": "回答的最大長度",
+    "max_tokens_info": "回答的最大長度；0 表示直到上下文用完",
     "temperature": "溫度",
     "temperature_info": "0 表示總是選最可能的詞",
     "top_p": "Top-p",

@@ -173,8 +173,7 @@ def _controls(params: SamplingParams) -> list[gr.Slider]:
 
     with gr.Row(elem_id="sampling"):
         return [
-            gr.Slider(1, max(_LONGEST, params.max_tokens), min(128, params.max_tokens), step=1,
-                      **named("max_tokens")),
+            gr.Slider(1, _LONGEST, min(128, params.max_tokens), step=1, label=words("max_tokens")),
             gr.Slider(0, 2, 0, step=0.05, **named("temperature")),
             gr.Slider(0.5, 2, 1, step=0.05, **named("repetition_penalty")),
         ]  # fmt: skip

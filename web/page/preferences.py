@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import SamplingParams
+from web.options import LONGEST_ANSWER
 from web.page import presets
 
 STORAGE_KEY = "warmchat-settings"
@@ -60,14 +61,14 @@ class Preferences:
     """The settings of this server. params: its defaults."""
 
     def __init__(self, params: SamplingParams) -> None:
-        self.ranges = _RANGES | {"max_tokens": Range(1, max(2048, params.max_tokens), 1)}
+        self.ranges = _RANGES | {"max_tokens": Range(0, LONGEST_ANSWER, 1)}
         self.sampling = presets.sampling_presets(params)
         numbers = {key: getattr(params, key) for key in presets.SAMPLING_KEYS}
         known: Values = {
             **dict.fromkeys(_TEXTS, ""),
             **_SWITCHES,
             **numbers,
-            "max_tokens": params.max_tokens,
+            "max_tokens": params.max_tokens % LONGEST_ANSWER,  # 0: as long as the context allows
             "seed": _RANDOM_SEED,
         }
         self.defaults: Values = {name: known[name] for name in NAMES}

@@ -55,6 +55,11 @@ class Settings:
         """Hidden until the model is known to have a choice."""
         return self._by_name["thinking"]
 
+    @property
+    def max_tokens(self) -> gr.components.Component:
+        """Ends at the model's context, once that is known."""
+        return self._by_name["max_tokens"]
+
     def render(self) -> None:
         """Lay the controls out, all but the one for thinking, which stands at the box."""
         with gr.Column(elem_id="settings"):
@@ -133,9 +138,8 @@ class Settings:
                 return gr.Checkbox(value, **_named(name))
             case "thinking":
                 return gr.Checkbox(
-                    value, visible=False, container=False, elem_id="thinking",
-                    label=words("think"), render=False,
-                )  # fmt: skip
+                    value, visible=False, container=False, elem_id="thinking", **_named("think")
+                )
             case "seed":
                 return gr.Number(value, precision=0, minimum=-1, **_named(name))
         span = self.preferences.ranges[name]

@@ -128,7 +128,12 @@ def _build_chat(
         drawer.connect(overview.panel, ids)
         timer = gr.Timer(SETTLING_S)
         for trigger in (demo.load, timer.tick):
-            trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)
+            trigger(
+                overview.status,
+                None,
+                [status, timer, settings.thinking, settings.max_tokens],
+                **QUIET,
+            )
         timer.tick(conversations.fresh_shelf, on_shelf, shelf, **QUIET)
     return demo
 

@@ -45,7 +45,8 @@ def chat() -> Iterator[KeptChat]:
             moved=(nothing, [], []),
             after=(nothing, [], []),
             below=[],
-            footer=nothing,
+            chatbot=gr.Chatbot(render=False),
+            textbox=gr.Textbox(render=False, submit_btn=True, stop_btn=True),
             analytics_enabled=False,
         )
 

@@ -59,7 +59,7 @@ def test_a_new_default_reaches_who_never_changed_it(preferences: Preferences) ->
     [
         ("temperature", 2.01), ("temperature", -0.1), ("temperature", "1"), ("temperature", True),
         ("temperature", float("nan")), ("temperature", float("inf")), ("top_p", 0), ("top_k", 1.5),
-        ("seed", -2), ("max_tokens", 0), ("max_tokens", 10**9), ("thinking", 1), ("draft", None),
+        ("seed", -2), ("max_tokens", -1), ("max_tokens", 10**9), ("thinking", 1), ("draft", None),
         ("system_prompt", 3), ("system_prompt", "x" * 20_001), ("stop", ["a"]), ("stop", None),
     ],
 )  # fmt: skip
