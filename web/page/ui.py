@@ -69,7 +69,7 @@ def _build_chat(
             )
             shelf = gr.HTML(
                 js_on_load=assets.text(
-                    "stage.js", "sidebars.js", "answers.js", "messages.js", "keys.js"
+                    "stage.js", "sidebars.js", "answers.js", "messages.js", "keys.js", "drafts.js"
                 ),
                 apply_default_css=False,
                 elem_id="shelf",

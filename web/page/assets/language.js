@@ -1,7 +1,4 @@
 // Runs once, beside the choice of language: remembers it and has the page made anew in it.
-const DRAFT = 'warmchat-draft';
-const box = () => document.querySelector('#message textarea');
-
 element.addEventListener('change', (event) => {
   const { value, dataset } = event.target;
   // On a Space the page lies in a frame of another site, where only such cookies are kept.
@@ -9,16 +6,5 @@ element.addEventListener('change', (event) => {
   const age = value ? 31536000 : 0;
   document.cookie = `${dataset.cookie}=${value}; path=/; max-age=${age}; ${framed}`;
   void document.cookie; // waits until the browser has it: a reload may ask for the page before
-  if (box()?.value) sessionStorage.setItem(DRAFT, box().value);
   location.reload();
 });
-
-const draft = sessionStorage.getItem(DRAFT);
-sessionStorage.removeItem(DRAFT);
-const waiting = draft && setInterval(() => {
-  if (!box()) return;
-  clearInterval(waiting);
-  if (box().value) return;
-  box().value = draft;
-  box().dispatchEvent(new Event('input', { bubbles: true }));
-}, 100);
