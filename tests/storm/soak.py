@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -70,7 +70,7 @@ class Soak:
         while time.monotonic() < self.until:
             stats = self.engine.stats()
             self.most_kv = max(self.most_kv, stats.kv_blocks_used * stats.kv_block_bytes)
-            size = sum(f.stat().st_size for f in self.folder.glob("kv/*/*") if f.exists())
+            size = sum(_size(file) for file in self.folder.glob("kv/*/*"))
             self.most_disk = max(self.most_disk, size)
             self.resident.append(_resident_mb())
             await asyncio.sleep(1.0)
@@ -123,6 +123,13 @@ class Soak:
             self.differing.append(f"{texts[0]!r} / {texts[1]!r}")
 
 
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # it made room meanwhile
+        return 0
+
+
 def _resident_mb() -> float:
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * _PAGE / 1e6
@@ -156,9 +163,9 @@ def main(argv: list[str]) -> int:
         engine.wait_ready()
         until = time.monotonic() + options.seconds
         soak = Soak(engine, Path(place), random.Random(options.seed), until)
-        asyncio.run(_soak(soak, options.clients))
-        stats = engine.stats()
-        engine.close()
+        with closing(engine):
+            asyncio.run(_soak(soak, options.clients))
+            stats = engine.stats()
     result = {
         **soak.counts,
         "growth_mb_in_the_second_half": round(growth_mb(soak.resident), 1),
