@@ -7,10 +7,13 @@ from web.page import assets
 STYLES = [
     assets.path(name)
     for name in (
+        "palette.css",
         "look.css",
         "sidebars.css",
         "attachments.css",
         "settings.css",
+        "messages.css",
+        "markdown.css",
         "answers.css",
         "completion.css",
     )

@@ -4,19 +4,12 @@ Pure functions of what there is to show; knows no event, no component and no met
 """
 
 from web.view.answers import control_key
-from web.view.messages import (
-    conversation,
-    ending_line,
-    notice,
-    progress,
-    reason,
-    refusal,
-    turn,
-    user,
-)
+from web.view.figures import ending_line, reason
+from web.view.messages import conversation, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import account, can_chat, draft_sign, language_choice, status, welcome
+from web.view.waiting import progress
 
 __all__ = [
     "account",
@@ -29,6 +22,7 @@ __all__ = [
     "language_choice",
     "live_panel",
     "notice",
+    "pending",
     "progress",
     "reason",
     "refusal",
