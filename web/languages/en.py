@@ -73,6 +73,7 @@ TEXTS = {
     "delete": "Delete",
     "copy": "Copy",
     "retry": "Retry",
+    "to_end": "To the end",
     "earlier": "Earlier version",
     "later": "Later version",
     "like": "Like",

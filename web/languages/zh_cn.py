@@ -73,6 +73,7 @@ TEXTS = {
     "delete": "删除",
     "copy": "复制",
     "retry": "重试",
+    "to_end": "到底部",
     "earlier": "上一版本",
     "later": "下一版本",
     "like": "赞",

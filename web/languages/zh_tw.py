@@ -73,6 +73,7 @@ TEXTS = {
     "delete": "刪除",
     "copy": "複製",
     "retry": "重試",
+    "to_end": "到底部",
     "earlier": "上一版本",
     "later": "下一版本",
     "like": "讚",

@@ -10,8 +10,8 @@ from web.languages import LANGUAGES, TEXTS
 from web.page import assets
 from web.writing import WRITTEN
 
-_FILES = ("column.js", "answers.js", "messages.js", "typed.js")
-_KEYS = ("copy",)
+_FILES = ("column.js", "answers.js", "messages.js", "typed.js", "scrolling.js")
+_KEYS = ("copy", "to_end")
 
 
 def scripts() -> str:
