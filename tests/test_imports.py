@@ -24,6 +24,7 @@ FLOORS = {
     "web": [
         "languages",
         "users identity model_source option_values options crowd listening forwarding startup watchdog proxies temporary lean",
+        "writing",
         "files",
         "turns",
         "view",
@@ -44,6 +45,7 @@ FORBIDDEN = {
     "web.files": {"gradio"},
     "web.view": {"gradio"},
     "web.languages": {"gradio", "engine"},
+    "web.writing": {"gradio", "engine"},
 }
 PURE = ["engine/text/ledger.py", "engine/text/streaming.py", "engine/model/batch.py"]
 

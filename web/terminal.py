@@ -64,7 +64,7 @@ async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
                     out.flush()
                 case events.Finished():
                     out.write("\n")
-                    sys.stderr.write(f"[{ending_line(event, 'en')}]\n")
+                    sys.stderr.write(f"[{ending_line(event, 'en', is_first=True)}]\n")
                     return _status(event)
     return 0
 

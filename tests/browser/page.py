@@ -68,14 +68,24 @@ def questions(page: Page) -> Locator:
     return page.locator(".user.message")
 
 
+def words(page: Page) -> Locator:
+    """What the person typed, without what stands around it."""
+    return page.locator("#chat .user.message .typed")
+
+
 def answers(page: Page) -> Locator:
     return page.locator(".bot.message")
 
 
 def answer_text(page: Page) -> str:
     """The paragraphs of the last answer, without what stands around them."""
-    paragraphs = answers(page).last.locator("p:not(:has(.turn-line, .notice, .tools))")
+    paragraphs = answers(page).last.locator("p:not(:has(.notice, .tools))")
     return "\n".join(paragraphs.all_inner_texts())
+
+
+def tool(page: Page, name: str) -> Locator:
+    """The buttons of that name below answers, which are there to be pressed."""
+    return page.locator("#chat .tools").get_by_label(name, exact=True)
 
 
 def lines(page: Page) -> Locator:
@@ -105,7 +115,7 @@ def begin(page: Page, app: ScriptedApp) -> None:
 
 def figures(answer: str) -> tuple[int, int]:
     """Tokens reused and prefilled, as the line of an answer says."""
-    found = re.search(r"reused ([\d,]+).* prefilled ([\d,]+)", answer)
+    found = re.search(r"reused ([\d,]+).* new ([\d,]+)", answer)
     assert found is not None, answer
     reused, prefilled = (int(number.replace(",", "")) for number in found.groups())
     return reused, prefilled

@@ -20,6 +20,7 @@ from tests.browser.page import (
     questions,
     send,
     stop,
+    tool,
 )
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp
@@ -127,7 +128,7 @@ def test_retry_edit_and_undo_keep_the_file(page: Page, app: ScriptedApp) -> None
     chat = page.locator("#chat")
     attach(page, note__md=NOTE.encode())
     ask(page, "Which colour?")
-    chat.get_by_label("Retry").last.click()
+    tool(page, "Retry").last.click()
     expect(chat.locator(".versions")).to_contain_text("2/2")
     finished(page)
     chat.get_by_label("Edit").first.click()
@@ -139,7 +140,7 @@ def test_retry_edit_and_undo_keep_the_file(page: Page, app: ScriptedApp) -> None
     expect(attached(page)).to_have_text(re.compile(r"note\.md 19 B"))
     said = ["Which colour?", "Which colour?", "What is violet?"]
     assert app.script.asked == [NOTE_BLOCK + words for words in said]
-    chat.get_by_label("Undo").last.click()
+    tool(page, "Undo").last.click()
     expect(box(page)).to_have_value("What is violet?")
     expect(chips(page)).to_have_text(re.compile(r"note\.md"))
     expect(lines(page)).to_have_count(0)
@@ -194,7 +195,7 @@ def test_a_file_attached_during_an_answer_is_read_ahead_after_it(
     page.get_by_role("button", name="What is the capital of France?").click()  # nothing is typed
     finished(page)
     app.script.write(Say("Once upon"), HOLD)
-    page.locator("#chat").get_by_label("Retry").last.click()
+    tool(page, "Retry").last.click()
     expect(answers(page).last).to_contain_text("Once upon")
     with page.expect_response(
         is_tick(page, app.url, "draft")

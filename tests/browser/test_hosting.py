@@ -12,7 +12,17 @@ from playwright.sync_api import Page, expect
 
 from engine.errors import QueueFull
 from tests.browser.conftest import Visitor
-from tests.browser.page import addressed, ask, box, finished, number, questions, send, visit
+from tests.browser.page import (
+    addressed,
+    answers,
+    ask,
+    box,
+    finished,
+    number,
+    questions,
+    send,
+    visit,
+)
 from tests.scripted import HOLD, Say
 from tests.scripted.app import ScriptedApp, serving
 from web.gate.tries import FREE_TRIES, LONGEST_WAIT_S
@@ -189,13 +199,12 @@ def test_images_of_other_hosts_are_named_and_only_a_click_opens_them(
     app.script.write(Say(IMAGES.format(port=port)))
     ask(page, "Show me")
     images = page.locator("#chat .bot.message img.remote-image")
-    expect(images).to_have_count(2)
+    expect(images).to_have_count(1)
+    expect(answers(page).last).to_contain_text("<img src=")  # written out, it is text
     expect(images.first).to_have_attribute("alt", f"Image from 127.0.0.1:{port} — a cat")
-    expect(images.last).to_have_attribute("alt", f"Image from localhost:{port}")
     shown = images.first.bounding_box()
     assert shown is not None
     assert shown["width"] > 60
-    page.locator("#chat").get_by_text("Press me").dispatch_event("click")
     with page.expect_popup() as opened:
         images.first.click()
     opened.value.wait_for_load_state()

@@ -17,6 +17,7 @@ from tests.browser.page import (
     send_button,
     set_number,
     stop,
+    tool,
     unfold_settings,
 )
 from tests.scripted import HOLD, End, Say
@@ -135,7 +136,7 @@ def test_stop_before_the_first_word_and_another_try(page: Page, app: ScriptedApp
     stop(page)
     assert "stopped" in finished(page)
     app.script.write(Say("Paris."), End())
-    page.locator("#chat").get_by_label("Retry").last.click()
+    tool(page, "Retry").last.click()
     expect(answers(page).last).to_contain_text("Paris.")
     finished(page)
     expect(questions(page)).to_have_text([FRANCE])

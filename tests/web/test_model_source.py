@@ -273,4 +273,4 @@ def test_the_app_answers_with_a_model_of_the_hub(hub: Hub, exported: Path, tmp_p
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("hello")
-    assert "reused 0 · prefilled" in run.stderr
+    assert "reused 0 · new" in run.stderr

@@ -191,6 +191,6 @@ def test_a_question_in_the_terminal_is_answered(smollm2_dir: Path) -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0
     assert run.stdout.strip()
-    figures = re.search(r"reused (\d+).* · prefilled (\d+) ", run.stderr)
+    figures = re.search(r"reused (\d+).* · new (\d+) ", run.stderr)
     assert figures is not None
     assert int(figures[1]) + int(figures[2]) > 30

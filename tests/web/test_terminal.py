@@ -27,7 +27,7 @@ def test_the_answer_goes_to_standard_output_and_its_figures_beside_it(
     assert terminal.ask(replace(options, ask="What is OpenVINO?", max_tokens=70)) == 0
     said = capsys.readouterr()
     assert said.out == "You said: What is OpenVINO?\n"
-    assert "reused 1,834 (memory) · prefilled 27" in said.err
+    assert "reused 1,834 (memory) · new 27" in said.err
     assert "The context is full." in said.err
     assert engine.script.requests[0].params.max_tokens == 70
     assert engine.status == "closed"

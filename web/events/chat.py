@@ -96,7 +96,7 @@ class Chat:
             async for frame in frames:
                 is_over = frame.is_last
                 before = view.conversation(frame.kept, language, key=key, is_over=is_over)
-                yield [*before, *view.turn(frame, self._startup, language)]
+                yield [*before, *view.turn(frame, self._startup, language, key=key)]
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.
             yield gr.skip()

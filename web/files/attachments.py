@@ -9,6 +9,8 @@ import html
 import re
 from dataclasses import dataclass
 
+from web.writing import read_typed, typed
+
 NAME_LENGTH = 80
 
 _FIRST_LINE = re.compile(r'<file name="([^"\n]*)" bytes="(\d+)" characters="(\d+)">\n')
@@ -52,16 +54,15 @@ class Said:
         """The message as the engine gets it."""
         return "".join(a.block for a in self.attachments) + self.typed
 
-    @property
-    def shown(self) -> str:
-        """The message as the page shows it: chips, if there are any, in front of the typed words.
+    def shown(self, tools: str = "") -> str:
+        """The message as the page shows it: chips, if there are any, the words as typed, HTML of tools.
 
         In one piece: Gradio's Edit makes several events of several.
         """
         if not self.attachments:
-            return self.typed
+            return typed(self.typed, tools)
         chips = "".join(_chip(a) for a in self.attachments)
-        return f"{_CHIPS}{chips}{_CHIPS_END}{self.typed}"
+        return f"{_CHIPS}{chips}{_CHIPS_END}{typed(self.typed, tools)}"
 
 
 def read_message(message: str) -> Said:
@@ -78,11 +79,11 @@ def read_message(message: str) -> Said:
 
 def read_page(text: str) -> Said:
     """The page's message, taken apart."""
-    chips, end, typed = text.partition(_CHIPS_END)
+    chips, end, words = text.partition(_CHIPS_END)
     if not text.startswith(_CHIPS) or not end:
-        return Said(text)
+        return Said(read_typed(text))
     blocks = "".join(html.unescape(block) for block in _CHIP_TEXT.findall(chips))
-    return Said(typed, read_message(blocks).attachments)
+    return Said(read_typed(words), read_message(blocks).attachments)
 
 
 def safe_name(name: str) -> str:

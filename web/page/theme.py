@@ -18,6 +18,8 @@ STYLES = [
         "sidebars.css",
         "drawer.css",
         "attachments.css",
+        "messages.css",
+        "markdown.css",
         "answers.css",
         "completion.css",
     )

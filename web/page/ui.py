@@ -18,7 +18,7 @@ from web.events import (
 )
 from web.files import Downloads
 from web.languages import EXAMPLES, say
-from web.page import assets, completion, header
+from web.page import assets, column, completion, header
 from web.page.drawer import Drawer, buttons
 from web.page.exchange_row import ExchangeRow
 from web.page.kept_chat import QUEUED, QUIET, KeptChat
@@ -26,6 +26,7 @@ from web.page.settings import Settings
 from web.page.words import words
 from web.startup import Startup
 from web.turns import Turns
+from web.writing import LATEX_DELIMITERS
 
 UPLOADS_S = (3600, 3600)  # what was uploaded and never read is looked for, and kept, so long
 
@@ -68,9 +69,8 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text(
-                    "stage.js", "sidebars.js", "answers.js", "messages.js", "keys.js", "drafts.js"
-                ),
+                js_on_load=assets.text("stage.js", "sidebars.js", "keys.js", "drafts.js")
+                + column.scripts(),
                 apply_default_css=False,
                 elem_id="shelf",
             )
@@ -166,7 +166,8 @@ def _chatbot() -> gr.Chatbot:
         feedback_options=None,
         placeholder=view.welcome("en"),
         layout="bubble",
-        allow_tags=False,
+        latex_delimiters=LATEX_DELIMITERS,
+        allow_tags=True,
         render=False,
     )
 

@@ -4,16 +4,8 @@ Pure functions of what there is to show; knows no event, no component and no met
 """
 
 from web.view.answers import control_key
-from web.view.messages import (
-    conversation,
-    ending_line,
-    notice,
-    progress,
-    reason,
-    refusal,
-    turn,
-    user,
-)
+from web.view.figures import ending_line, reason
+from web.view.messages import conversation, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import (
@@ -25,6 +17,7 @@ from web.view.signs import (
     welcome,
 )
 from web.view.status import can_chat, status
+from web.view.waiting import progress
 
 __all__ = [
     "account",
@@ -39,6 +32,7 @@ __all__ = [
     "language_choice",
     "live_panel",
     "notice",
+    "pending",
     "progress",
     "reason",
     "refusal",

@@ -1,4 +1,4 @@
-"""What stands around an answer: arrows to its other versions, like and dislike, and Continue.
+"""What can be done with an answer, in one row below it, and the arrows below a question.
 
 Owns: how these look, and which class tells answers.js what a button does: of what could tell it,
 Gradio's sanitiser leaves the class. What a model or a person writes can hold such buttons, too; ours are
@@ -25,18 +25,35 @@ def control_key(owner: str) -> str:
 def question_tools(question: Entry, language: str, key: str) -> str:
     """HTML of the arrows to the other versions of a message; empty if it has none."""
     arrows = _versions(question, language)
-    if not arrows:
-        return ""
-    label = html.escape(say(language, "your_message"))
-    return f'<span class="tools question-tools key-{key}">{label} {arrows}</span>'
+    return f'<span class="tools question-tools key-{key}">{arrows}</span>' if arrows else ""
 
 
-def reply_tools(reply: Entry, *, is_last: bool, language: str, key: str) -> str:
-    """HTML of what can be done with a reply. is_last: nothing was said behind it."""
-    tools = [_versions(reply, language), *_rating(reply.node, language)]
+def reply_tools(reply: Entry, line: str, *, is_last: bool, language: str, key: str) -> str:
+    """HTML of what can be done with a reply. line: HTML of what it cost. is_last: nothing was said behind it."""
+    tools = [_icon("copy", language)] if reply.node.content else []
+    tools += _again(language) if is_last else []
+    tools += [*_rating(reply.node, language), _versions(reply, language)]
     if is_last and reply.node.is_unfinished:
         tools.append(_button("go-on", say(language, "continue"), say(language, "continue_info")))
-    return f'<span class="tools answer-tools key-{key}">{"".join(tools)}</span>'
+    return _row("last" if is_last else "", tools, line, key)
+
+
+def plain_tools(line: str, language: str, key: str) -> str:
+    """HTML of what can be done where there is no reply that stays: ask again, or take it back."""
+    return _row("last", _again(language), line, key)
+
+
+def _row(css_class: str, tools: Sequence[str], line: str, key: str) -> str:
+    name = f"tools answer-tools {css_class}".strip()
+    return f'<span class="{name} key-{key}">{"".join(tools)}{line}</span>'
+
+
+def _again(language: str) -> list[str]:
+    return [_icon("retry", language), _icon("undo", language)]
+
+
+def _icon(act: str, language: str) -> str:
+    return _button(f"icon {act}", "", say(language, act))
 
 
 def _versions(entry: Entry, language: str) -> str:
@@ -50,7 +67,8 @@ def _versions(entry: Entry, language: str) -> str:
 
 def _arrow(target: Sequence[int], sign: str, label: str) -> str:
     if not target:
-        return f'<button disabled title="{html.escape(label)}">{sign}</button>'
+        label = html.escape(label)
+        return f'<button disabled title="{label}">{sign}</button>'
     return _button(f"go-{target[0]}", sign, label)
 
 
@@ -61,7 +79,7 @@ def _rating(reply: Node, language: str) -> list[str]:
         is_chosen = reply.feedback == feedback
         label = say(language, chosen_label if is_chosen else feedback)
         css_class = f"un{feedback}-{reply.id} chosen" if is_chosen else f"{feedback}-{reply.id}"
-        buttons.append(_button(f"rate {css_class}", "", label))
+        buttons.append(_button(f"icon rate {css_class}", "", label))
     return buttons
 
 

@@ -1,61 +1,58 @@
 """A frame as messages of the page, in the page's language.
 
-Owns: how a turn looks. What the model said goes out as it is: content parts are never trimmed or
-unindented, as Gradio does with plain strings. Does not know events or the engine's methods.
+Owns: how a turn looks, from its parts. Content parts are never trimmed or unindented, as Gradio does
+with plain strings. Does not know events or the engine's methods.
 """
 
 from collections.abc import Sequence
 
 from engine import events
 from engine.conversations import Entry
-from engine.metrics import KVSource, TurnFigures
 from web.files import read_message
 from web.languages import say
 from web.startup import Startup
-from web.turns import Frame, PageMessage, Preparing, Progress
-from web.view import answers, thoughts
+from web.turns import Frame, PageMessage
+from web.view import answers, figures, thoughts
 from web.view.spans import small
-
-_WORTH_TELLING_S = 0.05
-_SOURCES = {
-    KVSource.MEMORY: "source_memory",
-    KVSource.DISK: "source_disk",
-    KVSource.RECOMPUTED: "source_recomputed",
-}
+from web.view.waiting import progress, waiting
 
 
 def conversation(
     entries: Sequence[Entry], language: str, *, key: str = "", is_over: bool = True
 ) -> list[PageMessage]:
-    """The messages of a conversation, each reply with the line of its turn and its tools.
+    """The messages of a conversation, each reply with what stands below it.
 
     key: the owner's `control_key`, without which the tools do nothing. is_over: no turn is under way,
     so that the last reply may be continued.
     """
     last = entries[-1] if entries else None
-    shown = [_stored(entry, language, key, is_last=is_over and entry is last) for entry in entries]
-    if last is not None and last.node.ending is not None:
-        _mark_hidden(shown, last.node.ending.figures.first_visible, language)
-    messages = [
-        m
-        for entry, message in zip(entries, shown, strict=True)
-        for m in _around(entry, message, language, key)
-    ]
-    return thoughts.fold(messages, language, is_over=True)
+    hidden = last.node.ending.figures.first_visible if last and last.node.ending else 0
+    shown: list[PageMessage] = []
+    for index, entry in enumerate(entries):
+        shown += _stored(
+            entry,
+            language,
+            key,
+            is_last=is_over and entry is last,
+            is_first=index <= 1,
+            ends_hidden=index + 1 == hidden < len(entries),
+        )
+    return shown
 
 
-def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
+def turn(frame: Frame, startup: Startup, language: str, *, key: str = "") -> list[PageMessage]:
     """The messages of a turn beyond those that were kept."""
     if frame.is_whole:
         late = frame.finished is not None and not frame.finished.is_stored
         return [notice(say(language, "not_stored_yet"))] if late else []
     shown = [user(frame.message)] if frame.message.strip() else []
     if (sentence := refusal(frame, language)) is not None:
-        return [*shown, notice(sentence)]
+        return [*shown, notice(sentence, answers.plain_tools("", language, key))]
     if not frame.text and (frame.progress is not None or not frame.finished):
-        return [*shown, _waiting(progress(frame.progress, startup, language))]
-    reply = _reply(frame.text, frame.finished, language)
-    return [*shown, *thoughts.fold([reply], language, is_over=frame.is_last)]
+        return [*shown, pending(progress(frame.progress, startup, language))]
+    is_first = not frame.kept
+    below = _below(frame.finished, language, key, is_first=is_first) if frame.finished else []
+    return [*shown, *thoughts.reply(frame.text, below, language, is_over=frame.is_last)]
 
 
 def refusal(frame: Frame, language: str) -> str | None:
@@ -65,106 +62,48 @@ def refusal(frame: Frame, language: str) -> str | None:
     return say(language, "surprise") if frame.refused == "" else frame.refused
 
 
-def ending_line(ending: events.Finished, language: str) -> str:
-    """What a reply cost and why it ended, in one line."""
-    return " · ".join(
-        filter(None, (_figures_line(ending.figures, language), reason(ending, language)))
-    )
+def user(message: str, tools: str = "") -> PageMessage:
+    """What the person said: its files as chips that unfold, then what was typed, and HTML of tools."""
+    return _message("user", read_message(message).shown(tools))
 
 
-def reason(ending: events.Finished, language: str) -> str | None:
-    """Why a reply is not as long as it could be."""
-    if ending.reason == events.FinishReason.CANCELLED:
-        return say(language, "stopped")
-    if ending.reason == events.FinishReason.LENGTH and not ending.figures.note:
-        return say(language, "length")
-    return None
+def notice(sentence: str, tools: str = "") -> PageMessage:
+    """A sentence in the place of a reply."""
+    return _message("assistant", small("notice", sentence), tools)
 
 
-def _figures_line(figures: TurnFigures, language: str) -> str:
-    key = "figures" if figures.ttft_s is not None and figures.tokens_per_s else "figures_short"
-    reused = f"{figures.reused_tokens:,}"
-    if figures.reused_tokens or figures.source is not KVSource.MEMORY:
-        reused += f" ({say(language, _SOURCES[figures.source])})"
-    line = say(
-        language,
-        key,
-        reused=reused,
-        prefilled=f"{figures.prefilled_tokens:,}",
-        ttft=f"{figures.ttft_s or 0:.2f}",
-        rate=f"{figures.tokens_per_s or 0:.0f}",
-    )
-    if (figures.saved_s or 0) >= _WORTH_TELLING_S:
-        line += " · " + say(language, "saved", seconds=f"{figures.saved_s:.1f}")
-    return line
+def pending(sentence: str = "") -> PageMessage:
+    """That a reply is about to come."""
+    return _message("assistant", waiting(sentence))
 
 
-def _stored(entry: Entry, language: str, key: str, *, is_last: bool) -> PageMessage:
+def _stored(
+    entry: Entry, language: str, key: str, *, is_last: bool, is_first: bool, ends_hidden: bool
+) -> list[PageMessage]:
     node = entry.node
     if node.role != "assistant":
-        return user(node.content)
-    shown = _reply(node.content, node.ending, language)
+        return [user(node.content, answers.question_tools(entry, language, key))]
+    below = _notices(node.ending)
     if node.ending is None and node.status == "interrupted":
-        shown["content"].append(_part(small("notice", say(language, "interrupted"))))
-    tools = answers.reply_tools(entry, is_last=is_last, language=language, key=key)
-    shown["content"].append(_part(tools))
-    return shown
+        below.append(small("notice", say(language, "interrupted")))
+    line = figures.turn_line(node.ending, language, is_first=is_first) if node.ending else ""
+    below.append(answers.reply_tools(entry, line, is_last=is_last, language=language, key=key))
+    if ends_hidden:  # the model no longer sees it, nor what is above
+        below.append(small("hidden-line", say(language, "hidden_above")))
+    return thoughts.reply(node.content, below, language, is_over=True)
 
 
-def _around(entry: Entry, shown: PageMessage, language: str, key: str) -> list[PageMessage]:
-    """A message, and behind the person's own the arrows to its versions, if it has any.
-
-    They are no part of it: the page says it again as it stands there.
-    """
-    tools = answers.question_tools(entry, language, key) if entry.node.role == "user" else ""
-    return [shown, {"role": "assistant", "content": [_part(tools)]}] if tools else [shown]
+def _below(ending: events.Finished, language: str, key: str, *, is_first: bool) -> list[str]:
+    """What stands below a reply that is over and not stored: nothing can be done with it but again."""
+    line = figures.turn_line(ending, language, is_first=is_first)
+    return [*_notices(ending), answers.plain_tools(line, language, key)]
 
 
-def _mark_hidden(shown: list[PageMessage], first_visible: int, language: str) -> None:
-    """Say behind the last message that no longer fits that the model does not see it."""
-    if 0 < first_visible < len(shown) and shown[first_visible - 1]["role"] == "assistant":
-        line = _part(small("hidden-line", say(language, "hidden_above")))
-        shown[first_visible - 1]["content"].append(line)
+def _notices(ending: events.Finished | None) -> list[str]:
+    sentences = (ending.error, ending.figures.note) if ending else ()
+    return [small("notice", sentence) for sentence in sentences if sentence]
 
 
-def user(message: str) -> PageMessage:
-    """What the person said: its files as chips that unfold, then what was typed."""
-    return {"role": "user", "content": [_part(read_message(message).shown)]}
-
-
-def _reply(text: str, ending: events.Finished | None, language: str) -> PageMessage:
-    parts = [_part(text)] if text else []
-    if ending is not None:
-        sentences = filter(None, (ending.error, ending.figures.note))
-        parts.extend(_part(small("notice", sentence)) for sentence in sentences)
-        parts.append(_part(small("turn-line", ending_line(ending, language))))
-    return {"role": "assistant", "content": parts}
-
-
-def _waiting(title: str) -> PageMessage:
-    return {"role": "assistant", "content": [_part("")],
-            "metadata": {"title": title, "status": "pending"}}  # fmt: skip
-
-
-def notice(sentence: str) -> PageMessage:
-    """A sentence in the place of a reply."""
-    return {"role": "assistant", "content": [_part(small("notice", sentence))]}
-
-
-def _part(text: str) -> dict[str, str]:
-    return {"type": "text", "text": text}
-
-
-def progress(moment: Progress | None, startup: Startup, language: str) -> str:
-    """Why there is no text yet."""
-    match moment:
-        case events.Queued(position=0):
-            return say(language, "queued")
-        case events.Queued(position=ahead):
-            return say(language, "queued_behind", ahead=ahead)
-        case events.Prefilling(done=done, total=total) if total:
-            return say(language, "prefill", percent=round(100 * done / total))
-        case Preparing() if not startup.is_settled:
-            return say(language, startup.phase, model=startup.model_name)
-        case _:
-            return say(language, "thinking")
+def _message(role: str, *parts: str) -> PageMessage:
+    content = [{"type": "text", "text": part} for part in parts if part]
+    return {"role": role, "content": content or [{"type": "text", "text": ""}]}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from web.languages import say
 from web.turns import PageMessage
+from web.writing import answered
 
 OPEN, CLOSE = "<think>", "</think>"
 
@@ -33,36 +34,28 @@ def split(reply: str) -> tuple[str | None, bool, str]:
     return None, True, reply
 
 
-def fold(messages: Sequence[PageMessage], language: str, *, is_over: bool) -> list[PageMessage]:
-    """The messages, each thought apart. is_over: nothing more comes, so what is open stays so."""
-    folded: list[PageMessage] = []
-    for message in messages:
-        folded += _folded(message, language, is_over=is_over) or [message]
-    return folded
+def reply(text: str, below: Sequence[str], language: str, *, is_over: bool) -> list[PageMessage]:
+    """The messages of a reply: its thoughts, if it has any, and the answer with HTML below it.
 
-
-def _folded(message: PageMessage, language: str, *, is_over: bool) -> list[PageMessage]:
-    """The messages in place of a reply that thinks; none if it does not."""
-    parts = message["content"]
-    if message["role"] != "assistant" or message.get("metadata") or not parts:
-        return []
-    text = parts[0]["text"]
+    is_over: nothing more comes, so what is open stays so.
+    """
     thoughts, is_complete, answer = split(text)
     if not is_over and text.strip() and OPEN.startswith(text.strip()):
         thoughts, is_complete, answer = "", False, ""  # the mark is on its way
-    if answer == text:
-        return []
-    others = ([parts[0] | {"text": answer}] if answer else []) + parts[1:]
     shown = [] if thoughts is None else [_thoughts(thoughts, language, is_complete or is_over)]
-    if others or is_over or not shown:
-        shown.append(message | {"content": others or [parts[0] | {"text": ""}]})
+    if answer or below or is_over or not shown:
+        parts = [answered(answer, is_over=is_over)] if answer else []
+        shown.append(_assistant(*parts, *below))
     return shown
 
 
 def _thoughts(text: str, language: str, is_over: bool) -> PageMessage:
     title = say(language, "thoughts" if is_over else "thoughts_pending")
-    return {
-        "role": "assistant",
-        "content": [{"type": "text", "text": text}],
-        "metadata": {"title": title, "status": "done" if is_over else "pending"},
+    status = "done" if is_over else "pending"
+    return _assistant(answered(text, is_over=is_over)) | {
+        "metadata": {"title": title, "status": status}
     }
+
+
+def _assistant(*parts: str) -> PageMessage:
+    return {"role": "assistant", "content": [{"type": "text", "text": p} for p in parts or ("",)]}

@@ -191,12 +191,12 @@ def test_retry_edit_and_undo_keep_the_files(
         assert await run(said.message) == [said.message]
         shown = view.conversation(await turns.restore(ID), "en")
         content = shown[0]["content"][0]["text"]
-        assert content == said.shown
+        assert content == said.shown()
         assert await run(read_page(content).message) == [said.message]  # retry
         edited = Said("Why?", read_page(content).attachments)
         assert await run(edited.message) == [edited.message]
-        assert await run("And?", edited.shown) == [edited.message, "And?"]
-        await turns.undo("tab", ID, page(edited.shown))
+        assert await run("And?", edited.shown()) == [edited.message, "And?"]
+        await turns.undo("tab", ID, page(edited.shown()))
         assert [m.content for m in engine.messages(ID) if m.role == "user"] == [edited.message]
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -37,7 +37,8 @@ def test_the_engines_message_is_taken_apart_exactly(said: Said) -> None:
 @example(Said("What?", (REPORT, NOTE)))
 @example(Said("", (NOTE,)))
 def test_the_pages_message_is_taken_apart_exactly(said: Said) -> None:
-    assert read_page(said.shown) == said
+    assert read_page(said.shown()) == said
+    assert read_page(said.shown('<span class="tools">1/2</span>')) == said
 
 
 def test_what_the_model_sees_names_the_file_in_front_of_the_words() -> None:
@@ -53,7 +54,7 @@ def test_typed_text_in_that_form_that_does_not_hold_is_no_file() -> None:
 
 
 def test_a_chip_is_one_line_without_live_html() -> None:
-    chips = Said("", (REPORT, NOTE)).shown.strip()
+    chips = Said("", (REPORT, NOTE)).shown().strip()
     assert "\n" not in chips
     assert chips.count("<details>") == chips.count("</details>") == chips.count("</pre>") == 2
     assert not set("$*`|") & set(chips)
@@ -64,7 +65,7 @@ def test_the_history_of_a_page_with_chips_matches_the_engines_messages() -> None
     canonical = [
         m for s in (first, second) for m in (Message("user", s.message), Message("assistant", "a"))
     ]
-    shown = page(first.shown, second.shown)
+    shown = page(first.shown(), second.shown())
     assert user_texts(shown) == [first.message, second.message]
     assert kept_messages(shown[:2], canonical) == 2
     assert kept_messages(shown, canonical) == 4
@@ -73,7 +74,7 @@ def test_the_history_of_a_page_with_chips_matches_the_engines_messages() -> None
 def test_the_same_words_with_another_file_are_another_message() -> None:
     canonical = [Message("user", Said("What?", (REPORT,)).message), Message("assistant", "a"),
                  Message("user", Said("What?", (NOTE,)).message), Message("assistant", "a")]  # fmt: skip
-    assert kept_messages(page(Said("What?", (NOTE,)).shown), canonical) == 4
+    assert kept_messages(page(Said("What?", (NOTE,)).shown()), canonical) == 4
 
 
 def test_names_are_made_safe() -> None:

@@ -51,7 +51,7 @@ def test_the_page_speaks_the_first_language_it_knows(header: str | None, languag
 
 
 def test_places_are_filled_in() -> None:
-    assert say("zh-CN", "prefill", percent=70) == "预填充 70 %"
+    assert say("zh-CN", "prefill", percent=70) == "正在读… 70 %"
 
 
 def test_the_browser_finds_chinese_of_every_region() -> None:

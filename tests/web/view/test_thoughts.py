@@ -17,7 +17,7 @@ from web.turns.history import kept_messages
 from web.turns.live_turn import Request, template_options
 from web.turns.turns import Turns
 from web.view import conversation, turn
-from web.view.thoughts import fold, split
+from web.view.thoughts import reply, split
 
 ID = SessionId("owner", "conversation")
 THINKING = "<think>\nThey ask for a capital.\n\nIt is Paris.\n</think>\n\nParis."
@@ -44,12 +44,8 @@ def test_thoughts_are_told_from_the_answer(
     assert split(reply) == expected
 
 
-def reply(*texts: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": [{"type": "text", "text": text} for text in texts]}
-
-
 def test_a_finished_thought_is_a_folded_message_of_its_own() -> None:
-    thought, answer = fold([reply(THINKING, "line")], "en", is_over=True)
+    thought, answer = reply(THINKING, ["line"], "en", is_over=True)
     assert thought["metadata"] == {"title": "Thoughts", "status": "done"}
     assert thought["content"][0]["text"] == "They ask for a capital.\n\nIt is Paris."
     assert [part["text"] for part in answer["content"]] == ["Paris.", "line"]
@@ -58,28 +54,28 @@ def test_a_finished_thought_is_a_folded_message_of_its_own() -> None:
 
 @pytest.mark.parametrize("end", range(1, len(THINKING)))
 def test_no_mark_is_shown_while_a_reply_streams(end: int) -> None:
-    shown = fold([reply(THINKING[:end])], "en", is_over=False)
+    shown = reply(THINKING[:end], [], "en", is_over=False)
     texts = "".join(part["text"] for message in shown for part in message["content"])
-    assert "<think>" not in texts
-    assert "</think>" not in texts
+    assert "think>" not in texts
     assert shown[0].get("metadata", {}).get("title") in ("Thinking …", "Thoughts")
 
 
 def test_a_thought_that_was_cut_off_is_over_and_keeps_its_line() -> None:
-    thought, rest = fold([reply("<think>Hm", "line")], "zh-CN", is_over=True)
+    thought, rest = reply("<think>Hm", ["line"], "zh-CN", is_over=True)
     assert thought["metadata"] == {"title": say("zh-CN", "thoughts"), "status": "done"}
     assert [part["text"] for part in rest["content"]] == ["line"]
-    assert len(fold([reply("<think>Hm")], "en", is_over=True)) == 2
+    assert len(reply("<think>Hm", [], "en", is_over=True)) == 2
 
 
 def test_what_only_looks_like_a_beginning_is_shown_in_the_end() -> None:
-    assert fold([reply("<")], "en", is_over=True) == [reply("<")]
+    (shown,) = reply("<", [], "en", is_over=True)
+    assert [part["text"] for part in shown["content"]] == ["<"]
 
 
-def test_other_messages_stay_as_they_are() -> None:
-    waiting = reply("<think>") | {"metadata": {"title": "Prefill"}}
-    others = [{"role": "user", "content": reply("<think>a</think>")["content"]}, waiting]
-    assert fold(others, "en", is_over=True) == others
+def test_thoughts_are_written_as_answers_are() -> None:
+    thought, answer = reply("<think>a <b c></think>d <e>", [], "en", is_over=True)
+    assert thought["content"][0]["text"] == "a &#x0003c;b c>"
+    assert answer["content"][0]["text"] == "d &#x0003c;e>"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:

@@ -11,9 +11,11 @@ from engine.metrics import KVSource
 from tests.scripted import Engines, ScriptedEngine
 from tests.web.figures import figures
 from web import view
+from web.files import read_page
 from web.options import Options
 from web.startup import Startup, Step
 from web.turns.frames import Frame
+from web.turns.history import user_texts
 
 STOP, CANCELLED, LENGTH = (
     events.FinishReason.STOP, events.FinishReason.CANCELLED, events.FinishReason.LENGTH,
@@ -36,26 +38,42 @@ def test_the_text_shown_is_the_text_generated() -> None:
     text = "    def f():\n        pass\n\n  \n"
     talk = [Entry(replace(entry.node, content=text), entry.versions) for entry in TALK]
     shown = view.conversation(talk, "en")
-    assert [m["content"][0] for m in shown] == [{"type": "text", "text": text}] * 2
+    assert read_page(shown[0]["content"][0]["text"]).typed == text
+    assert shown[1]["content"][0] == {"type": "text", "text": text}
 
 
 def test_each_reply_carries_its_line() -> None:
     shown = view.conversation(said(STOP), "en")
-    line = "reused 1,834 (memory) · prefilled 27 · TTFT 0.09 s · 71 tokens/s · saved about 4.1 s"
-    assert line in shown[1]["content"][1]["text"]
+    line = shown[1]["content"][1]["text"]
+    all_of_it = "first token 0.09 s · reused 1,834 (memory) · new 27 · 71 tokens/s"
+    assert f'<span class="turn-line" title="{all_of_it}">' in line
+    assert re.findall(r'<span class="(first|more|rate|why)">([^<]*)</span>', line) == [
+        ("first", "first token 0.09 s"), ("more", " · reused 1,834 · new 27"), ("rate", " · 71 tokens/s"),
+    ]  # fmt: skip
+
+
+def test_a_saving_is_claimed_only_for_an_answer_that_came_and_had_a_turn_before_it() -> None:
+    again = [*said(STOP), *said(STOP)]
+    titles = [
+        re.findall('title="(first token[^"]*)"', str(m)) for m in view.conversation(again, "en")
+    ]
+    assert ["saved about 4.1 s" in str(title) for title in titles] == [False, False, False, True]
+    stopped = events.Finished(CANCELLED, replace(figures(prefilled=0), ttft_s=None, itl_s=None))
+    assert view.ending_line(stopped, "en") == "stopped"
 
 
 @pytest.mark.parametrize(
     ("source", "reused", "start"),
     [
-        (KVSource.DISK, 700, "reused 700 (disk)"),
-        (KVSource.RECOMPUTED, 0, "reused 0 (recomputed)"),
-        (KVSource.MEMORY, 0, "reused 0 ·"),
+        (KVSource.DISK, 700, "reused 700 (disk) · new 27"),
+        (KVSource.RECOMPUTED, 24, "reused 24 · read again 27"),
+        (KVSource.MEMORY, 0, "reused 0 · new 27"),
     ],
 )
 def test_the_line_says_where_the_kv_came_from(source: KVSource, reused: int, start: str) -> None:
     ending = events.Finished(STOP, figures(reused=reused, source=source, saved_s=None))
-    assert view.ending_line(ending, "en").startswith(start)
+    assert f" · {start} · " in view.ending_line(ending, "en")
+    assert ("no longer there" in view.ending_line(ending, "en")) is ("again" in start)
     assert "saved" not in view.ending_line(ending, "en")
 
 
@@ -83,15 +101,32 @@ def test_arrows_lead_to_the_versions_of_an_answer() -> None:
     assert "versions" not in str(view.conversation(TALK, "en"))
 
 
-def test_arrows_of_an_edited_message_stand_behind_it_and_are_no_part_of_it() -> None:
-    question = replace(TALK[0], versions=(1, 9))
+@pytest.mark.parametrize("text", ["u", " <b>\n\nu "])
+def test_arrows_of_an_edited_message_stand_at_it_and_are_no_part_of_it(text: str) -> None:
+    question = replace(TALK[0], node=replace(TALK[0].node, content=text), versions=(1, 9))
     shown = view.conversation([question, TALK[1]], "en")
-    assert [m["role"] for m in shown] == ["user", "assistant", "assistant"]
-    assert shown[0]["content"] == [{"type": "text", "text": "u"}]
-    tools = shown[1]["content"][-1]["text"]
-    assert "Your message" in tools
-    assert 'class="go-9"' in tools
-    assert "go-9" not in str(shown[2])
+    assert [m["role"] for m in shown] == ["user", "assistant"]
+    (part,) = shown[0]["content"]
+    assert 'class="go-9"' in part["text"]
+    assert read_page(part["text"]).message == text
+    assert user_texts(shown) == [text]
+    assert "go-9" not in str(shown[1])
+
+
+def test_an_answer_can_be_made_again_only_where_nothing_was_said_behind_it() -> None:
+    talk = [*said(STOP), Entry(Node(3, 2, "user", "u"), (3,)), *said(STOP)[1:]]
+    shown = view.conversation(talk, "en")
+    assert ["icon copy" in str(message) for message in shown] == [False, True, False, True]
+    assert ["icon retry" in str(message) for message in shown] == [False, False, False, True]
+
+
+def test_where_there_is_no_reply_it_can_be_asked_again(startup: Startup) -> None:
+    stopped = events.Finished(CANCELLED, figures())
+    for frame in (Frame((), "u", refused="Too long."), Frame((), "u", finished=stopped)):
+        last = str(view.turn(frame, startup, "en", key="k")[-1])
+        assert "icon retry" in last
+        assert "icon undo" in last
+        assert "key-k" in last
 
 
 def test_only_the_last_answer_and_only_an_unfinished_one_offers_to_continue() -> None:
@@ -111,7 +146,7 @@ def test_what_was_liked_is_marked() -> None:
     def buttons(feedback: Feedback | None) -> list[Any]:
         node = replace(TALK[1].node, feedback=feedback)
         tools = view.conversation([Entry(node, (2,))], "zh-CN")[0]["content"][-1]["text"]
-        return re.findall(r'class="rate ([^"]*)" title="([^"]*)"', tools)
+        return re.findall(r'class="icon rate ([^"]*)" title="([^"]*)"', tools)
 
     assert buttons(None) == [("like-2", "赞"), ("dislike-2", "踩")]
     assert buttons("like") == [("unlike-2 chosen", "已赞，点击取消"), ("dislike-2", "踩")]
@@ -155,13 +190,13 @@ def test_notes_and_errors_are_shown_as_plain_sentences(startup: Startup) -> None
 def test_progress_is_told_until_text_comes(startup: Startup) -> None:
     def title(event: events.Event) -> str:
         last = view.turn(Frame((), "u").after(event), startup, "en")[-1]
-        return str(last["metadata"]["title"])
+        return re.sub("<[^>]*>", "", last["content"][0]["text"])
 
     assert title(events.Queued(0)) == "Waiting; your turn is next"
     assert title(events.Queued(3)) == "Waiting; 3 ahead of you"
-    assert title(events.Prefilling(700, 1000)) == "Prefill 70 %"
+    assert title(events.Prefilling(700, 1000)) == "Reading … 70 %"
     shown = view.turn(Frame((), "u").after(events.Text("a")), startup, "en")
-    assert "metadata" not in shown[-1]
+    assert "dots" not in str(shown[-1])
 
 
 def test_a_refusal_is_shown_under_the_message_it_refuses(startup: Startup) -> None:

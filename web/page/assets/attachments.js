@@ -1,5 +1,4 @@
-// Runs once, in the composer: sends the files that are chosen, dropped or pasted to the server, and keeps the HTML
-// of a message's chips out of what is edited and copied.
+// Runs once, in the composer: sends the files that are chosen, dropped or pasted to the server.
 const MAX_BYTES = 20 * 2 ** 20;
 
 // Files are chips from the first moment. As long as one is on its way or being read, keys.js keeps Send back.
@@ -80,26 +79,3 @@ document.addEventListener('paste', (event) => {
   event.preventDefault();
   add(files);
 }, true);
-
-const CHIPS = /^<div class="attachments">.*?<\/div>\n\n/;
-
-new MutationObserver(() => {
-  for (const box of document.querySelectorAll('#chat textarea')) {
-    if (!CHIPS.test(box.value)) continue;
-    box.value = box.value.replace(CHIPS, '');
-    box.dispatchEvent(new Event('input', { bubbles: true }));
-  }
-}).observe(document.body, { childList: true, subtree: true });
-
-function readable(text) {
-  const chips = text.match(CHIPS)?.[0];
-  if (!chips) return text;
-  const texts = new DOMParser().parseFromString(chips, 'text/html').querySelectorAll('pre');
-  return [...texts].map((pre) => pre.textContent).join('') + text.slice(chips.length);
-}
-
-const clipboard = navigator.clipboard;
-if (clipboard) {
-  const write = clipboard.writeText.bind(clipboard);
-  clipboard.writeText = (text) => write(readable(text));
-}
