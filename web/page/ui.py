@@ -85,6 +85,8 @@ def _build_chat(
         interface = KeptChat(
             chat.answer,
             places=crowd.for_turns(startup.options),
+            follow=(chat.follow, [ids], crowd.for_followers(startup.options)),
+            is_answering=chat.is_answering,
             asked=chat.asked,
             stop=chat.stop,
             sent=composing.sent,
@@ -101,10 +103,12 @@ def _build_chat(
         )
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
         # The settings first: once the page knows its conversation, a message may be sent with them.
-        settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
-        exchange.connect(demo, on_shelf, all_shown)
-        shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
-        shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
+        imported = exchange.connect(demo, on_shelf, all_shown)
+        looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
+        clicked = shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        for event in (loaded, imported, looked, clicked):
+            interface.follow_behind(event)
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
@@ -127,7 +131,7 @@ def _build_chat(
         timer = gr.Timer(SETTLING_S)
         for trigger in (demo.load, timer.tick):
             trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)
-        timer.tick(conversations.fresh_shelf, on_shelf, shelf, **QUIET)
+        timer.tick(conversations.tick, on_shelf, shelf, **QUIET)
     return demo
 
 

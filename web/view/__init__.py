@@ -7,6 +7,7 @@ from web.view.answers import control_key
 from web.view.messages import (
     conversation,
     ending_line,
+    moment,
     notice,
     progress,
     reason,
@@ -28,6 +29,7 @@ __all__ = [
     "ending_line",
     "language_choice",
     "live_panel",
+    "moment",
     "notice",
     "progress",
     "reason",

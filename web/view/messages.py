@@ -44,6 +44,12 @@ def conversation(
     return thoughts.fold(messages, language, is_over=True)
 
 
+def moment(frame: Frame, startup: Startup, language: str, *, key: str = "") -> list[PageMessage]:
+    """The whole conversation at this moment of a turn."""
+    kept = conversation(frame.kept, language, key=key, is_over=frame.is_last)
+    return [*kept, *turn(frame, startup, language)]
+
+
 def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
     """The messages of a turn beyond those that were kept."""
     if frame.is_whole:
@@ -52,9 +58,11 @@ def turn(frame: Frame, startup: Startup, language: str) -> list[PageMessage]:
     shown = [user(frame.message)] if frame.message.strip() else []
     if (sentence := refusal(frame, language)) is not None:
         return [*shown, notice(sentence)]
-    if not frame.text and (frame.progress is not None or not frame.finished):
+    if not frame.text and not frame.is_last:
         return [*shown, _waiting(progress(frame.progress, startup, language))]
     reply = _reply(frame.text, frame.finished, language)
+    if frame.is_abandoned:
+        reply["content"].append(_part(small("notice", say(language, "stopped"))))
     return [*shown, *thoughts.fold([reply], language, is_over=frame.is_last)]
 
 
