@@ -203,8 +203,6 @@ def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
         page.locator("[data-act=rename]").nth(i).click()
         expect(page.locator(".shelf input")).to_have_count(1)
         page.locator(".shelf input").fill(name)
-    # While one click of the list is under way, Gradio takes no other.
-    expect(titles(page).first).to_have_text("One")
     page.keyboard.press("Enter")
     expect(page.locator(".shelf input")).to_have_count(0)
     expect(page.locator(".shelf .open")).to_have_text(["One", "Two"])

@@ -54,6 +54,7 @@ def test_who_comes_back_to_a_conversation_finds_its_answer_being_written(
     open_again(page, FRANCE)
     expect(send_button(page)).to_be_visible()
     assert "reused 0" not in ask(page, FRANCE, 2), "another answer meanwhile"
+    expect(titles(page)).to_have_text([FRANCE, STORY])  # it has moved up
     open_again(page, STORY)
     expect(send_button(page)).to_be_hidden()
     comes_to_its_end(page, app)

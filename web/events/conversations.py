@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
-from engine import SessionId
+from engine import Engine, SessionId
 from engine.conversations import Feedback
 from engine.errors import EngineError
 from web import identity, view
@@ -64,27 +64,40 @@ class Conversations:
         return ids, [], await self._listing(ids, search, request)
 
     async def click(self, ids: Any, search: str, request: gr.Request, event: gr.EventData) -> Shown:
-        """A button of the list, or of an answer; returns ids, the chat, the list."""
-        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        """A button of the list or of an answer, or New chat; returns ids, the chat, the list."""
         data = event._data if isinstance(event._data, dict) else {}
-        act, text = str(data.get("act")), str(data.get("text"))
+        if data.get("act") == "anew":
+            return await self.start_anew(ids, search, request)
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         if session_id is None or engine is None:
             return UNCHANGED
         try:
-            if act == "version" and text.isdecimal():
-                return await self._switched(session_id, int(text), request)
-            if act in _RATINGS and text.isdecimal():
-                await engine.rate(session_id, int(text), _RATINGS[act])
-                return await self._rated(session_id, request)
-            click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
-            if click is None:
-                return UNCHANGED
-            if click.act == "delete":
-                await self._turns.end_of(click.session_id)
-            await asyncio.to_thread(shelf.apply, engine, click)
+            return await self._obeyed(engine, session_id, data, search, request)
         except EngineError as error:
             gr.Warning(str(error))
             return UNCHANGED
+
+    async def _obeyed(
+        self,
+        engine: Engine,
+        session_id: SessionId,
+        data: dict[str, Any],
+        search: str,
+        request: gr.Request,
+    ) -> Shown:
+        """What the page shows after a click. Raises EngineError."""
+        act, text = str(data.get("act")), str(data.get("text"))
+        if act == "version" and text.isdecimal():
+            return await self._switched(session_id, int(text), request)
+        if act in _RATINGS and text.isdecimal():
+            await engine.rate(session_id, int(text), _RATINGS[act])
+            return await self._rated(session_id, request)
+        click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
+        if click is None:
+            return UNCHANGED
+        if click.act == "delete":
+            await self._turns.end_of(click.session_id)
+        await asyncio.to_thread(shelf.apply, engine, click)
         return await self._listed(session_id, click, search, request)
 
     async def _switched(self, session_id: SessionId, node: int, request: gr.Request) -> Shown:

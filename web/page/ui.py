@@ -67,7 +67,9 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text("sidebars.js", "answers.js", "messages.js", "keys.js"),
+                js_on_load=assets.text(
+                    "clicks.js", "sidebars.js", "answers.js", "messages.js", "keys.js"
+                ),
                 apply_default_css=False,
                 elem_id="shelf",
             )
@@ -106,14 +108,18 @@ def _build_chat(
         loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
         imported = exchange.connect(demo, on_shelf, all_shown)
         looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
-        clicked = shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        # One after another: clicks.js waits for the answer to one before it tells of the next.
+        clicked = shelf.click(
+            conversations.click, on_shelf, all_shown, trigger_mode="multiple", **QUEUED
+        )
+        clicked.then(None, js=_tells("warmchat-clicked"), **QUIET)
         for event in (loaded, imported, looked, clicked):
             interface.follow_behind(event)
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
         for trigger in (chatbot.clear, anew.click):
-            trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
+            trigger(None, js=_tells("warmchat-anew"), **QUIET)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafting = [interface.textbox, ids, *settings.draft_inputs]
         draft = (composing.draft, drafting, [sign, draft_timer])
@@ -133,6 +139,11 @@ def _build_chat(
             trigger(overview.status, None, [status, timer, settings.thinking], **QUIET)
         timer.tick(conversations.tick, on_shelf, shelf, **QUIET)
     return demo
+
+
+def _tells(event: str) -> str:
+    """A script that tells the scripts beside the list."""
+    return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
 
 
 def _foot(demo: gr.Blocks, overview: Overview) -> None:

@@ -9,7 +9,7 @@ document.addEventListener('click', (event) => {
   if (!button || button.disabled || !isOurs(button.closest('.tools'))) return;
   if (button.classList.contains('go-on')) return document.querySelector('#continue')?.click();
   const [, act, id] = button.className.match(/\b(go|(?:un)?(?:dis)?like)-(\d+)/) ?? [];
-  if (act) trigger('click', { act: act === 'go' ? 'version' : act, id: '', text: id });
+  if (act) say(act === 'go' ? 'version' : act, '', id);
 });
 
 // What stands around an answer is markup in the message, for the page only: it is not copied along.
