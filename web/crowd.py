@@ -26,9 +26,14 @@ def for_turns(options: Options) -> dict[str, Any]:
     return {"concurrency_id": "turns", "concurrency_limit": places}
 
 
+def for_followers(options: Options) -> dict[str, Any]:
+    """What each event says that goes on with an answer which its page has come upon; they wait for no turn."""
+    return for_turns(options) | {"concurrency_id": "followers"}
+
+
 def make_room(demo: Any, options: Options) -> None:
-    """Places in the queue of `demo`, for turns and for clicks."""
+    """Places in the queue of `demo`: for turns, for those who follow them elsewhere, and for clicks."""
     queue = demo._queue
     if not hasattr(queue, "max_thread_count"):
         raise RuntimeError("Gradio's queue has no max_thread_count any more; see web/crowd.py.")
-    queue.max_thread_count = for_turns(options)["concurrency_limit"] + _SHORT
+    queue.max_thread_count = 2 * for_turns(options)["concurrency_limit"] + _SHORT

@@ -64,6 +64,7 @@ class Options:
     max_tokens: int
     titles: bool
     max_queue: int
+    keep_answering_s: int
     max_upload_bytes: int
     max_body_bytes: int
     max_connections: int
@@ -189,6 +190,8 @@ def _add_visitor_options(parser: _Parser) -> None:
         help="more of them, one USER:HASH a line; `python -m web.users NAME` makes one")  # fmt: skip
     add("--max-queue", type=whole(0, 1_000_000), default=64, metavar="N",
         help="most turns that wait; whoever comes then is told to try later (default: %(default)s)")  # fmt: skip
+    add("--keep-answering", type=whole(0, 86_400), default=60, metavar="SECONDS", dest="keep_answering_s",
+        help="an answer goes on for so long when its reader has closed the last page (default: %(default)s)")  # fmt: skip
     add("--max-upload", type=parse_size, default="1GiB", metavar="SIZE", dest="max_upload_bytes",
         help="largest file that is taken: a saved chat with its KV (default: %(default)s)")  # fmt: skip
     add("--max-body", type=parse_size, default="16MiB", metavar="SIZE", dest="max_body_bytes",

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import APIResponse, Locator, Page, Route, expect
 
 from tests.browser.page import (
     FRAME,
@@ -94,6 +94,31 @@ def test_a_message_waits_for_a_file_that_is_on_its_way(page: Page, how: str) -> 
         finished(page)
     expect(attached(page)).to_have_text([re.compile("note.md"), re.compile("other.txt")])
     expect(questions(page)).to_contain_text(["Which colour?"])
+
+
+def test_an_answer_that_is_overtaken_takes_no_chip_away(page: Page) -> None:
+    answered: list[tuple[Route, APIResponse]] = []
+
+    def keep_back(route: Route) -> None:
+        told = (route.request.post_data_json or {}).get("event_data")
+        if isinstance(told, dict) and told.get("act") == "add":
+            answered.append((route, route.fetch()))
+        else:
+            route.continue_()
+
+    page.route("**/run/**", keep_back)
+    hand_over(page, "drop", "#chat")
+    while not answered:
+        page.evaluate(FRAME)  # lets what came be told
+    hand_over(page, "paste", "#message textarea")
+    while len(answered) < 2:
+        page.evaluate(FRAME)
+    for route, answer in reversed(answered):
+        route.fulfill(response=answer)
+    expect(chips(page)).to_have_text([re.compile("drop.txt"), re.compile("paste.txt")])
+    page.get_by_label("Remove drop.txt").click(trial=True)
+    ask(page, "Which colour?")
+    expect(attached(page)).to_have_count(2)
 
 
 def test_a_file_is_read_ahead_answered_and_shown_after_a_reload(

@@ -300,16 +300,6 @@ def test_conversations_of_two_visitors_are_apart(
     expect(questions(stranger)).to_have_count(0)
 
 
-def test_leaving_the_page_stops_the_generation(page: Page, app: ScriptedApp) -> None:
-    """What was said stays, and is shown when the visitor comes back, in another tab."""
-    begin(page, app)
-    again = page.context.new_page()
-    page.close()
-    again.goto(app.url)
-    expect(lines(again)).to_have_text(re.compile("stopped"))
-    assert answer_text(again) == "Once upon"
-
-
 def test_a_restart_in_mid_answer_keeps_the_conversation(page: Page, app: ScriptedApp) -> None:
     line = ask(page, FRANCE)
     begin(page, app)

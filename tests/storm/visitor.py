@@ -117,7 +117,8 @@ class Visitor:
 
     async def start_anew(self) -> None:
         """Press New chat."""
-        self.ids = (await self._click(self.layout.event("new-chat", "click")))[0]
+        click = {"act": "anew"}
+        self.ids = (await self._click(self.layout.event("shelf", "click"), click))[0]
 
     async def open(self, conversation: str) -> None:
         """Choose a conversation of the list."""

@@ -52,6 +52,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--port", "70000"], "65535"),
         (["--max-tokens", "-1"], "whole number"),
         (["--max-queue", "-1"], "whole number"),
+        (["--keep-answering", "for ever"], "whole number from 0 to 86400"),
         (["--model", "no-such-model"], "smollm2-135m-instruct"),
         (["--device", "GPU"], "OpenVINO sees here: CPU"),
         (["--modle", "x"], "unrecognized"),
@@ -135,6 +136,12 @@ def test_a_prefix_is_a_path_without_a_slash_at_its_end() -> None:
     assert parse("--root-path", "/").root_path == ""
     assert parse("--root-path", "/a/chat/").root_path == "/a/chat"
     assert parse(GRADIO_ROOT_PATH="https://example.com/chat").root_path == "/chat"
+
+
+def test_an_answer_goes_on_for_a_minute_after_its_reader_unless_said_otherwise() -> None:
+    assert parse().keep_answering_s == 60
+    assert parse("--keep-answering", "0").keep_answering_s == 0
+    assert parse(WARMCHAT_KEEP_ANSWERING="600").keep_answering_s == 600
 
 
 def test_connections_have_a_limit() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from engine import SamplingParams
+from engine import SamplingParams, SessionId
 from engine.errors import ConfigError, EngineError
 from web import identity, view
 from web.events.composing import Composing
@@ -90,13 +90,30 @@ class Chat:
             thinking,
             continues,
         )
-        is_over, key = False, view.control_key(session_id.owner)
+        frames = self._turns.run(str(request.session_hash), asked, is_stopped=is_stopped)
+        async with aclosing(self._shown(frames, session_id, language)) as shown:
+            async for conversation in shown:
+                yield conversation
+
+    async def follow(self, ids: Any, request: gr.Request) -> AsyncGenerator[Any, None]:
+        """Go on with the answer under way that the page has come upon; yields the conversation."""
+        session_id = identity.session_id(ids, request.username)
         page = str(request.session_hash)
-        async with aclosing(self._turns.run(page, asked, is_stopped=is_stopped)) as frames:
+        if session_id is None or not self._turns.has_come_upon(page):
+            return
+        frames = self._turns.follow(page)
+        async with aclosing(self._shown(frames, session_id, spoken(request.headers))) as shown:
+            async for conversation in shown:
+                yield conversation
+
+    async def _shown(
+        self, frames: AsyncGenerator[Frame, None], session_id: SessionId, language: str
+    ) -> AsyncGenerator[Any, None]:
+        is_over, key = False, view.control_key(session_id.owner)
+        async with aclosing(frames):
             async for frame in frames:
                 is_over = frame.is_last
-                before = view.conversation(frame.kept, language, key=key, is_over=is_over)
-                yield [*before, *view.turn(frame, self._startup, language, key=key)]
+                yield view.moment(frame, self._startup, language, key=key)
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.
             yield gr.skip()
@@ -105,8 +122,12 @@ class Chat:
         """The page has asked for an answer, in a step of its own before `answer`."""
         self._turns.expect(str(request.session_hash))
 
+    def is_answering(self, request: gr.Request) -> bool:
+        """Whether the page shows an answer that is being written."""
+        return self._turns.is_running(str(request.session_hash))
+
     def stop(self, request: gr.Request) -> None:
-        """Stop the page's turn; also when the page is closed."""
+        """Stop the answer that the page shows."""
         self._turns.stop(str(request.session_hash))
 
     async def undo(

@@ -78,7 +78,7 @@ class Client:
         asked = Request(session_id, text, None, system, params, thinking)
         # A turn of another page: two calls in one conversation must not end each other.
         page = f"{request.session_hash}/{next(self._numbers)}"
-        async with aclosing(self._turns.run(page, asked)) as frames:
+        async with aclosing(self._turns.run(page, asked, goes_on=False)) as frames:
             async for frame in frames:
                 _raise_refusal(frame, language)
                 yield frame.text

@@ -94,8 +94,8 @@ class Composing:
         """What the engine gets of what was sent. Raises ValueError with a sentence."""
         return await self._attaching.message_of(message, language)
 
-    def closed(self, request: gr.Request) -> None:
-        """The page is gone: its turn stops, its files are forgotten."""
+    async def closed(self, request: gr.Request) -> None:
+        """The page is gone: nobody follows its turn there, its files are forgotten."""
         page = _page(request)
         self._turns.forget(page)
         self._attaching.forget(page)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import gradio as gr
 
-from engine import SessionId
+from engine import Engine, SessionId
 from engine.conversations import Feedback
 from engine.errors import EngineError
 from web import identity, view
@@ -38,12 +38,14 @@ class Conversations:
     async def load(self, ids: Any, search: str, request: gr.Request) -> Shown:
         """What a page shows when it opens: ids, the chat, the list."""
         language, session_id = spoken(request.headers), identity.session_id(ids, request.username)
+        link = request.query_params.get("c")
         if session_id is None:
             ids, messages = identity.mint(identity.user_owner(request.username)), []
-        else:
-            messages = await self._restored(session_id, language)
-        if (link := request.query_params.get("c")) not in (None, ids["conversation"]):
-            ids, messages = await self._linked(ids["owner"], link, language)
+            self._turns.come(str(request.session_hash), ids["owner"])
+        elif link in (None, session_id.conversation):
+            messages = await self._opened(session_id, request)
+        if link not in (None, ids["conversation"]):
+            ids, messages = await self._linked(ids["owner"], link, request)
         chatbot = gr.Chatbot(
             value=cast(Any, messages),
             placeholder=view.welcome(language),
@@ -57,32 +59,45 @@ class Conversations:
         if session_id is None:
             ids = identity.mint(identity.user_owner(request.username))
         else:
-            await self._turns.end(str(request.session_hash))
+            self._turns.leave(str(request.session_hash))
             ids = identity.mint(session_id.owner)
         return ids, [], await self._listing(ids, search, request)
 
     async def click(self, ids: Any, search: str, request: gr.Request, event: gr.EventData) -> Shown:
-        """A button of the list, or of an answer; returns ids, the chat, the list."""
-        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        """A button of the list or of an answer, or New chat; returns ids, the chat, the list."""
         data = event._data if isinstance(event._data, dict) else {}
-        act, text = str(data.get("act")), str(data.get("text"))
+        if data.get("act") == "anew":
+            return await self.start_anew(ids, search, request)
+        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
         if session_id is None or engine is None:
             return UNCHANGED
         try:
-            if act == "version" and text.isdecimal():
-                return await self._switched(session_id, int(text), request)
-            if act in _RATINGS and text.isdecimal():
-                await engine.rate(session_id, int(text), _RATINGS[act])
-                return await self._rated(session_id, request)
-            click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
-            if click is None:
-                return UNCHANGED
-            if click.session_id == session_id and click.act == "delete":
-                await self._turns.end(str(request.session_hash))
-            await asyncio.to_thread(shelf.apply, engine, click)
+            return await self._obeyed(engine, session_id, data, search, request)
         except EngineError as error:
             gr.Warning(str(error))
             return UNCHANGED
+
+    async def _obeyed(
+        self,
+        engine: Engine,
+        session_id: SessionId,
+        data: dict[str, Any],
+        search: str,
+        request: gr.Request,
+    ) -> Shown:
+        """What the page shows after a click. Raises EngineError."""
+        act, text = str(data.get("act")), str(data.get("text"))
+        if act == "version" and text.isdecimal():
+            return await self._switched(session_id, int(text), request)
+        if act in _RATINGS and text.isdecimal():
+            await engine.rate(session_id, int(text), _RATINGS[act])
+            return await self._rated(session_id, request)
+        click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
+        if click is None:
+            return UNCHANGED
+        if click.act == "delete":
+            await self._turns.end_of(click.session_id)
+        await asyncio.to_thread(shelf.apply, engine, click)
         return await self._listed(session_id, click, search, request)
 
     async def _switched(self, session_id: SessionId, node: int, request: gr.Request) -> Shown:
@@ -114,13 +129,14 @@ class Conversations:
         return gr.skip(), gr.skip(), await self._listing(ids, search, request, deleted)
 
     async def _linked(
-        self, owner: str, link: Any, language: str
+        self, owner: str, link: Any, request: gr.Request
     ) -> tuple[dict[str, str], list[PageMessage]]:
         """The owner's conversation that an address names, or a new one with a sentence."""
+        language = spoken(request.headers)
         session_id, engine = identity.conversation_of(owner, link), self._startup.engine
         if session_id is not None and engine is None:
             return session_id._asdict(), []
-        if session_id is not None and (shown := await self._restored(session_id, language)):
+        if session_id is not None and (shown := await self._opened(session_id, request)):
             return session_id._asdict(), shown
         if session_id is not None and engine is not None:
             engine.close_session(session_id)
@@ -128,8 +144,7 @@ class Conversations:
 
     async def show(self, session_id: SessionId, search: str, request: gr.Request) -> Shown:
         """Open a conversation; returns ids, the chat, the list."""
-        await self._turns.end(str(request.session_hash))
-        messages = await self._restored(session_id, spoken(request.headers))
+        messages = await self._opened(session_id, request)
         ids = session_id._asdict()
         return ids, messages, await self._listing(ids, search, request)
 
@@ -140,10 +155,16 @@ class Conversations:
         session_id = identity.session_id(ids, request.username)
         if session_id is None or self._turns.is_running(str(request.session_hash)):
             return gr.skip(), gr.skip()
-        messages = await self._restored(session_id, spoken(request.headers))
+        messages = await self._opened(session_id, request)
         is_same = user_texts(messages) == user_texts(history) and len(messages) == len(history)
         chat = gr.skip() if is_same or not messages else messages
         return chat, await asyncio.to_thread(self.fresh_shelf, ids, search, request)
+
+    async def tick(self, ids: Any, search: str, request: gr.Request) -> Any:
+        """The page is open, and asks whether its list has changed."""
+        if session_id := identity.session_id(ids, request.username):
+            self._turns.come(str(request.session_hash), session_id.owner)
+        return await asyncio.to_thread(self.fresh_shelf, ids, search, request)
 
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
         """The list of conversations, if another tab or the model has changed it.
@@ -180,6 +201,15 @@ class Conversations:
     ) -> str:
         """As `shelf`; what waits for the disk holds up no other page."""
         return await asyncio.to_thread(self.shelf, ids, search, request, deleted)
+
+    async def _opened(self, session_id: SessionId, request: gr.Request) -> list[PageMessage]:
+        """The messages of a conversation that the page shows from now on, as far as they have come."""
+        language = spoken(request.headers)
+        frame = self._turns.attend(str(request.session_hash), session_id)
+        if frame is None:
+            return await self._restored(session_id, language)
+        key = view.control_key(session_id.owner)
+        return view.moment(frame, self._startup, language, key=key)
 
     async def _restored(self, session_id: SessionId, language: str) -> list[PageMessage]:
         try:

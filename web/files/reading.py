@@ -14,7 +14,7 @@ from web.files import documents
 from web.files.documents import Unreadable
 
 AT_ONCE = 2
-_PATIENCE_S = documents.READ_S + 10.0  # its own clock goes first; it also waits for a core
+_PATIENCE_S = 6 * documents.READ_S  # it has that much of the processor, and others come first
 
 
 class Reading:

@@ -43,11 +43,11 @@ class ExchangeRow:
                 elem_id="import",
             )
 
-    def connect(self, demo: gr.Blocks, on_shelf: list[Any], shown: list[Any]) -> None:
-        """on_shelf: ids and search; shown: ids, the chat, the list."""
+    def connect(self, demo: gr.Blocks, on_shelf: list[Any], shown: list[Any]) -> Any:
+        """on_shelf: ids and search; shown: ids, the chat, the list. Returns the event that opens a file."""
         exchange, ticket = self._exchange, self._ticket
         demo.load(exchange.render, None, self._export, **QUIET)
         self._export.click(
             exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **QUEUED
         ).then(None, ticket, None, js=_SUBMIT, **QUIET)
-        self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **QUEUED)
+        return self._import.upload(exchange.imported, [self._import, *on_shelf], shown, **QUEUED)

@@ -10,7 +10,8 @@ and Edit. The methods of Gradio 6.31.0 that are used here come without a promise
 pinned and the browser tests cover each.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
@@ -32,7 +33,9 @@ class KeptChat(gr.ChatInterface):
     """A ChatInterface whose conversation is the engine's.
 
     fn is an async generator of conversations, places what its events share; asked is called before it, stop when Stop is pressed; sent
-    makes of what was typed what is said. undo, moved and after, functions with their inputs and outputs, are called
+    makes of what was typed what is said. follow, a generator of them too, with its inputs and what its
+    events share, goes on with an answer under way that the page comes upon (`follow_behind`);
+    is_answering tells whether the page shows one. undo, moved and after, functions with their inputs and outputs, are called
     to take the last message back, when a message has left the box or comes back, and when a turn is
     over. below: what stands below the box, in one card with it. Additional inputs stand where they were rendered.
     """
@@ -42,6 +45,8 @@ class KeptChat(gr.ChatInterface):
         fn: Callable[..., Any],
         *,
         places: dict[str, Any],
+        follow: tuple[Callable[..., Any], list[Any], dict[str, Any]],
+        is_answering: Callable[[gr.Request], bool],
         asked: Callable[[gr.Request], None],
         stop: Callable[..., None],
         sent: Callable[[str, gr.Request], Said],
@@ -52,6 +57,7 @@ class KeptChat(gr.ChatInterface):
         **options: Any,
     ) -> None:
         self._places, self._asked, self._stop, self._sent = places, asked, stop, sent
+        self._follow, self._is_answering = follow, is_answering
         self._undo, self._moved, self._after = undo, moved, after
         self._below = below
         super().__init__(fn, **options)
@@ -74,12 +80,32 @@ class KeptChat(gr.ChatInterface):
         undone.then(*self._moved, **QUIET)
         undone.then(self._pop_last_user_message, shown, [shown, self.textbox], **QUIET)
 
+    def follow_behind(self, event: Any) -> None:
+        """Behind an event that shows a conversation: go on with the answer under way, if there is one."""
+        _, inputs, places = self._follow
+        # Each of them, also while the one before, of another conversation, is about to end.
+        event.then(
+            self._go_on, inputs, [self.chatbot, self.textbox], show_progress="hidden",
+            trigger_mode="multiple", api_visibility="private", **places,
+        )  # fmt: skip
+
+    async def _go_on(
+        self, inputs: Any, request: gr.Request
+    ) -> AsyncGenerator[tuple[Any, Any], None]:
+        """The chat and the box, which is left alone if there is nothing to go on with."""
+        goes_on = False
+        async with aclosing(self._follow[0](inputs, request)) as conversations:
+            async for conversation in conversations:
+                yield conversation, gr.skip() if goes_on else self._box(request)
+                goes_on = True
+        yield gr.skip(), self._box(request) if goes_on else gr.skip()
+
     def _answered(self, event: Any, message: Component) -> None:
         answer = event.then(
             self.fn, [message, self.chatbot_state, *self.additional_inputs], self.chatbot,
             show_progress="hidden", api_name="answer", api_visibility="private", **self._places,
         )  # fmt: skip
-        answer.then(self._unlocked, None, self.textbox, **QUIET).then(*self._after, **QUIET)
+        answer.then(self._box, None, self.textbox, **QUIET).then(*self._after, **QUIET)
 
     def _render_chatbot_area(self, chatbot: Any, textbox: Any, *_: Any) -> None:
         self.chatbot, self.textbox = chatbot, textbox
@@ -128,5 +154,7 @@ class KeptChat(gr.ChatInterface):
         self._asked(request)
         return gr.Textbox(submit_btn=False, stop_btn=True, interactive=False)
 
-    def _unlocked(self) -> Any:
-        return gr.Textbox(submit_btn=True, stop_btn=False, interactive=True)
+    def _box(self, request: gr.Request) -> Any:
+        """With Stop while an answer comes, be it another than the one that has just ended."""
+        is_answering = self._is_answering(request)
+        return gr.Textbox(submit_btn=not is_answering, stop_btn=is_answering, interactive=True)

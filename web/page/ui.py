@@ -69,7 +69,9 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text("stage.js", "sidebars.js", "keys.js", "drafts.js")
+                js_on_load=assets.text(
+                    "stage.js", "clicks.js", "sidebars.js", "keys.js", "drafts.js"
+                )
                 + column.scripts(),
                 apply_default_css=False,
                 elem_id="shelf",
@@ -88,6 +90,8 @@ def _build_chat(
         interface = KeptChat(
             chat.answer,
             places=crowd.for_turns(startup.options),
+            follow=(chat.follow, [ids], crowd.for_followers(startup.options)),
+            is_answering=chat.is_answering,
             asked=chat.asked,
             stop=chat.stop,
             sent=composing.sent,
@@ -103,16 +107,22 @@ def _build_chat(
         )
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
         # The settings first: once the page knows its conversation, a message may be sent with them.
-        settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
-        exchange.connect(demo, on_shelf, all_shown)
-        shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
-        shelf.click(conversations.click, on_shelf, all_shown, **QUEUED)
+        loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
+        imported = exchange.connect(demo, on_shelf, all_shown)
+        looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
+        # One after another: clicks.js waits for the answer to one before it tells of the next.
+        clicked = shelf.click(
+            conversations.click, on_shelf, all_shown, trigger_mode="multiple", **QUEUED
+        )
+        clicked.then(None, js=_tells("warmchat-clicked"), **QUIET)
+        for event in (loaded, imported, looked, clicked):
+            interface.follow_behind(event)
         shelf.change(overview.gauge, ids, gauge, trigger_mode="always_last", **QUIET)
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
         for trigger in (chatbot.clear, anew.click):
-            trigger(conversations.start_anew, on_shelf, all_shown, **QUEUED)
+            trigger(None, js=_tells("warmchat-anew"), **QUIET)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafting = [interface.textbox, ids, *settings.draft_inputs]
         draft = (composing.draft, drafting, [sign, draft_timer])
@@ -134,8 +144,13 @@ def _build_chat(
                 [status, timer, settings.thinking, settings.max_tokens],
                 **QUIET,
             )
-        timer.tick(conversations.fresh_shelf, on_shelf, shelf, **QUIET)
+        timer.tick(conversations.tick, on_shelf, shelf, **QUIET)
     return demo
+
+
+def _tells(event: str) -> str:
+    """A script that tells the scripts beside the list."""
+    return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
 
 
 def _foot(demo: gr.Blocks, overview: Overview) -> None:

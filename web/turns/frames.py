@@ -24,7 +24,7 @@ class Frame:
     kept: the conversation before it, and at the end all of it (then `is_whole`). text: the reply, with
     what there was of it before, if it goes on. progress: why there is no more text yet. finished:
     the last event. refused: a sentence, when the turn was not taken. is_busy: it was not, because
-    too many wait.
+    too many wait. is_abandoned: it was stopped, and what the engine is still at is not waited for.
     """
 
     kept: tuple[Entry, ...]
@@ -35,11 +35,12 @@ class Frame:
     refused: str | None = None
     is_whole: bool = False
     is_busy: bool = False
+    is_abandoned: bool = False
 
     @property
     def is_last(self) -> bool:
         """Whether nothing more will come of this turn."""
-        return self.finished is not None or self.refused is not None
+        return self.finished is not None or self.refused is not None or self.is_abandoned
 
     def after(self, event: events.Event) -> "Frame":
         """The frame once `event` has come."""

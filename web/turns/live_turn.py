@@ -1,4 +1,4 @@
-"""One turn of a page, from what is asked for to its last frame.
+"""One turn of a conversation, from what is asked for to its last frame.
 
 Owns: where in the conversation the message goes, the wait for the model before it, and what follows
 from Stop. Everything a person can do to a conversation is reduced to "keep so many messages, then say
@@ -29,7 +29,10 @@ from web.turns.preparing import preparing
 
 log = logging.getLogger(__name__)
 
-STOP_PATIENCE_S = 3.0  # one step may take this long; after that the turn is abandoned
+STOP_PATIENCE_S = 3.0  # one step may take this long; after that the reader is told that it is over
+STEP_PATIENCE_S = (
+    60.0  # and this long for the engine, which can begin nothing else in the conversation
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +158,13 @@ class LiveTurn:
                     self._cancel()
                     deadline = deadline or time.monotonic() + STOP_PATIENCE_S
                     if time.monotonic() > deadline:
-                        return
+                        frame = replace(frame, progress=None, is_abandoned=True)
                 yield frame
         finally:
-            if not frame.is_last:  # the page went away; when it is back it shows how this ended
+            if frame.is_abandoned or not frame.is_last:
                 self._cancel()
-                self._told(frame, await news.close(STOP_PATIENCE_S))
+                patience_s = STEP_PATIENCE_S if frame.is_abandoned else STOP_PATIENCE_S
+                self._told(frame, await news.close(patience_s))
 
     def _stream(self, message: str, keep: int) -> AsyncGenerator[Event, None]:
         engine, request = self._engine(), self._request

@@ -5,7 +5,7 @@ Pure functions of what there is to show; knows no event, no component and no met
 
 from web.view.answers import control_key
 from web.view.figures import ending_line, reason
-from web.view.messages import conversation, notice, pending, refusal, turn, user
+from web.view.messages import conversation, moment, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
 from web.view.shelf import conversation_list
 from web.view.signs import (
@@ -31,6 +31,7 @@ __all__ = [
     "gauge",
     "language_choice",
     "live_panel",
+    "moment",
     "notice",
     "pending",
     "progress",

@@ -40,6 +40,12 @@ def conversation(
     return shown
 
 
+def moment(frame: Frame, startup: Startup, language: str, *, key: str = "") -> list[PageMessage]:
+    """The whole conversation at this moment of a turn."""
+    kept = conversation(frame.kept, language, key=key, is_over=frame.is_last)
+    return [*kept, *turn(frame, startup, language, key=key)]
+
+
 def turn(frame: Frame, startup: Startup, language: str, *, key: str = "") -> list[PageMessage]:
     """The messages of a turn beyond those that were kept."""
     if frame.is_whole:
@@ -48,10 +54,12 @@ def turn(frame: Frame, startup: Startup, language: str, *, key: str = "") -> lis
     shown = [user(frame.message)] if frame.message.strip() else []
     if (sentence := refusal(frame, language)) is not None:
         return [*shown, notice(sentence, answers.plain_tools("", language, key))]
-    if not frame.text and (frame.progress is not None or not frame.finished):
+    if not frame.text and (frame.progress is not None or not frame.is_last):
         return [*shown, pending(progress(frame.progress, startup, language))]
     is_first = not frame.kept
     below = _below(frame.finished, language, key, is_first=is_first) if frame.finished else []
+    if frame.is_abandoned:
+        below.append(small("notice", say(language, "stopped")))
     return [*shown, *thoughts.reply(frame.text, below, language, is_over=frame.is_last)]
 
 

@@ -124,7 +124,7 @@ def test_what_is_not_there_leaves_no_traceback(
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["shelf", "fresh_shelf", "load", "follow"])
+@pytest.mark.parametrize("name", ["shelf", "tick", "load", "follow"])
 def test_a_page_may_leave_its_boxes_empty(
     http: httpx.Client, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -38,6 +38,8 @@ def chat() -> Iterator[KeptChat]:
         yield KeptChat(
             answer,
             places={"concurrency_limit": None},
+            follow=(answer, [], {}),
+            is_answering=lambda _request: False,
             asked=ASKED.append,
             stop=nothing,
             sent=lambda typed, _request: Said(typed),

@@ -276,10 +276,12 @@ def test_stop_reaches_only_the_page_that_asks(engine: ScriptedEngine, turns: Tur
     run(scenario())
 
 
-def test_a_page_that_goes_away_takes_its_turn_along(engine: ScriptedEngine, turns: Turns) -> None:
+def test_a_program_that_goes_away_takes_its_turn_along(
+    engine: ScriptedEngine, turns: Turns
+) -> None:
     async def scenario() -> None:
         engine.script.write(*STORY)
-        stream = turns.run("tab", Request(ID, "one", []))
+        stream = turns.run("tab", Request(ID, "one", []), goes_on=False)
         async for frame in stream:
             if frame.text:
                 break

@@ -199,6 +199,15 @@ def test_progress_is_told_until_text_comes(startup: Startup) -> None:
     assert "dots" not in str(shown[-1])
 
 
+@pytest.mark.parametrize("text", ["", "Once upon"])
+def test_what_was_stopped_in_a_long_step_waits_no_more(startup: Startup, text: str) -> None:
+    shown = view.turn(Frame((), "u", text, is_abandoned=True), startup, "en")[-1]
+    assert "metadata" not in shown
+    assert [part["text"] for part in shown["content"]] == [
+        *([text] if text else []), '<span class="notice">stopped</span>',
+    ]  # fmt: skip
+
+
 def test_a_refusal_is_shown_under_the_message_it_refuses(startup: Startup) -> None:
     shown = view.turn(Frame((), "u", refused="Too long."), startup, "en")
     assert [m["role"] for m in shown] == ["user", "assistant"]

@@ -18,7 +18,7 @@ document.addEventListener('click', (event) => {
   const place = GRADIOS.findIndex((name) => button.classList.contains(name));
   if (place >= 0) return pressGradios(button, place);
   const [, act, id] = button.className.match(/\b(go|(?:un)?(?:dis)?like)-(\d+)/) ?? [];
-  if (act) trigger('click', { act: act === 'go' ? 'version' : act, id: '', text: id });
+  if (act) say(act === 'go' ? 'version' : act, '', id);
 });
 
 document.addEventListener('click', (event) => {

@@ -38,9 +38,16 @@ async function add(files) {
   document.querySelector('#message textarea')?.focus();
 }
 
+let newest = null; // what the server has drawn last: an older answer may come behind it
+
 new MutationObserver(() => {
-  const added = Number(element.querySelector('.waiting')?.dataset.added ?? 0);
-  const read = [...coming.querySelectorAll('[data-number]')].filter((chip) => chip.dataset.number <= added);
+  const waiting = element.querySelector('.waiting');
+  if (!waiting) return;
+  if (newest && Number(waiting.dataset.rendering) < Number(newest.dataset.rendering))
+    return waiting.replaceWith(newest.cloneNode(true));
+  newest = waiting.cloneNode(true);
+  const isRead = ({ dataset }) => Number(dataset.number) <= Number(newest.dataset.added);
+  const read = [...coming.children].filter(isRead);
   for (const chip of read) chip.remove();
   if (read.length) document.dispatchEvent(new Event('files-read'));
 }).observe(element, { childList: true, subtree: true, attributes: true });

@@ -1,6 +1,4 @@
-// Runs once, beside the list of conversations: tells the server which button was clicked.
-const say = (act, id, text) => trigger('click', { act, id, text: text ?? '' });
-
+// Runs once, beside the list of conversations: its buttons are told by `say` (clicks.js).
 const itemOf = (id) => element.querySelector(`.shelf [data-id="${id}"]`);
 
 let renaming = null; // the conversation that gets a new name, the box with it, and how that ends
