@@ -118,7 +118,7 @@ def test_everything_is_in_reach_on_a_phone(
     conversations, opened = page.locator("#conversations"), ".shelf [data-act=open]"
     expect(conversations).not_to_have_class(UNFOLDED)
     toggles = ".sidebar:not(.right) .toggle-button", ".sidebar.right .toggle-button"
-    always = "#brand svg", "#language select", "#new-chat", *toggles, "#message textarea"
+    always = "#brand svg", "#new-chat-phone", *toggles, "#message textarea"
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     ask(page, FRANCE)
@@ -128,10 +128,13 @@ def test_everything_is_in_reach_on_a_phone(
         in_reach(page, button)
     in_reach(page, *always, "#message .submit-button")
     fits(page)
-    page.locator("#new-chat").click()
+    page.locator("#new-chat-phone").click()
     expect(lines(page)).to_have_count(0)
     page.locator(toggles[0]).click()
-    in_reach(page, opened, toggles[0])
+    in_reach(page, opened, toggles[0], "#new-chat", "#language select", "#import", "#to-completion")
+    page.locator(".shelf .more").click()
+    in_reach(page, *(f".row-menu [data-act={act}]" for act in ("rename", "pin", "delete")))
+    page.keyboard.press("Escape")
     page.locator(opened).click()
     expect(conversations).not_to_have_class(UNFOLDED)
     expect(lines(page)).to_have_count(1)

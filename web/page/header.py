@@ -1,4 +1,4 @@
-"""What stands at the top of every page: the brand, the model's status, the choice of language."""
+"""What stands at the top of every page, the brand and the model's status, and the choice of language."""
 
 import gradio as gr
 
@@ -8,14 +8,17 @@ LOGO = assets.path("logo.svg")
 BRAND = f"<h1>{assets.text('logo.svg')}WarmChat</h1>"
 
 
-def build() -> tuple[gr.HTML, gr.HTML]:
-    """Inside a row: the status, empty until it is asked for, and the select of languages."""
+def build() -> gr.HTML:
+    """Inside a row: the brand, and the status, empty until it is asked for."""
     gr.HTML(BRAND, elem_id="brand", padding=False)
-    status = gr.HTML(elem_id="status", padding=False)
-    language = gr.HTML(
+    return gr.HTML(elem_id="status", padding=False)
+
+
+def language() -> gr.HTML:
+    """The select of languages, empty until it is asked for."""
+    return gr.HTML(
         js_on_load=assets.text("language.js"),
         apply_default_css=False,
         padding=False,
         elem_id="language",
     )
-    return status, language

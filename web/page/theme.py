@@ -7,7 +7,9 @@ from web.page import assets
 STYLES = [
     assets.path(name)
     for name in (
+        "palette.css",
         "look.css",
+        "shelf.css",
         "sidebars.css",
         "attachments.css",
         "settings.css",

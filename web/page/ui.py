@@ -58,7 +58,8 @@ def _build_chat(
         ids = gr.BrowserState(
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
-        with gr.Sidebar(elem_id="conversations", width=300):
+        with gr.Sidebar(elem_id="conversations", width=272):
+            anew = gr.Button(words("new_chat"), elem_id="new-chat")
             search = gr.Textbox(
                 label=words("search"),
                 show_label=False,
@@ -68,19 +69,22 @@ def _build_chat(
             )
             shelf = gr.HTML(
                 js_on_load=assets.text(
-                    "clicks.js", "sidebars.js", "answers.js", "messages.js", "keys.js"
+                    "clicks.js", "sidebars.js", "menu.js", "answers.js", "messages.js", "keys.js"
                 ),
                 apply_default_css=False,
                 elem_id="shelf",
             )
-            exchange = ExchangeRow(Exchange(startup, conversations, downloads))
-            _foot(demo, overview)
+            with gr.Row(elem_id="foot"):
+                language = header.language()
+                exchange = ExchangeRow(Exchange(startup, conversations, downloads))
+                completion.link()
+                _account(demo, overview)
         with gr.Sidebar(position="right", open=False, width=320, elem_id="live") as live:
             live_panel = gr.HTML(padding=False, apply_default_css=False)
             panel_timer = gr.Timer(PANEL_S, active=False)
         with gr.Row(elem_id="header"):
-            status, language = header.build()
-            anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
+            status = header.build()
+            anew_on_phone = gr.Button(words("new_chat"), elem_id="new-chat-phone", scale=0)
         settings = Settings(startup.options.sampling)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
         chatbot = _chatbot()
@@ -94,7 +98,7 @@ def _build_chat(
             sent=composing.sent,
             undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
-            after=(conversations.shelf, [ids, search], [shelf]),
+            after=(conversations.tick, [ids, search], [shelf]),
             below=[attach, sign],
             footer=settings.render,
             chatbot=chatbot,
@@ -106,7 +110,7 @@ def _build_chat(
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
         # The settings first: once the page knows its conversation, a message may be sent with them.
         loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
-        imported = exchange.connect(demo, on_shelf, all_shown)
+        imported = exchange.connect(on_shelf, all_shown)
         looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
         # One after another: clicks.js waits for the answer to one before it tells of the next.
         clicked = shelf.click(
@@ -118,7 +122,7 @@ def _build_chat(
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
-        for trigger in (chatbot.clear, anew.click):
+        for trigger in (chatbot.clear, anew.click, anew_on_phone.click):
             trigger(None, js=_tells("warmchat-anew"), **QUIET)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafting = [interface.textbox, ids, *settings.draft_inputs]
@@ -146,9 +150,7 @@ def _tells(event: str) -> str:
     return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
 
 
-def _foot(demo: gr.Blocks, overview: Overview) -> None:
-    """What stands below the list of conversations: the other page, and who is signed in."""
-    completion.link()
+def _account(demo: gr.Blocks, overview: Overview) -> None:
     account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
     demo.load(overview.account, None, account, **QUIET)
 

@@ -4,6 +4,7 @@ Pure functions of what there is to show; knows no event, no component and no met
 """
 
 from web.view.answers import control_key
+from web.view.days import reader_now
 from web.view.messages import (
     conversation,
     ending_line,
@@ -16,10 +17,11 @@ from web.view.messages import (
     user,
 )
 from web.view.panel import live_panel
-from web.view.shelf import conversation_list
+from web.view.shelf import Marks, conversation_list
 from web.view.signs import account, can_chat, draft_sign, language_choice, status, welcome
 
 __all__ = [
+    "Marks",
     "account",
     "can_chat",
     "control_key",
@@ -32,6 +34,7 @@ __all__ = [
     "moment",
     "notice",
     "progress",
+    "reader_now",
     "reason",
     "refusal",
     "status",

@@ -6,7 +6,7 @@ let isWaiting = false; // what was entered before
 
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest?.('input, textarea, [contenteditable]');
-  if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
+  if (event.key === 'Escape' && !event.isComposing) document.querySelector('#message .stop-button')?.click();
   if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     document.querySelector('#message textarea')?.focus();
