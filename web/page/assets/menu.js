@@ -29,7 +29,7 @@ function openMenu(item) {
   box.querySelector(item.hasAttribute('data-pinned') ? '[data-act=pin]' : '[data-act=unpin]').remove();
   const opener = item.querySelector('.more');
   opener.setAttribute('aria-expanded', 'true');
-  element.closest('.gradio-container').append(box); // whose styles and fonts are for it, too
+  (element.closest('.contain') ?? document.body).append(box); // where its font and the styles for narrow windows reach it
   menu = { box, id };
   refocus = null; // the focus goes into the menu, and stays there when the list is drawn anew
   place(box, opener.getBoundingClientRect());
