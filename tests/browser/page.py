@@ -125,8 +125,19 @@ def titles(page: Page) -> Locator:
     return page.locator(".shelf .title")
 
 
+def row_of(page: Page, title: str) -> Locator:
+    return page.locator(".shelf li").filter(has_text=title)
+
+
+def choose(page: Page, row: Locator, entry: str) -> None:
+    """An entry of the menu of a conversation's row: rename, pin, delete or a form to save it in."""
+    row.hover()
+    row.get_by_label("More").click()
+    page.locator(f".row-menu :is([data-act={entry}], [data-form={entry}])").click()
+
+
 def new_chat(page: Page) -> None:
-    page.get_by_role("button", name="New chat").click()
+    page.locator("#new-chat").click()
     expect(lines(page)).to_have_count(0)
 
 

@@ -8,11 +8,13 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.page import (
     FRAME,
     ask,
+    choose,
     components_of,
     events_of,
     lines,
     new_chat,
     questions,
+    row_of,
     titles,
 )
 from tests.scripted.app import ScriptedApp
@@ -61,9 +63,7 @@ def test_the_last_conversation_that_was_clicked_is_open(two: Page, app: Scripted
     slow = Slow(two, app)
     titles(two).filter(has_text=ONE).click()
     titles(two).filter(has_text=TWO).click()
-    one = two.locator(".shelf li").filter(has_text=ONE)
-    one.hover()
-    one.get_by_label("Pin").click()
+    choose(two, row_of(two, ONE), "pin")
     slow.go_on()
     expect(titles(two)).to_have_text([ONE, TWO])  # the last click is obeyed
     expect(questions(two)).to_have_text([TWO])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,6 +16,7 @@ from tests.browser.page import (
     answers,
     ask,
     begin,
+    choose,
     figures,
     finished,
     is_tick,
@@ -22,11 +24,12 @@ from tests.browser.page import (
     loading_steps,
     new_chat,
     questions,
+    row_of,
     send,
     stop,
     titles,
 )
-from tests.scripted import End
+from tests.scripted import End, Say
 from tests.scripted.app import ScriptedApp
 
 FRANCE, FRUIT, STORY = "What is the capital of France?", "Name a fruit.", "Tell me a story."
@@ -38,8 +41,7 @@ def open_conversation(page: Page) -> str:
 
 
 def rename_first(page: Page, name: str) -> None:
-    page.locator(".shelf li").first.hover()
-    page.locator("[data-act=rename]").first.click()
+    choose(page, page.locator(".shelf li").first, "rename")
     page.locator(".shelf input").fill(name)
 
 
@@ -51,7 +53,7 @@ def come_back_to(page: Page) -> None:
 
 def save(page: Page, form: str, folder: Path) -> Path:
     with page.expect_download() as download:
-        page.locator(f"[data-form={form}]").click()
+        choose(page, page.locator(".shelf li[aria-current]"), form)
     path = folder / download.value.suggested_filename
     download.value.save_as(path)
     return path
@@ -85,8 +87,7 @@ def test_conversations_are_listed_opened_renamed_found_and_deleted(
     expect(titles(page)).to_have_text([STORY])
     page.get_by_placeholder("Search").fill("")
     expect(titles(page)).to_have_text(["Capitals", STORY])
-    items.first.hover()
-    items.first.get_by_label("Delete").click()
+    choose(page, items.first, "delete")
     expect(titles(page)).to_have_text([STORY])
     expect(questions(page)).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
@@ -161,11 +162,10 @@ def test_two_tabs_on_one_conversation_keep_it_whole(page: Page, app: ScriptedApp
     other.goto(addressed(page))
     expect(questions(other)).to_have_text([FRANCE])
     begin(page, app)
-    send(other, FRUIT)
-    expect(other.locator("#chat .notice")).to_contain_text("still being written")
-    stop(page)
-    finished(page, 2)
-    come_back_to(other)
+    expect(answers(other).last).to_contain_text("Once upon")  # it follows by itself
+    stop(other)
+    for tab in page, other:
+        finished(tab, 2)
     expect(questions(other)).to_have_text([FRANCE, STORY])
     send(other, FRUIT)
     expect(lines(other)).to_have_count(3)
@@ -180,12 +180,11 @@ def test_a_name_that_is_being_typed_stays_while_the_list_changes(page: Page) -> 
     other.goto(addressed(page))
     name = page.locator(".shelf input")
     rename_first(page, "Capi")
-    other.locator(".shelf .open").hover()
-    other.locator("[data-act=pin]").click()
-    expect(other.locator("[data-act=unpin]")).to_have_count(1)
+    choose(other, other.locator(".shelf li"), "pin")
+    expect(other.locator(".shelf [data-pinned]")).to_have_count(1)
     other.close()
     come_back_to(page)
-    expect(page.locator("[data-act=unpin]")).to_have_count(1)
+    expect(page.locator(".shelf [data-pinned]")).to_have_count(1)
     expect(name).to_be_focused()
     page.keyboard.type("tals")
     page.keyboard.press("Enter")
@@ -199,8 +198,7 @@ def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
         expect(titles(page)).to_have_count(count)
         new_chat(page)
     for i, name in enumerate(("One", "Two")):
-        page.locator(".shelf li").nth(i).hover()
-        page.locator("[data-act=rename]").nth(i).click()
+        choose(page, page.locator(".shelf li").nth(i), "rename")
         expect(page.locator(".shelf input")).to_have_count(1)
         page.locator(".shelf input").fill(name)
     page.keyboard.press("Enter")
@@ -212,18 +210,30 @@ def test_renaming_another_conversation_ends_the_first_one(page: Page) -> None:
 def test_the_list_is_used_by_keyboard(page: Page) -> None:
     ask(page, FRANCE)
     page.locator(".shelf .open").focus()
+    more, entry = page.locator(".shelf .more"), page.locator(".row-menu [role=menuitem]:focus")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # pin
-    expect(page.locator("[data-act=unpin]")).to_be_focused()
-    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(entry).to_have_text("Rename")
+    page.keyboard.press("Escape")
+    expect(page.locator(".row-menu")).to_have_count(0)
+    expect(more).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    expect(entry).to_have_text("Pin")
+    page.keyboard.press("Enter")
+    expect(page.locator(".shelf [data-pinned]")).to_have_count(1)
+    expect(more).to_be_focused()
+    page.keyboard.press("Enter")
     page.keyboard.press("Enter")  # rename
     page.keyboard.type("Capitals")
     page.keyboard.press("Enter")
     expect(titles(page)).to_have_text(["Capitals"])
     expect(page.locator(".shelf .open")).to_be_focused()
-    for _ in range(3):
-        page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # delete
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("End")
+    expect(entry).to_have_text("Delete")
+    page.keyboard.press("Enter")
     expect(page.locator(".undo button")).to_be_focused()
     expect(titles(page)).to_have_count(0)
     page.keyboard.press("Enter")
@@ -268,12 +278,76 @@ def test_a_file_that_is_no_conversation_gets_a_sentence(page: Page, tmp_path: Pa
     expect(titles(page)).to_have_count(0)
 
 
-def test_an_empty_conversation_is_not_saved_but_told(page: Page) -> None:
-    page.locator("[data-form=json]").click()
-    expect(page.get_by_test_id("toast-body")).to_contain_text("nothing in this conversation")
+def test_a_notice_covers_no_control_of_the_header(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("Only notes.", "utf-8")
+    load(page, tmp_path / "notes.md")
+    expect(page.get_by_test_id("toast-body")).to_be_visible()
     expect(page.locator(".toast-title")).to_have_css("display", "none")  # "Warning", in English
     header = page.locator("#header").bounding_box()
     toast = page.locator(".toast-wrap").bounding_box()
     assert header is not None
     assert toast is not None
-    assert toast["y"] >= header["y"] + header["height"], "New chat is covered"
+    assert toast["y"] >= header["y"] + header["height"], "the header is covered"
+
+
+def test_the_menu_of_a_row_closes_and_stops_nothing(page: Page, app: ScriptedApp) -> None:
+    begin(page, app)
+    expect(titles(page)).to_have_count(1)
+    menu, more = page.locator(".row-menu"), page.locator(".shelf .more")
+    page.locator(".shelf li").hover()
+    close: list[Callable[[], None]] = [
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.mouse.click(700, 300),
+        more.click,
+        lambda: page.keyboard.press("Tab"),
+    ]
+    for closes in close:
+        more.click()
+        expect(menu.get_by_role("menuitem", name="Rename")).to_be_focused()
+        expect(menu.get_by_role("menuitem", name="Unpin")).to_have_count(0)
+        closes()
+        expect(menu).to_have_count(0)
+    app.script.tell(Say(" a time."), End())
+    assert "stopped" not in finished(page)
+
+
+def test_an_input_methods_keys_neither_rename_nor_stop(page: Page, app: ScriptedApp) -> None:
+    """Enter and Escape choose a word, or give it up, while it is being composed."""
+    begin(page, app)
+    expect(titles(page)).to_have_count(1)
+    rename_first(page, "Pa")
+    name = page.locator(".shelf input")
+    for field in (name, page.get_by_placeholder("Search")):
+        for key in ("Enter", "Escape"):
+            field.dispatch_event("keydown", {"key": key, "isComposing": True, "bubbles": True})
+    expect(name).to_have_value("Pa")
+    name.press("Escape")
+    expect(name).to_have_count(0)
+    app.script.tell(Say(" a time."), End())
+    assert "stopped" not in finished(page)
+    expect(titles(page)).to_have_text([STORY])
+
+
+def test_dots_tell_what_is_written_and_what_has_ended_unseen(page: Page, app: ScriptedApp) -> None:
+    ask(page, FRANCE)
+    new_chat(page)
+    begin(page, app)
+    titles(page).filter(has_text=FRANCE).click()
+    expect(page.get_by_role("img", name="An answer is being written")).to_be_visible()
+    app.script.tell(End())
+    expect(page.get_by_role("img", name="New answer")).to_be_visible()
+    titles(page).filter(has_text=STORY).click()
+    expect(questions(page)).to_have_text([STORY])
+    expect(page.locator(".shelf .dot")).to_have_count(0)
+
+
+def test_undo_brings_back_what_was_deleted_beside_what_is_being_read(page: Page) -> None:
+    ask(page, FRANCE)
+    new_chat(page)
+    ask(page, FRUIT)
+    expect(titles(page)).to_have_text([FRUIT, FRANCE])
+    choose(page, row_of(page, FRANCE), "delete")
+    page.get_by_role("button", name="Undo").click()
+    expect(titles(page)).to_have_text([FRUIT, FRANCE])
+    expect(page.locator(".shelf [aria-current]")).to_contain_text(FRUIT)
+    expect(questions(page)).to_have_text([FRUIT])

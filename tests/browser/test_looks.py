@@ -116,7 +116,7 @@ def test_everything_is_in_reach_on_a_phone(
     expect(conversations).not_to_have_class(UNFOLDED)
     toggle, drawer = ".sidebar:not(.right) .toggle-button", "#drawer-buttons [data-tab={}]"
     tabs = drawer.format("settings"), drawer.format("engine")
-    always = "#language select", "#new-chat", toggle, *tabs, "#message textarea"
+    always = "#new-chat-phone", toggle, *tabs, "#message textarea"
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     ask(page, FRANCE)
@@ -126,10 +126,13 @@ def test_everything_is_in_reach_on_a_phone(
         in_reach(page, button)
     in_reach(page, *always, "#message .submit-button")
     fits(page)
-    page.locator("#new-chat").click()
+    page.locator("#new-chat-phone").click()
     expect(lines(page)).to_have_count(0)
     page.locator(toggle).click()
-    in_reach(page, opened, toggle)
+    in_reach(page, opened, toggle, "#new-chat", "#language select", "#import", "#to-completion")
+    page.locator(".shelf .more").click()
+    in_reach(page, *(f".row-menu [data-act={act}]" for act in ("rename", "pin", "delete")))
+    page.keyboard.press("Escape")
     page.locator(opened).click()
     expect(conversations).not_to_have_class(UNFOLDED)
     expect(lines(page)).to_have_count(1)

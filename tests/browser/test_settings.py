@@ -187,7 +187,7 @@ def speaks(page: Page, language: str) -> None:
     expect(page.get_by_placeholder(say(language, "message_hint"))).to_be_visible()
     expect(page.get_by_label(say(language, "attach"))).to_be_visible()
     expect(page.get_by_label(say(language, "language"), exact=True)).to_be_visible()
-    expect(page.locator("#exchange")).to_contain_text(say(language, "export"))
+    expect(page.locator("#import")).to_have_text(say(language, "import"))
     expect(page.locator("#shelf")).to_contain_text(say(language, "no_conversations"))
     expect(page.locator("#status .ready")).to_be_attached()
     unfold_settings(page)

@@ -117,16 +117,28 @@ class Conversations:
         self, open_now: SessionId, click: shelf.Click, search: str, request: gr.Request
     ) -> Shown:
         """What the page shows after a button of the list."""
-        is_open, deletes = click.session_id == open_now, click.act == "delete"
-        # Undo may come before the browser knows that another conversation is open since the deletion.
-        if click.act == "undelete" or (click.act == "open" and not is_open):
+        is_open, page = click.session_id == open_now, str(request.session_hash)
+        if click.act == "open" and not is_open:
             return await self.show(click.session_id, search, request)
-        deleted = click.session_id.conversation if deletes else None
-        if is_open and deletes:
+        if click.act == "undelete" and self._is_missed(page, click.session_id, open_now):
+            return await self.show(click.session_id, search, request)
+        deleted = click.session_id.conversation if click.act == "delete" else None
+        if is_open and deleted:
             ids = identity.mint(open_now.owner)
-            return ids, [], await self._listing(ids, search, request, deleted)
+            successor = ids["conversation"]
+            return ids, [], await self._listing(ids, search, request, deleted, successor)
         ids = open_now._asdict()
         return gr.skip(), gr.skip(), await self._listing(ids, search, request, deleted)
+
+    def _is_missed(self, page: str, deleted: SessionId, open_now: SessionId) -> bool:
+        """Whether the page reads nothing else since it deleted this conversation.
+
+        Undo may come before the browser knows that another one is open since then.
+        """
+        if not self._shelves.is_missed(page, deleted, open_now):
+            return False
+        is_said = self._turns.is_running(page) or self._turns.figures(open_now)
+        return open_now == deleted or not is_said
 
     async def _linked(
         self, owner: str, link: Any, request: gr.Request
@@ -167,40 +179,49 @@ class Conversations:
         return await asyncio.to_thread(self.fresh_shelf, ids, search, request)
 
     def fresh_shelf(self, ids: Any, search: str, request: gr.Request) -> Any:
-        """The list of conversations, if another tab or the model has changed it.
+        """The list of conversations, if another tab, the model or an answer has changed it.
 
         Nothing before the page shows any, whose conversation is still to be read from its address, nor
         with ids that it has left meanwhile: the address would become another one.
         """
         page, session_id = str(request.session_hash), identity.session_id(ids, request.username)
         before = self._shelves.shown(page)
-        if before is None or (
-            session_id and self._shelves.current(page) != session_id.conversation
-        ):
+        if before is None or (session_id and before.current != session_id.conversation):
             return gr.skip()
-        html = self.shelf(ids, search, request, self._shelves.deleted(page))
-        return html if self._shelves.shown(page) != before else gr.skip()
+        html = self.shelf(ids, search, request, before.deleted, before.successor)
+        return html if html != before.html else gr.skip()
 
-    def shelf(self, ids: Any, search: str, request: gr.Request, deleted: str | None = None) -> str:
+    def shelf(
+        self,
+        ids: Any,
+        search: str,
+        request: gr.Request,
+        deleted: str | None = None,
+        successor: str | None = None,
+    ) -> str:
         """The list of conversations, those that hold `search`."""
         session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        language, now = spoken(request.headers), view.reader_now(request.headers)
         if session_id is None or engine is None:
-            return view.conversation_list([], "", spoken(request.headers))
+            return view.conversation_list([], view.Marks(), now, language)
+        owner, current = session_id
         try:
-            rows = engine.library.conversations(session_id.owner, (search or "").strip())
+            rows = engine.library.conversations(owner, (search or "").strip())
         except EngineError as error:
             gr.Warning(str(error))
             rows = []
-        page, current = str(request.session_hash), session_id.conversation
-        self._shelves.remember(page, rows, current, deleted)
-        key = view.control_key(session_id.owner)
-        return view.conversation_list(rows, current, spoken(request.headers), deleted, key=key)
+        answering, unseen = self._turns.answering(owner), self._turns.unseen(owner)
+        marks = view.Marks(current, deleted, answering, unseen)
+        html = view.conversation_list(rows, marks, now, language, key=view.control_key(owner))
+        shown = shelf.Shelf(html, current, deleted, successor)
+        self._shelves.remember(str(request.session_hash), shown)
+        return html
 
     async def _listing(
-        self, ids: Any, search: str, request: gr.Request, deleted: str | None = None
+        self, ids: Any, search: str, request: gr.Request, *deleted: str | None
     ) -> str:
         """As `shelf`; what waits for the disk holds up no other page."""
-        return await asyncio.to_thread(self.shelf, ids, search, request, deleted)
+        return await asyncio.to_thread(self.shelf, ids, search, request, *deleted)
 
     async def _opened(self, session_id: SessionId, request: gr.Request) -> list[PageMessage]:
         """The messages of a conversation that the page shows from now on, as far as they have come."""

@@ -28,11 +28,6 @@ _MEDIA_TYPES = {
     "json": "application/json",
     "portable": "application/octet-stream",
 }
-_WORDS = {
-    "markdown": ("export_markdown", "export_markdown_info"),
-    "json": ("export_json", "export_json_info"),
-    "portable": ("export_portable", "export_portable_info"),
-}
 _UNNAMED = "conversation"
 _MAX_STEM = 80
 _UNSAFE = re.compile(r'[\\/:*?"<>|\x00-\x1f\x7f]+')
@@ -40,7 +35,7 @@ _COPY = re.compile(r"\s*\(\d+\)$")  # what browsers put behind a name that is th
 
 
 class Exchange:
-    """Export of the open conversation, and import of a new one."""
+    """Export of a conversation, and import of a new one."""
 
     def __init__(
         self, startup: Startup, conversations: Conversations, downloads: Downloads
@@ -49,22 +44,12 @@ class Exchange:
         self._conversations = conversations
         self._downloads = downloads
 
-    def render(self, request: gr.Request) -> str:
-        """HTML of the buttons that export."""
-        language = spoken(request.headers)
-        buttons = "".join(
-            f'<button data-form="{form}" title="{say(language, info)}">{say(language, name)}</button>'
-            for form, (name, info) in _WORDS.items()
-        )
-        label = say(language, "export")
-        group = f'<div role="group" aria-labelledby="export-label">{buttons}</div>'
-        return f'<div class="exchange"><span id="export-label">{label}</span>{group}</div>'
-
     async def export(self, ids: Any, request: gr.Request, event: gr.EventData) -> str:
-        """The ticket for a file with the open conversation; none if it cannot be had."""
+        """The ticket for a file with a conversation of the list; none if it cannot be had."""
         data = event._data if isinstance(event._data, dict) else {}
         form, language = data.get("form"), spoken(request.headers)
-        session_id, engine = identity.session_id(ids, request.username), self._startup.engine
+        open_now, engine = identity.session_id(ids, request.username), self._startup.engine
+        session_id = open_now and identity.conversation_of(open_now.owner, data.get("id"))
         if session_id is None or form not in SUFFIXES:
             return ""
         if engine is None or self._startup.phase != "ready":

@@ -5,12 +5,10 @@ Does not know Gradio, the chat itself, or how the list looks (web.view.shelf).
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine import Engine, SessionId
-from engine.conversations import ConversationRow
 from web import identity
 
 _PAGES_REMEMBERED = 500
@@ -25,32 +23,41 @@ class Click:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The list that a page shows. deleted: the conversation that it offers to bring back.
+
+    successor: the new one that is open since then in its place, if the deleted one was open.
+    """
+
+    html: str
+    current: str
+    deleted: str | None = None
+    successor: str | None = None
+
+
 class Shelves:
     """What list each page shows, so that one which has not changed is not sent again."""
 
     def __init__(self) -> None:
-        self._shown: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
+        self._shown: OrderedDict[str, Shelf] = OrderedDict()
 
-    def remember(
-        self, page: str, rows: Sequence[ConversationRow], current: str, deleted: str | None
-    ) -> None:
-        """The page shows these rows now; the oldest of very many pages is forgotten."""
-        self._shown[page] = deleted, current, tuple(row[:3] for row in rows)
+    def remember(self, page: str, shown: Shelf) -> None:
+        """The page shows this now; the oldest of very many pages is forgotten."""
+        self._shown[page] = shown
         self._shown.move_to_end(page)
         if len(self._shown) > _PAGES_REMEMBERED:
             self._shown.popitem(last=False)
 
-    def shown(self, page: str) -> tuple[Any, ...] | None:
-        """Something that is different whenever the page's list is."""
+    def shown(self, page: str) -> Shelf | None:
+        """The page's list; None where none is known."""
         return self._shown.get(page)
 
-    def current(self, page: str) -> str | None:
-        """The conversation that the page has open."""
-        return self._shown[page][1] if page in self._shown else None
-
-    def deleted(self, page: str) -> str | None:
-        """The conversation that the page offers to bring back."""
-        return self._shown[page][0] if page in self._shown else None
+    def is_missed(self, page: str, deleted: SessionId, current: SessionId) -> bool:
+        """Whether the page shows nothing but a new conversation since it deleted this one."""
+        shown = self.shown(page)
+        since = None if shown is None or shown.deleted != deleted.conversation else shown.successor
+        return current.conversation in (deleted.conversation, since)
 
 
 def read_click(owner: str, act: Any, name: Any, text: Any = "") -> Click | None:

@@ -162,7 +162,7 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
 
 def _header() -> tuple[gr.HTML, gr.HTML, gr.Timer]:
     with gr.Row(elem_id="header"):
-        status, language = header.build()
+        status, language = header.build(), header.language()
         gr.Button(words("completion_back"), link="./", size="sm", elem_id="to-chat", scale=0)
     return status, language, gr.Timer(SETTLING_S)
 

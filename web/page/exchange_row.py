@@ -1,4 +1,4 @@
-"""The row below the list of conversations: save the open one, open a saved one.
+"""What saves a conversation, from the menu of its row, and the button that opens a saved one.
 
 Owns: its components and their events. Does not know what a file holds (web.events.exchange).
 """
@@ -27,26 +27,24 @@ _SUBMIT = """(ticket) => {
 
 
 class ExchangeRow:
-    """Made inside the sidebar; connected once the chat is there."""
+    """Made inside the row below the list; connected once the chat is there."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        with gr.Column(elem_id="exchange", scale=0):
-            self._export = gr.HTML(
-                js_on_load=assets.text("exchange.js"), apply_default_css=False, padding=False
-            )
-            self._ticket = gr.Textbox(visible=False)
-            self._import = gr.UploadButton(
-                cast(str, words("import")),
-                file_types=[*SUFFIXES.values(), ".zip"],
-                size="sm",
-                elem_id="import",
-            )
+        self._export = gr.HTML(
+            js_on_load=assets.text("exchange.js"), apply_default_css=False, elem_id="export"
+        )
+        self._ticket = gr.Textbox(visible=False)
+        self._import = gr.UploadButton(
+            cast(str, words("import")),
+            file_types=[*SUFFIXES.values(), ".zip"],
+            size="sm",
+            elem_id="import",
+        )
 
-    def connect(self, demo: gr.Blocks, on_shelf: list[Any], shown: list[Any]) -> Any:
+    def connect(self, on_shelf: list[Any], shown: list[Any]) -> Any:
         """on_shelf: ids and search; shown: ids, the chat, the list. Returns the event that opens a file."""
         exchange, ticket = self._exchange, self._ticket
-        demo.load(exchange.render, None, self._export, **QUIET)
         self._export.click(
             exchange.export, on_shelf[:1], ticket, trigger_mode="multiple", **QUEUED
         ).then(None, ticket, None, js=_SUBMIT, **QUIET)

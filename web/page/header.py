@@ -1,4 +1,4 @@
-"""What stands at the top of every page: the brand, the model's the choice of language."""
+"""What stands at the top of every page, the model's status; and the brand and the choice of language."""
 
 import gradio as gr
 
@@ -13,13 +13,16 @@ def brand() -> None:
     gr.HTML(BRAND, elem_id="brand", padding=False)
 
 
-def build() -> tuple[gr.HTML, gr.HTML]:
-    """Inside a row: the status, empty until it is asked for, and the select of languages."""
-    status = gr.HTML(elem_id="status", padding=False)
-    language = gr.HTML(
+def build() -> gr.HTML:
+    """Inside a row: the status, empty until it is asked for."""
+    return gr.HTML(elem_id="status", padding=False)
+
+
+def language() -> gr.HTML:
+    """The select of languages, empty until it is asked for."""
+    return gr.HTML(
         js_on_load=assets.text("language.js"),
         apply_default_css=False,
         padding=False,
         elem_id="language",
     )
-    return status, language

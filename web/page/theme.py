@@ -15,6 +15,7 @@ STYLES = [
         "header.css",
         "composer.css",
         "welcome.css",
+        "shelf.css",
         "sidebars.css",
         "drawer.css",
         "attachments.css",

@@ -61,6 +61,7 @@ def _build_chat(
         )
         with gr.Sidebar(elem_id="conversations", width=272):
             header.brand()
+            anew = gr.Button(words("new_chat"), elem_id="new-chat")
             search = gr.Textbox(
                 label=words("search"),
                 show_label=False,
@@ -70,20 +71,23 @@ def _build_chat(
             )
             shelf = gr.HTML(
                 js_on_load=assets.text(
-                    "stage.js", "clicks.js", "sidebars.js", "keys.js", "drafts.js"
+                    "stage.js", "clicks.js", "sidebars.js", "menu.js", "keys.js", "drafts.js"
                 )
                 + column.scripts(),
                 apply_default_css=False,
                 elem_id="shelf",
             )
-            exchange = ExchangeRow(Exchange(startup, conversations, downloads))
-            _foot(demo, overview)
+            with gr.Row(elem_id="foot"):
+                language = header.language()
+                exchange = ExchangeRow(Exchange(startup, conversations, downloads))
+                completion.link()
+                _account(demo, overview)
         settings = Settings(startup.options.sampling)
         drawer = Drawer(settings)
         with gr.Row(elem_id="header"):
-            status, language = header.build()
+            status = header.build()
             drawer_buttons = buttons()
-            anew = gr.Button(words("new_chat"), size="sm", elem_id="new-chat", scale=0)
+            anew_on_phone = gr.Button(words("new_chat"), elem_id="new-chat-phone", scale=0)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
         gauge = gr.HTML(elem_id="gauge", padding=False, apply_default_css=False, render=False)
         chatbot = _chatbot()
@@ -97,7 +101,7 @@ def _build_chat(
             sent=composing.sent,
             undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
-            after=(conversations.shelf, [ids, search], [shelf]),
+            after=(conversations.tick, [ids, search], [shelf]),
             below=[attach, settings.thinking, sign, gauge],
             chatbot=chatbot,
             textbox=_textbox(),
@@ -108,7 +112,7 @@ def _build_chat(
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
         # The settings first: once the page knows its conversation, a message may be sent with them.
         loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
-        imported = exchange.connect(demo, on_shelf, all_shown)
+        imported = exchange.connect(on_shelf, all_shown)
         looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
         # One after another: clicks.js waits for the answer to one before it tells of the next.
         clicked = shelf.click(
@@ -121,7 +125,7 @@ def _build_chat(
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
-        for trigger in (chatbot.clear, anew.click):
+        for trigger in (chatbot.clear, anew.click, anew_on_phone.click):
             trigger(None, js=_tells("warmchat-anew"), **QUIET)
         draft_timer = gr.Timer(DRAFT_S, active=False)
         drafting = [interface.textbox, ids, *settings.draft_inputs]
@@ -153,9 +157,7 @@ def _tells(event: str) -> str:
     return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
 
 
-def _foot(demo: gr.Blocks, overview: Overview) -> None:
-    """What stands below the list of conversations: the other page, and who is signed in."""
-    completion.link()
+def _account(demo: gr.Blocks, overview: Overview) -> None:
     account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
     demo.load(overview.account, None, account, **QUIET)
 

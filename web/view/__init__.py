@@ -4,10 +4,11 @@ Pure functions of what there is to show; knows no event, no component and no met
 """
 
 from web.view.answers import control_key
+from web.view.days import reader_now
 from web.view.figures import ending_line, reason
 from web.view.messages import conversation, moment, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
-from web.view.shelf import conversation_list
+from web.view.shelf import Marks, conversation_list
 from web.view.signs import (
     account,
     draft_sign,
@@ -20,6 +21,7 @@ from web.view.status import can_chat, status
 from web.view.waiting import progress
 
 __all__ = [
+    "Marks",
     "account",
     "can_chat",
     "control_key",
@@ -35,6 +37,7 @@ __all__ = [
     "notice",
     "pending",
     "progress",
+    "reader_now",
     "reason",
     "refusal",
     "status",

@@ -14,6 +14,7 @@ from engine import SessionId
 from engine.conversations import StoreError, Trouble
 from tests.scripted import HOLD, End, Engines, Say, ScriptedEngine
 from web import identity
+from web.events import shelf
 from web.events.chat import Chat
 from web.events.composing import Composing
 from web.events.conversations import Conversations
@@ -24,6 +25,7 @@ from web.turns.turns import Turns
 
 IDS = identity.mint()
 ME = SessionId(**IDS)
+SETTINGS = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
 REQUEST = cast(
     gr.Request,
     SimpleNamespace(session_hash="tab", username=None, headers={}, query_params={}),
@@ -124,6 +126,51 @@ def test_what_was_deleted_is_open_again_after_undo(
     assert shown(chat)
 
 
+@pytest.mark.parametrize("begins", ["before", "behind"])
+def test_undo_of_a_deletion_leaves_open_what_is_being_read(
+    engine: ScriptedEngine, conversations: Conversations, begins: str
+) -> None:
+    """Another conversation was open when it was deleted, or was begun or opened since then."""
+
+    async def scenario() -> tuple[Any, ...]:
+        ids = identity.mint(IDS["owner"])
+        if begins == "behind":
+            ids, *_ = await clicked(conversations, "delete", IDS)
+        engine.open_session(SessionId(**ids))
+        async for _ in engine.chat(SessionId(**ids), "Something else"):
+            pass
+        if begins == "before":
+            await conversations.show(SessionId(**ids), "", REQUEST)
+            await clicked(conversations, "delete", ids)
+        return await clicked(conversations, "undelete", ids)
+
+    ids, chat, listed = asyncio.run(scenario())
+    assert (ids, chat) == (gr.skip(), gr.skip())
+    assert IDS["conversation"] in listed
+    assert "undelete" not in listed
+
+
+def test_what_is_being_written_and_what_ended_unseen_has_a_dot(
+    engine: ScriptedEngine, conversations: Conversations, chat: Chat
+) -> None:
+    async def scenario() -> None:
+        engine.script.write(Say("word"), HOLD)
+        async for shown in chat.answer("Hello", None, IDS, *SETTINGS, REQUEST):
+            if "word" in str(shown):
+                break
+        ids, _, listed = await conversations.start_anew(IDS, "", REQUEST)
+        assert 'class="dot answering"' in listed
+        engine.script.tell(End())
+        await asyncio.gather(*(running._task for running in conversations._turns._live.values()))
+        listed = await conversations.tick(ids, "", REQUEST)
+        assert 'class="dot answering"' not in listed
+        assert 'class="dot unseen"' in listed
+        *_, listed = await conversations.show(ME, "", REQUEST)
+        assert "dot" not in listed
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
 def test_a_click_on_the_open_conversation_changes_nothing(conversations: Conversations) -> None:
     _, chat, *_ = asyncio.run(clicked(conversations, "open", IDS))
     assert not shown(chat)
@@ -149,7 +196,8 @@ def test_a_page_opens_with_its_conversation_open_in_the_list(conversations: Conv
 
 def test_what_is_asked_with_ids_that_were_left_brings_no_list(conversations: Conversations) -> None:
     ids, *_ = asyncio.run(conversations.start_anew(IDS, "", REQUEST))
-    conversations._shelves.remember("tab", [], ids["conversation"], None)  # so that it has changed
+    shown = shelf.Shelf("", ids["conversation"])  # so that it has changed
+    conversations._shelves.remember("tab", shown)
     assert conversations.fresh_shelf(IDS, "", REQUEST) == gr.skip()
     assert IDS["conversation"] in conversations.fresh_shelf(ids, "", REQUEST)
 
@@ -178,11 +226,10 @@ def test_an_answer_whose_page_shows_something_else_by_now_ends_without_showing_i
     """Gradio sends what was yielded last once more when an answer is over."""
 
     async def scenario() -> list[Any]:
-        settings = ("", 99, 0.0, 1.0, 0, None, 0.0, 1.0, 0.0, 0.0, "", True, False)
         yielded: list[Any] = []
         leaving: list[asyncio.Task[Any]] = []
         engine.script.write(Say("word"), HOLD)
-        async for shown in chat.answer("Hello", None, IDS, *settings, REQUEST):
+        async for shown in chat.answer("Hello", None, IDS, *SETTINGS, REQUEST):
             yielded.append(shown)
             if "word" not in str(shown):
                 continue

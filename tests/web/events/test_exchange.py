@@ -70,7 +70,7 @@ def say(engine: ScriptedEngine, session_id: SessionId, message: str) -> None:
 
 
 def exported(exchange: Exchange, form: str, ids: Any = IDS) -> Download | None:
-    event = cast(gr.EventData, SimpleNamespace(_data={"form": form}))
+    event = cast(gr.EventData, SimpleNamespace(_data={"form": form, "id": IDS["conversation"]}))
     ticket = asyncio.run(exchange.export(ids, REQUEST, event))
     return exchange._downloads.take(ticket)
 

@@ -1,5 +1,2 @@
-// Runs once, beside the buttons that save the open conversation: tells the server which was clicked.
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-form]');
-  if (button) trigger('click', { form: button.dataset.form });
-});
+// Runs once: tells the server which conversation of the list is to be saved, and in which form (menu.js).
+window.addEventListener('warmchat-export', (event) => trigger('click', event.detail));

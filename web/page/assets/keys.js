@@ -15,7 +15,7 @@ function send() {
 
 document.addEventListener('keydown', (event) => {
   const typing = event.target.closest?.('input, textarea, [contenteditable]');
-  if (event.key === 'Escape') document.querySelector('#message .stop-button')?.click();
+  if (event.key === 'Escape' && !event.isComposing) document.querySelector('#message .stop-button')?.click();
   if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     box()?.focus();

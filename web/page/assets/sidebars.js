@@ -17,11 +17,12 @@ function rename(item) {
     const name = box.value.trim();
     if (keep && name && name !== before) say('rename', id, name);
   };
-  box.setAttribute('aria-label', item.querySelector('[data-act=rename]').title);
+  box.setAttribute('aria-label', element.querySelector('template').content.querySelector('[data-act=rename]').textContent);
   box.addEventListener('keydown', (event) => {
+    event.stopPropagation();
+    if (event.isComposing || event.keyCode === 229) return; // it is for an input method, as for Chinese
     if (event.key === 'Enter') end(true);
     if (event.key === 'Escape') end(false);
-    event.stopPropagation();
   });
   // A list that is drawn anew takes the box away, which is no end: keepRenaming brings it back.
   box.addEventListener('blur', () => setTimeout(() => box === document.activeElement || end(true)));
@@ -43,17 +44,23 @@ const toggle = (side) => document.querySelector(`.sidebar${side} .toggle-button`
 
 let refocus = null; // what to look for in the next list, after a button that was pressed by key
 
+// What a button of a row, or of its menu, is for; isByKey: then the keyboard stays there.
+function obey(act, item, isByKey) {
+  if (!item) return;
+  const next = act === 'pin' || act === 'unpin' ? 'menu' : 'open';
+  refocus = isByKey ? `[data-id="${item.dataset.id}"] [data-act=${next}]` : null;
+  if (isByKey && act === 'delete') refocus = '.undo button';
+  if (act === 'rename') return rename(item);
+  say(act, item.dataset.id);
+  if (act === 'open' && narrow()) toggle('.open:not(.right)');
+}
+
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-act]');
   const item = button?.closest('[data-id]');
   if (!item) return;
-  const tools = { pin: 'unpin', unpin: 'pin' };
-  const act = tools[button.dataset.act] ?? 'open';
-  refocus = event.detail ? null : `[data-id="${item.dataset.id}"] [data-act=${act}]`;
-  if (refocus && button.dataset.act === 'delete') refocus = '.undo button';
-  if (button.dataset.act === 'rename') return rename(item);
-  say(button.dataset.act, item.dataset.id);
-  if (button.dataset.act === 'open' && narrow()) toggle('.open:not(.right)');
+  if (button.dataset.act === 'menu') return openMenu(item);
+  obey(button.dataset.act, item, !event.detail);
 });
 
 // The address names the open conversation once it is in the list; its owner is never in it.
@@ -67,8 +74,18 @@ function address() {
   history.replaceState(history.state, '', url);
 }
 
+// Another page has asked in this conversation, or has gone on with it: this one follows.
+let wasAnswering = false;
+
+function attend() {
+  const isAnswering = Boolean(element.querySelector('[aria-current] .answering'));
+  if (isAnswering && !wasAnswering && !document.querySelector('#message .stop-button')) trigger('submit', {});
+  wasAnswering = isAnswering;
+}
+
 new MutationObserver(() => {
   address();
+  attend();
   keepRenaming();
   const found = refocus && !renaming && element.querySelector(refocus);
   if (found) {
