@@ -90,11 +90,15 @@ class Chat:
             continues,
         )
         is_over, key = False, view.control_key(session_id.owner)
+        kept: tuple[Any, bool] | None = None  # it stays the same from frame to frame
+        before: list[PageMessage] = []
         page = str(request.session_hash)
         async with aclosing(self._turns.run(page, asked, is_stopped=is_stopped)) as frames:
             async for frame in frames:
                 is_over = frame.is_last
-                before = view.conversation(frame.kept, language, key=key, is_over=is_over)
+                if kept is None or kept[0] is not frame.kept or kept[1] != is_over:
+                    kept = frame.kept, is_over
+                    before = view.conversation(frame.kept, language, key=key, is_over=is_over)
                 yield [*before, *view.turn(frame, self._startup, language, key=key)]
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.

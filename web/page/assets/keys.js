@@ -25,7 +25,12 @@ window.addEventListener('keydown', (event) => {
   if (!isAnswered) isWaiting = true;
 }, true);
 
+// For the styles: a selector that looks for the list would be asked anew at every change of the page.
+const tellStyles = () => document.body.classList.toggle('knows-its-conversation', Boolean(knowsItsConversation()));
+tellStyles();
+
 new MutationObserver(() => {
+  tellStyles();
   if (!isWaiting || !knowsItsConversation()) return;
   isWaiting = false;
   if (document.querySelector('#message textarea').value.trim()) document.querySelector('#message .submit-button').click();
