@@ -1,4 +1,4 @@
-"""What a turn tells the one who asked for it, in order: Queued*, Prefilling*, Text*, Finished.
+"""What a turn tells the one who asked for it, in order: Thinking?, Queued*, Prefilling*, Text*, Finished.
 
 Values only. `Finished` is always the last event, and comes exactly once.
 """
@@ -16,6 +16,11 @@ class FinishReason(StrEnum):
     LENGTH = "length"
     CANCELLED = "cancelled"
     ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """The reply begins inside the model's thoughts: its prompt ends with the mark that opens them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +59,4 @@ class Finished:
     is_stored: bool = True
 
 
-Event = Queued | Prefilling | Text | Finished
+Event = Thinking | Queued | Prefilling | Text | Finished

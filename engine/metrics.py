@@ -26,7 +26,8 @@ class TurnFigures:
     wait_s: until the first step. ttft_s: from the request to the first token; None without one.
     itl_s: mean time between tokens; None below two tokens. saved_s: what prefilling the reused
     tokens would have taken, estimated; None before anything was measured.
-    note: a sentence for the person.
+    note: a sentence for the person. opens_thinking: the prompt ends inside the thoughts, so that the reply
+    begins there. thinking_s: from the first token to the end of the thoughts; None without any.
     """
 
     reused_tokens: int
@@ -39,6 +40,8 @@ class TurnFigures:
     first_visible: int = 0
     saved_s: float | None = None
     note: str | None = None
+    opens_thinking: bool = False
+    thinking_s: float | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -61,6 +64,8 @@ class TurnClock:
     first_visible: int = 0
     saved_s: float | None = None
     notes: list[str] = field(default_factory=list)
+    opens_thinking: bool = False
+    thought_until: float | None = None
     submitted_at: float = field(default_factory=time.perf_counter)
     started_at: float | None = None
     token_times: list[float] = field(default_factory=list)
@@ -79,6 +84,10 @@ class TurnClock:
         """A token was sampled."""
         self.token_times.append(time.perf_counter())
 
+    def thinks(self) -> None:
+        """The newest text is part of the thoughts, or ends them."""
+        self.thought_until = time.perf_counter()
+
     def figures(self) -> TurnFigures:
         """The figures up to now."""
         times = self.token_times
@@ -94,4 +103,6 @@ class TurnClock:
             first_visible=self.first_visible,
             saved_s=self.saved_s,
             note=" ".join(self.notes) or None,
+            opens_thinking=self.opens_thinking,
+            thinking_s=self.thought_until - times[0] if times and self.thought_until else None,
         )

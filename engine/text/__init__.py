@@ -3,7 +3,14 @@
 Does not know sequences under way, KV or conversations.
 """
 
-from engine.text.chat_template import THINKING, ChatTemplate, Message, read_chat_template
+from engine.text.chat_template import (
+    CLOSE_THOUGHTS,
+    OPEN_THOUGHTS,
+    THINKING,
+    ChatTemplate,
+    Message,
+    read_chat_template,
+)
 from engine.text.ledger import Ledger, Plan, Segment
 from engine.text.rendering import MARK, Renderer, Setting
 from engine.text.special_tokens import escaped_offsets, plain_offsets
@@ -11,7 +18,9 @@ from engine.text.streaming import ReplyText
 from engine.text.tokenizer import Tokenizer
 
 __all__ = [
+    "CLOSE_THOUGHTS",
     "MARK",
+    "OPEN_THOUGHTS",
     "THINKING",
     "ChatTemplate",
     "Ledger",

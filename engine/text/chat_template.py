@@ -19,6 +19,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from engine.errors import ModelUnsupported, RequestError
 
 THINKING = "enable_thinking"  # Qwen3's name for it, which others took over
+# How models that think mark where they do. What they say is told as it is; these say where it begins.
+OPEN_THOUGHTS, CLOSE_THOUGHTS = "<think>", "</think>"
 
 
 class Message(NamedTuple):

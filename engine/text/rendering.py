@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.text.chat_template import ChatTemplate, Message
+from engine.text.chat_template import OPEN_THOUGHTS, ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
 
 MARK = "\ufdd1"  # a noncharacter: where a rendered text is cut
@@ -57,6 +57,14 @@ class Renderer:
         system = (Message("system", prompt),) if prompt else ()
         escaped = [self._escaped(message) for message in (*system, *_answered(messages))]
         return self._template.render(escaped, **setting.template_options)
+
+    def opens_thoughts(self, text: str, messages: Sequence[Message]) -> bool:
+        """Whether the template has opened the thoughts in `text`, rendered of `messages`, for the reply."""
+        if self._template is None:
+            return False
+        if messages and messages[-1].role == "assistant":
+            text = text[: len(text) - len(self._escaped(messages[-1]).content)]
+        return text.rstrip().endswith(OPEN_THOUGHTS)
 
     def completion(self, text: str) -> str:
         """Plain text for a model to go on with."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from engine.conversations import Journal, Node, Session, SessionTable, Stored
 from engine.errors import QueueFull, SessionBusy
-from engine.events import Finished, FinishReason, Prefilling, Queued
+from engine.events import Finished, FinishReason, Prefilling, Queued, Thinking
 from engine.faults import Survived
 from engine.model import Runner
 from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
@@ -202,6 +202,8 @@ class EngineCore:
             turn = self.parts.opening.open(session, request, prompt, reply)
             self.parts.scheduler.add(turn.sequence)
             self._turns[turn.sequence] = turn
+            if prompt.opens_thoughts:
+                request.emit(Thinking())
             if request.continues:
                 self.parts.tiers.rewritten(session, turn.node_id)
         if opening.failed:

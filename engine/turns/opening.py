@@ -115,6 +115,7 @@ class Opening:
         clock.saved_s = self.pace.prefill_s(known)
         if known < said - 1 and had_kv_for < said:
             clock.source = KVSource.RECOMPUTED
+        clock.opens_thinking = prompt.opens_thoughts
         if prompt.num_hidden:
             clock.notes.append(HIDDEN.format(first=prompt.num_hidden + 1))
         branch.num_hidden = clock.first_visible = prompt.num_hidden

@@ -23,10 +23,14 @@ _UNSETTLED_TOKENS = 4  # the last tokens of a draft, which the next key may chan
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The way to a prompt's tokens, and how many messages at the beginning are left out of it."""
+    """The way to a prompt's tokens, and how many messages at the beginning are left out of it.
+
+    opens_thoughts: the reply begins inside the model's thoughts.
+    """
 
     plan: Plan
     num_hidden: int
+    opens_thoughts: bool = False
 
     @property
     def num_tokens(self) -> int:
@@ -145,7 +149,8 @@ class PromptBuilder:
         self, branch: Branch, messages: Sequence[Message], setting: Setting, num_hidden: int
     ) -> Prompt:
         text = self._renderer.chat(messages[num_hidden:], setting)
-        return Prompt(self._plan(branch, text), num_hidden)
+        opens_thoughts = self._renderer.opens_thoughts(text, messages)
+        return Prompt(self._plan(branch, text), num_hidden, opens_thoughts)
 
     def _plan(self, branch: Branch, text: str) -> Plan:
         return branch.ledger.plan(text, branch.sequence.tokens, self._renderer.encode)

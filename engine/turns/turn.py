@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.events import Event, Text
 from engine.metrics import TurnClock
 from engine.scheduling import Guesses, Sampler, SamplingParams, Sequence
-from engine.text import ReplyText, Setting
+from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS, ReplyText, Setting
 
 Gather = Callable[[], float]
 
@@ -70,7 +70,8 @@ class Turn:
     """A turn whose sequence the scheduler has.
 
     `num_prompt` tokens come before those of this turn's reply, which goes on from `earlier`.
-    text_due_at: when the reply's new tokens are to be read as text, by time.monotonic.
+    text_due_at: when the reply's new tokens are to be read as text, by time.monotonic. may_think: what
+    comes next may be thoughts; once it is not, it never is.
     """
 
     request: TurnRequest
@@ -85,6 +86,7 @@ class Turn:
     earlier: Earlier = field(default_factory=Earlier)
     queue_position: int | None = None
     text_due_at: float = 0.0
+    may_think: bool = True
 
     @property
     def sequence(self) -> Sequence:
@@ -98,7 +100,19 @@ class Turn:
     def tell(self, piece: str) -> None:
         """Tell new text; what follows gathers."""
         self.request.emit(Text(piece))
+        if self.may_think:
+            self._follow_thoughts()
         self.text_due_at = time.monotonic() + self.request.gather()
+
+    def _follow_thoughts(self) -> None:
+        start = self.text.lstrip()
+        if CLOSE_THOUGHTS in self.earlier.text:
+            self.may_think = False
+        elif self.clock.opens_thinking or start.startswith(OPEN_THOUGHTS):
+            self.clock.thinks()
+            self.may_think = CLOSE_THOUGHTS not in start
+        else:
+            self.may_think = OPEN_THOUGHTS.startswith(start)
 
     @property
     def text(self) -> str:

@@ -121,9 +121,14 @@ def test_everything_is_in_reach_on_a_phone(
     fits(page)
     ask(page, FRANCE)
     for names in ("Edit", "编辑"), ("Retry", "重试"):
-        button = "#chat :is({})".format(", ".join(f"[aria-label={name}]" for name in names))
+        button = "#chat :is(.tools, .message-buttons-right) :is({})".format(
+            ", ".join(f"[aria-label={name}]" for name in names)
+        )
         page.locator(button).scroll_into_view_if_needed()
         in_reach(page, button)
+        size = page.locator(button).bounding_box()
+        assert size is not None
+        assert min(size["width"], size["height"]) >= 40
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     page.locator("#new-chat-phone").click()
@@ -154,3 +159,26 @@ def test_a_whole_visit_asks_only_this_machine(page: Page, app: ScriptedApp) -> N
     expect(page.locator("#figures .figures")).to_be_visible()
     page.reload()
     expect(page.locator("#run")).to_be_visible()
+
+
+def test_earlier_answers_show_their_row_to_whoever_points_or_comes_by_key(
+    visitor: Visitor, app: ScriptedApp
+) -> None:
+    page = visitor(app.url, **WIDE)
+    known(page)
+    ask(page, "One")
+    ask(page, "Two", 2)
+    earlier, last = page.locator("#chat .answer-tools").all()
+    page.mouse.move(0, 0)
+    expect(last).to_have_css("opacity", "1")
+    expect(earlier).to_have_css("opacity", "0")
+    earlier.locator("button").first.focus()
+    expect(earlier).to_have_css("opacity", "1")
+    last.locator("button").first.focus()
+    expect(earlier).to_have_css("opacity", "0")
+    page.locator("#chat .bot.message").first.hover()
+    expect(earlier).to_have_css("opacity", "1")
+    small = (
+        "[...document.querySelectorAll('#chat .tools button')].map(b => b.getBoundingClientRect())"
+    )
+    assert page.evaluate(f"{small}.every(box => box.width >= 28 && box.height >= 28)")

@@ -4,9 +4,10 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from engine.events import Prefilling
 from tests.browser.conftest import Visitor
 from tests.browser.page import answer_text, answers, ask, finished, known, send, tool, words
-from tests.scripted import HOLD, End, Say
+from tests.scripted import HOLD, End, Say, Tell
 from tests.scripted.app import ScriptedApp
 
 TYPED = "---\n# x\n  * a  <channel>\n\n<script>window.ran = 1</script> `$a$` for $5"
@@ -127,3 +128,38 @@ def test_nothing_of_gradios_floats_over_the_messages(page: Page) -> None:
     ask(page, "Hi")
     expect(page.locator("#chat").get_by_label(re.compile("^Clear"))).to_be_hidden()
     expect(page.locator("#chat .message-buttons-left")).to_be_hidden()
+
+
+def test_the_box_for_editing_is_as_wide_as_the_column_and_five_lines_high(page: Page) -> None:
+    ask(page, "Hi")
+    page.locator("#chat").get_by_label("Edit").first.click()
+    edited, column = page.locator("#chat textarea"), page.locator("#chat .message-wrap")
+    height, line = edited.evaluate(
+        "box => [box.clientHeight, parseFloat(getComputedStyle(box).lineHeight)]"
+    )
+    assert height >= 5 * line
+    width = column.evaluate("wrap => wrap.clientWidth")
+    assert edited.evaluate("box => box.offsetWidth") == width
+
+
+def test_until_the_first_word_comes_it_is_said_what_is_waited_for(
+    page: Page, app: ScriptedApp
+) -> None:
+    app.script.write(Tell(Prefilling(2, 5)), HOLD)
+    send(page, "Hi")
+    expect(answers(page).last).to_have_text(re.compile("Reading … 40 %"))
+    expect(answers(page).last.locator(".dots i")).to_have_count(3)
+    expect(page.locator("#chat .thought-group")).to_have_count(0)
+    app.script.tell(Say("Yes."), End())
+    finished(page)
+    expect(page.locator("#chat .dots")).to_have_count(0)
+
+
+def test_the_head_of_a_table_is_told_from_its_rows(page: Page, app: ScriptedApp) -> None:
+    app.script.write(Say(RICH))
+    ask(page, "Hi")
+    fill = "cell => getComputedStyle(cell).backgroundColor"
+    head, row = (page.locator(f"#chat {name}").first.evaluate(fill) for name in ("th", "td"))
+    assert head != row
+    border = "row => getComputedStyle(row).borderBottomWidth"
+    assert page.locator("#chat tbody td").last.evaluate(border) == "0px"

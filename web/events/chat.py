@@ -110,10 +110,15 @@ class Chat:
         self, frames: AsyncGenerator[Frame, None], session_id: SessionId, language: str
     ) -> AsyncGenerator[Any, None]:
         is_over, key = False, view.control_key(session_id.owner)
+        kept: tuple[Any, bool] | None = None  # it stays the same from frame to frame
+        before: list[PageMessage] = []
         async with aclosing(frames):
             async for frame in frames:
                 is_over = frame.is_last
-                yield view.moment(frame, self._startup, language, key=key)
+                if kept is None or kept[0] is not frame.kept or kept[1] != is_over:
+                    kept = frame.kept, is_over
+                    before = view.conversation(frame.kept, language, key=key, is_over=is_over)
+                yield [*before, *view.turn(frame, self._startup, language, key=key)]
         if not is_over:
             # The page shows something else by now; Gradio sends what was yielded last once more.
             yield gr.skip()

@@ -166,6 +166,7 @@ TEXTS = {
     "think": "Think first",
     "think_info": "The model reasons before it answers: often better, but slow on a CPU",
     "thoughts": "Thoughts",
+    "thoughts_for": "Thought for {seconds} s",
     "thoughts_pending": "Thinking …",
     "reset": "Reset to the defaults",
     "remote_image": "Image from {host}",

@@ -166,6 +166,7 @@ TEXTS = {
     "think": "先思考",
     "think_info": "模型先推理再回答：往往更好，但在 CPU 上较慢",
     "thoughts": "思考过程",
+    "thoughts_for": "思考了 {seconds} 秒",
     "thoughts_pending": "思考中…",
     "reset": "恢复默认设置",
     "remote_image": "来自 {host} 的图片",

@@ -166,6 +166,7 @@ TEXTS = {
     "think": "先思考",
     "think_info": "模型先推理再回答：往往更好，但在 CPU 上較慢",
     "thoughts": "思考過程",
+    "thoughts_for": "思考了 {seconds} 秒",
     "thoughts_pending": "思考中…",
     "reset": "回復預設設定",
     "remote_image": "來自 {host} 的圖片",

@@ -24,7 +24,8 @@ class Frame:
     kept: the conversation before it, and at the end all of it (then `is_whole`). text: the reply, with
     what there was of it before, if it goes on. progress: why there is no more text yet. finished:
     the last event. refused: a sentence, when the turn was not taken. is_busy: it was not, because
-    too many wait. is_abandoned: it was stopped, and what the engine is still at is not waited for.
+    too many wait. opens_thinking: the reply begins inside the model's thoughts. is_abandoned: it was
+    stopped, and what the engine is still at is not waited for.
     """
 
     kept: tuple[Entry, ...]
@@ -36,6 +37,7 @@ class Frame:
     is_whole: bool = False
     is_busy: bool = False
     is_abandoned: bool = False
+    opens_thinking: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -47,6 +49,8 @@ class Frame:
         match event:
             case events.Text(text=text):
                 return replace(self, text=self.text + text, progress=None)
+            case events.Thinking():
+                return replace(self, opens_thinking=True)
             case events.Finished():
                 return replace(self, finished=event, progress=None)
             case _:

@@ -60,7 +60,11 @@ def turn(frame: Frame, startup: Startup, language: str, *, key: str = "") -> lis
     below = _below(frame.finished, language, key, is_first=is_first) if frame.finished else []
     if frame.is_abandoned:
         below.append(small("notice", say(language, "stopped")))
-    return [*shown, *thoughts.reply(frame.text, below, language, is_over=frame.is_last)]
+    thinking = thoughts.Thinking(frame.opens_thinking)
+    if frame.finished:
+        thinking = thoughts.thinking_of(frame.finished)
+    reply = thoughts.reply(frame.text, below, language, is_over=frame.is_last, thinking=thinking)
+    return [*shown, *reply]
 
 
 def refusal(frame: Frame, language: str) -> str | None:
@@ -98,7 +102,8 @@ def _stored(
     below.append(answers.reply_tools(entry, line, is_last=is_last, language=language, key=key))
     if ends_hidden:  # the model no longer sees it, nor what is above
         below.append(small("hidden-line", say(language, "hidden_above")))
-    return thoughts.reply(node.content, below, language, is_over=True)
+    thinking = thoughts.thinking_of(node.ending)
+    return thoughts.reply(node.content, below, language, is_over=True, thinking=thinking)
 
 
 def _below(ending: events.Finished, language: str, key: str, *, is_first: bool) -> list[str]:

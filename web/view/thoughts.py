@@ -7,25 +7,27 @@ Only thoughts in front of the answer are folded: behind it `<think>` is what the
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from engine.events import Finished
+from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS
 from web.languages import say
 from web.turns import PageMessage
 from web.writing import answered
 
-OPEN, CLOSE = "<think>", "</think>"
-
-# Some templates end with the opening mark, so that the reply begins behind it.
-_UNOPENED = re.compile(rf"((?:(?!{OPEN}).)*\n){CLOSE}(?=\n|\Z)", re.DOTALL)
+# Some templates end with the opening mark; of a reply whose prompt is not known this tells that it did.
+_UNOPENED = re.compile(rf"((?:(?!{OPEN_THOUGHTS}).)*\n){CLOSE_THOUGHTS}(?=\n|\Z)", re.DOTALL)
 
 
-def split(reply: str) -> tuple[str | None, bool, str]:
+def split(reply: str, *, is_opened: bool = False) -> tuple[str | None, bool, str]:
     """Thoughts (None if there are none), whether they are complete, and the answer.
 
-    Thoughts that say nothing are none. The marks and the white space around them belong to neither.
+    is_opened: the reply begins inside the thoughts, which the prompt has opened. Thoughts that say
+    nothing are none. The marks and the white space around them belong to neither.
     """
     start = reply.lstrip()
-    if start.startswith(OPEN):
-        thoughts, closed, answer = start.removeprefix(OPEN).partition(CLOSE)
+    if is_opened or start.startswith(OPEN_THOUGHTS):
+        thoughts, closed, answer = start.removeprefix(OPEN_THOUGHTS).partition(CLOSE_THOUGHTS)
         if not thoughts.strip() and closed:
             return None, True, answer.lstrip("\n")
         return thoughts.strip("\n"), bool(closed), answer.lstrip("\n")
@@ -34,23 +36,63 @@ def split(reply: str) -> tuple[str | None, bool, str]:
     return None, True, reply
 
 
-def reply(text: str, below: Sequence[str], language: str, *, is_over: bool) -> list[PageMessage]:
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """What is known of a reply's thoughts beside its text. seconds: how long they took."""
+
+    is_opened: bool = False
+    seconds: float | None = None
+
+
+def thinking_of(ending: Finished | None) -> Thinking:
+    """What the end of a reply says of its thoughts."""
+    if ending is None:
+        return Thinking()
+    return Thinking(ending.figures.opens_thinking, ending.figures.thinking_s)
+
+
+def reply(
+    text: str,
+    below: Sequence[str],
+    language: str,
+    *,
+    is_over: bool,
+    thinking: Thinking = Thinking(),
+) -> list[PageMessage]:
     """The messages of a reply: its thoughts, if it has any, and the answer with HTML below it.
 
     is_over: nothing more comes, so what is open stays so.
     """
-    thoughts, is_complete, answer = split(text)
-    if not is_over and text.strip() and OPEN.startswith(text.strip()):
-        thoughts, is_complete, answer = "", False, ""  # the mark is on its way
-    shown = [] if thoughts is None else [_thoughts(thoughts, language, is_complete or is_over)]
+    thoughts, is_complete, answer = split(text, is_opened=thinking.is_opened and bool(text))
+    if not is_over:
+        thoughts, is_complete, answer = _without_half_a_mark(text, thoughts, is_complete, answer)
+    is_done = is_complete or is_over
+    shown = [] if thoughts is None else [_thoughts(thoughts, language, thinking.seconds, is_done)]
     if answer or below or is_over or not shown:
         parts = [answered(answer, is_over=is_over)] if answer else []
         shown.append(_assistant(*parts, *below))
     return shown
 
 
-def _thoughts(text: str, language: str, is_over: bool) -> PageMessage:
+def _without_half_a_mark(
+    text: str, thoughts: str | None, is_complete: bool, answer: str
+) -> tuple[str | None, bool, str]:
+    """A mark that is on its way is shown neither as an answer nor as a thought."""
+    if text.strip() and OPEN_THOUGHTS.startswith(text.strip()):
+        return "", False, ""
+    if thoughts is not None and not is_complete:
+        sizes = range(len(CLOSE_THOUGHTS) - 1, 0, -1)
+        half = next(
+            (CLOSE_THOUGHTS[:n] for n in sizes if thoughts.endswith(CLOSE_THOUGHTS[:n])), ""
+        )
+        return thoughts.removesuffix(half), is_complete, answer
+    return thoughts, is_complete, answer
+
+
+def _thoughts(text: str, language: str, seconds: float | None, is_over: bool) -> PageMessage:
     title = say(language, "thoughts" if is_over else "thoughts_pending")
+    if is_over and seconds is not None:
+        title = say(language, "thoughts_for", seconds=max(round(seconds), 1))
     status = "done" if is_over else "pending"
     return _assistant(answered(text, is_over=is_over)) | {
         "metadata": {"title": title, "status": status}

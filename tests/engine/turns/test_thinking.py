@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from engine.events import Thinking
 from engine.scheduling.sampling import SamplingParams
 from engine.scheduling.sequence import common_length
 from engine.text.chat_template import ChatTemplate, Message
@@ -125,3 +126,25 @@ def test_a_real_tokenizer_takes_marks_in_questions_for_ordinary_text(
     assert mark in qwen3_tokenizer.encode("</think>")
     assert mark not in qwen3_tokenizer.encode(qwen3_tokenizer.escape("</think>"))
     assert mark in qwen3_tokenizer.encode(qwen3_tokenizer.escape_reply("</think>"))
+
+
+# As DeepSeek-R1's: the prompt opens the thoughts.
+OPENED = QWEN3.replace("assistant\\n' }}\n    {%- if", "assistant\\n<think>\\n' }}\n    {%- if")
+
+
+@pytest.mark.parametrize(("template", "is_opened"), [(OPENED, True), (QWEN3, False)])
+def test_a_reply_that_begins_inside_its_thoughts_says_so(template: str, is_opened: bool) -> None:
+    rig = make_rig(num_blocks=200, template=template, choose=saying("Hm.</think>", ANSWER))
+    told = rig.chat("Is it <think>\n", params=LONG)
+    assert [isinstance(event, Thinking) for event in told.events].count(True) == is_opened
+    assert told.figures.opens_thinking is is_opened
+    assert (told.figures.thinking_s is not None) is is_opened
+    assert not is_opened or isinstance(told.events[0], Thinking)
+
+
+def test_how_long_thoughts_took_is_known_where_there_are_any() -> None:
+    assert (
+        thinking_rig(THOUGHT, ANSWER).chat("Capital?", params=LONG).figures.thinking_s is not None
+    )
+    assert thinking_rig(ANSWER).chat("Capital?", params=LONG).figures.thinking_s is None
+    assert thinking_rig("<", ANSWER).chat("Capital?", params=LONG).figures.thinking_s is None

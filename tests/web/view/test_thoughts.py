@@ -17,7 +17,7 @@ from web.turns.history import kept_messages
 from web.turns.live_turn import Request, template_options
 from web.turns.turns import Turns
 from web.view import conversation, turn
-from web.view.thoughts import reply, split
+from web.view.thoughts import Thinking, reply, split
 
 ID = SessionId("owner", "conversation")
 THINKING = "<think>\nThey ask for a capital.\n\nIt is Paris.\n</think>\n\nParis."
@@ -65,6 +65,37 @@ def test_a_thought_that_was_cut_off_is_over_and_keeps_its_line() -> None:
     assert thought["metadata"] == {"title": say("zh-CN", "thoughts"), "status": "done"}
     assert [part["text"] for part in rest["content"]] == ["line"]
     assert len(reply("<think>Hm", [], "en", is_over=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("They ask.\n</think>\n\nParis.", ("They ask.", True, "Paris.")),
+        ("They ask.</think>Paris.", ("They ask.", True, "Paris.")),
+        ("They ask", ("They ask", False, "")),
+        ("<think>They ask</think>P", ("They ask", True, "P")),
+        ("</think>Paris.", (None, True, "Paris.")),
+    ],
+)
+def test_a_reply_whose_prompt_opened_the_thoughts_begins_inside_them(
+    text: str, expected: tuple[str | None, bool, str]
+) -> None:
+    assert split(text, is_opened=True) == expected
+
+
+@pytest.mark.parametrize("end", range(1, 19))
+def test_no_half_of_a_closing_mark_is_shown(end: int) -> None:
+    opened = Thinking(is_opened=True)
+    shown = reply("They ask.</think>Paris."[:end], [], "en", is_over=False, thinking=opened)
+    assert "<" not in str(shown)
+    assert shown[0]["metadata"]["title"] in ("Thinking …", "Thoughts")
+
+
+def test_thoughts_say_how_long_they_took() -> None:
+    thought, _ = reply(THINKING, [], "en", is_over=True, thinking=Thinking(seconds=12.3))
+    assert thought["metadata"]["title"] == "Thought for 12 s"
+    thought, _ = reply(THINKING, [], "zh-CN", is_over=True, thinking=Thinking(seconds=0.2))
+    assert thought["metadata"]["title"] == "思考了 1 秒"
 
 
 def test_what_only_looks_like_a_beginning_is_shown_in_the_end() -> None:
