@@ -16,6 +16,7 @@ from tests.browser.page import (
     questions,
     row_of,
     titles,
+    tool,
 )
 from tests.scripted.app import ScriptedApp
 
@@ -91,7 +92,7 @@ def test_a_like_that_is_thought_better_of_is_a_dislike(page: Page, app: Scripted
 
 def test_versions_are_gone_through_as_they_were_clicked(page: Page, app: ScriptedApp) -> None:
     ask(page, ONE)
-    page.locator("#chat").get_by_label("Retry").last.click()
+    tool(page, "Retry").last.click()
     place = page.locator("#chat .versions")
     expect(place).to_contain_text("2/2")
     expect(lines(page)).to_have_count(1)

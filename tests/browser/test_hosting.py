@@ -21,6 +21,7 @@ from tests.browser.page import (
     number,
     questions,
     send,
+    tool,
     visit,
 )
 from tests.scripted import HOLD, Say
@@ -110,7 +111,7 @@ def test_whoever_comes_to_a_full_queue_is_told_so_in_their_language(
     send(page, "Hello")
     expect(page.locator("#chat .notice")).to_have_text(say("zh-TW", "busy"))
     expect(page.get_by_test_id("toast-body")).to_have_count(0)
-    page.locator("#chat").get_by_label(re.compile("Retry|重試|重试")).last.click()
+    tool(page, say("zh-TW", "retry")).last.click()
     finished(page)
     expect(questions(page)).to_have_text(["Hello"])
 
@@ -216,9 +217,8 @@ def test_images_of_other_hosts_are_named_and_only_a_click_opens_them(
 def test_a_form_in_a_message_goes_nowhere(app: ScriptedApp, page: Page) -> None:
     ask(page, 'A form: <form action="/healthz"><button>Press me</button></form>')
     address = addressed(page)
-    button = page.locator("#chat .user.message button", has_text="Press me")
-    expect(button).to_be_disabled()
-    button.dispatch_event("click")
+    expect(page.locator("#chat .message")).to_contain_text(["<button>Press me", "<button>Press me"])
+    expect(page.locator("#chat button", has_text="Press me")).to_have_count(0)
     ask(page, FRANCE, 2)
     assert page.url == address
 

@@ -17,7 +17,7 @@ $$y^2$$
 It costs $5 and $10. Explain <channel> in XML, or `\(code\)` and <script>window.ran = 1</script>."""
 RICH = """| language | what it is for and a few words more |
 |---|---|
-| Python-with-a-long-name | numbers and machines-that-learn-something |
+| PythonWithANameThatIsLongerThanAPhone | numbers and machinesThatLearnSomething |
 
 - [x] done
 - [ ] to do
@@ -96,7 +96,7 @@ def test_tables_tasks_and_code_hold_on_a_phone(visitor: Visitor, app: ScriptedAp
     table = page.locator("#chat table")
     assert table.evaluate("table => table.scrollWidth > table.clientWidth")
     page.wait_for_function("document.scrollingElement.scrollWidth <= window.innerWidth")
-    cell = table.get_by_text("Python-with-a-long-name")
+    cell = table.get_by_text("PythonWithANameThatIsLongerThanAPhone")
     assert cell.evaluate("cell => cell.getClientRects().length") == 1
     done, todo = page.locator("#chat li input").all()
     ticked, plain = (

@@ -226,10 +226,10 @@ def test_answers_and_written_words_survive_a_switch(page: Page) -> None:
     ask(page, FRANCE)
     box(page).fill(ITALY)
     page.locator("#language select").select_option("zh-CN")
-    expect(page.locator("#chat .turn-line")).to_contain_text("预填充")
+    expect(page.locator("#chat .turn-line")).to_contain_text("新读")
     expect(box(page)).to_have_value(ITALY)
     box(page).press("Enter")
-    assert re.search(r"复用 \d\d+", finished(page, 2))
+    assert re.search(r"沿用 \d\d+", finished(page, 2))
 
 
 def test_an_answer_is_as_long_as_the_context_allows_unless_it_is_said_otherwise(
