@@ -5,7 +5,7 @@ BIN := .venv/bin
 # the long ones, in a browser, come first, so that no worker is left alone with them at the end.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: chat test check format lint types tests quick coverage storm clean
+.PHONY: chat test check format lint types tests quick coverage storm screens clean
 
 chat: .venv/.chat
 	$(BIN)/python app.py
@@ -40,6 +40,11 @@ MINUTES ?= 60
 SEED ?= 7
 storm: .venv/.dev
 	$(BIN)/python -m tests.storm all --minutes $(MINUTES) --seed $(SEED)
+
+# A picture of every screen, to be looked at: three languages, two themes, two widths.
+SCREENS ?= ../warmchat-screens
+screens: .venv/.dev
+	$(BIN)/python -m tests.screens $(SCREENS)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -127,28 +127,29 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
     page = CompletionPage(startup)
     with demo.route("Completion", ADDRESS, show_in_navbar=False):
         status, language, timer = _header()
-        gr.HTML(words("completion_intro"), elem_classes="intro", padding=False)
-        prompt = gr.Textbox(
-            label=words("completion_prompt"),
-            info=words("completion_prompt_info"),
-            lines=6,
-            max_lines=16,
-            autofocus=True,
-            elem_id="prompt",
-        )
-        controls = _controls(startup.options.sampling)
-        with gr.Row(elem_id="buttons"):
-            run = gr.Button(words("completion_run"), variant="primary", elem_id="run")
-            stop = gr.Button(words("completion_stop"), interactive=False, elem_id="stop")
-        completion = gr.Textbox(
-            label=words("completion_output"),
-            lines=6,
-            max_lines=24,
-            interactive=False,
-            buttons=["copy"],
-            elem_id="completion",
-        )
-        line = gr.HTML(elem_id="figures", padding=False, apply_default_css=False)
+        with gr.Column(elem_id="completion-page"):
+            gr.HTML(words("completion_intro"), elem_classes="intro", padding=False)
+            prompt = gr.Textbox(
+                label=words("completion_prompt"),
+                info=words("completion_prompt_info"),
+                lines=6,
+                max_lines=16,
+                autofocus=True,
+                elem_id="prompt",
+            )
+            controls = _controls(startup.options.sampling)
+            with gr.Row(elem_id="buttons"):
+                run = gr.Button(words("completion_run"), variant="primary", elem_id="run")
+                stop = gr.Button(words("completion_stop"), interactive=False, elem_id="stop")
+            completion = gr.Textbox(
+                label=words("completion_output"),
+                lines=6,
+                max_lines=24,
+                interactive=False,
+                buttons=["copy"],
+                elem_id="completion",
+            )
+            line = gr.HTML(elem_id="figures", padding=False, apply_default_css=False)
         begin = [run.click, prompt.submit]
         places = crowd.for_turns(startup.options)
         asked, shown = [prompt, *controls], [completion, line]
