@@ -38,6 +38,7 @@ def test_what_is_typed_is_shown_as_typed_and_comes_back_exactly(
     ask(page, TYPED)
     assert words(page).text_content() == TYPED
     tool(page, "Retry").click()
+    expect(page.locator("#chat .versions")).to_contain_text("2/2")
     finished(page)
     assert app.script.asked == [TYPED, TYPED]
     page.locator("#chat").get_by_label("Edit").first.click()

@@ -52,7 +52,7 @@ def joined(app: ScriptedApp, owner: httpx.Client, page: str) -> str:
     return event
 
 
-def reaches(other: httpx.Client, page: str, event: str) -> dict[str, int]:
+def reaches(app: ScriptedApp, other: httpx.Client, page: str, event: str) -> dict[str, int]:
     """The status of each route that takes the ids."""
     body: Any = {"session_hash": page, "event_id": event, "fn_index": 0}
     asked = {
@@ -65,7 +65,7 @@ def reaches(other: httpx.Client, page: str, event: str) -> dict[str, int]:
         "close": other.post(f"{API}/stream/{event}/close"),
         "run": other.post(f"{API}/run/new_conversation", json={"data": [], "session_hash": page}),
         "join": other.post(f"{API}/queue/join", json={"data": [], "session_hash": page,
-                                                       "fn_index": 58}),
+                                                       "fn_index": fn_index(app, "new_conversation")}),
         "twice": other.get(f"{API}/queue/data?session_hash=mine&session_hash={page}"),
     }  # fmt: skip
     for path in (f"queue/data?session_hash={page}", f"heartbeat/{page}", f"call/chat/{event}",
@@ -81,7 +81,7 @@ def test_with_sign_in_the_ids_of_a_page_are_its_users(
 ) -> None:
     anna, other = come(closed, "anna"), come(closed, name)
     event = joined(closed, anna, f"page{name}")
-    assert set(reaches(other, f"page{name}", event).values()) <= {401, 404}
+    assert set(reaches(closed, other, f"page{name}", event).values()) <= {401, 404}
     closed.script.tell(End())
     with anna.stream("GET", f"{API}/queue/data?session_hash=page{name}") as stream:
         assert '"success":true' in "".join(stream.iter_text())
@@ -98,8 +98,8 @@ def test_without_sign_in_they_are_the_browsers(app: ScriptedApp) -> None:
     owner, other, program = come(app), come(app), httpx.Client(base_url=app.url, timeout=60)
     assert COOKIE in owner.cookies
     event = joined(app, owner, "open")
-    assert set(reaches(other, "open", event).values()) == {404}
-    assert set(reaches(program, "open", event).values()) == {404}
+    assert set(reaches(app, other, "open", event).values()) == {404}
+    assert set(reaches(app, program, "open", event).values()) == {404}
     app.script.tell(End())
     with owner.stream("GET", f"{API}/queue/data?session_hash=open") as stream:
         assert '"success":true' in "".join(stream.iter_text())
