@@ -16,8 +16,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median
 
@@ -48,6 +50,7 @@ class Soak:
     dice: random.Random
     until: float
     counts: Counter[str] = field(default_factory=Counter)
+    numbers: Iterator[int] = field(default_factory=count)
     resident: list[float] = field(default_factory=list)
     most_kv: int = 0
     most_disk: int = 0
@@ -107,7 +110,7 @@ class Soak:
     async def _check(self, session: SessionId, question: str) -> None:
         """The same question in a copy that went through a file, without KV."""
         state = self.dice.getstate()
-        copy = SessionId("checks", f"{self.counts['checked']}")
+        copy = SessionId("checks", f"{next(self.numbers)}")  # several are checked at once
         if self.engine.messages(session):
             await self.engine.import_file(copy, await self.engine.export_portable(session))
             await self.engine.evict(copy)
@@ -142,6 +145,12 @@ def growth_mb(samples: list[float]) -> float:
     return median(half[-part:]) - median(half[:part])
 
 
+def tenths_mb(samples: list[float]) -> list[int]:
+    """The median of each tenth, so that one sees where it grew."""
+    part = max(len(samples) // 10, 1)
+    return [round(median(samples[at : at + part])) for at in range(0, len(samples), part)]
+
+
 async def _soak(soak: Soak, clients: int) -> None:
     await asyncio.gather(soak.watch(), *(soak.person(number) for number in range(clients)))
 
@@ -170,6 +179,7 @@ def main(argv: list[str]) -> int:
         **soak.counts,
         "growth_mb_in_the_second_half": round(growth_mb(soak.resident), 1),
         "most_resident_mb": round(max(soak.resident)),
+        "resident_mb_by_tenth": tenths_mb(soak.resident),
         "kv_bytes": [soak.most_kv, KV_BYTES],
         "disk_bytes": [soak.most_disk, DISK_BYTES],
         "spilled": stats.spilled, "restored": stats.restored, "differing": len(soak.differing),
