@@ -10,6 +10,7 @@ from engine.model import Runner
 from engine.scheduling import Scheduler
 
 CHUNK_TOKENS = 64
+MOST_WANTED = 256  # wishes that wait; under steady load none comes true, and each holds its branch
 
 
 class Ahead:
@@ -30,6 +31,12 @@ class Ahead:
         self._wanted.pop(branch, None)
         if branch.sequence.num_uncached_tokens:
             self._wanted[branch] = branch.sequence.num_cached_tokens
+        if len(self._wanted) > MOST_WANTED:
+            del self._wanted[next(iter(self._wanted))]
+
+    def forget(self, branch: Branch) -> None:
+        """Nothing of the branch is to be computed any more."""
+        self._wanted.pop(branch, None)
 
     def step(self) -> None:
         """One chunk for the newest wish; a branch that is in use, or has no room, is given up."""

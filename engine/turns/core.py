@@ -157,11 +157,11 @@ class EngineCore:
 
     def release(self, session: Session) -> None:
         """The session leaves memory: end its turn, if any, and give back its blocks."""
-        self.parts.idle.titles.forget(session)
         if session in self._parking:
             self._end_parked(session)
         for turn in [turn for turn in self._turns.values() if turn.session is session]:
             self._end(turn, FinishReason.CANCELLED)
+        self.parts.idle.forget(session)  # behind the end of its turn, which has wishes
         for branch in session.branches.values():
             branch.sequence.truncate(0, self.parts.pool)
         session.branches.clear()

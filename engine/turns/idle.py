@@ -89,6 +89,13 @@ class Idle:
         self._arriving.pop(session, None)
         self.titles.interrupt()
 
+    def forget(self, session: Session) -> None:
+        """The session leaves memory: nothing is done for it any more."""
+        self._arriving.pop(session, None)
+        self.titles.forget(session)
+        for branch in session.branches.values():
+            self._ahead.forget(branch)
+
     def prefill_ahead(self, session: Session, setting: Setting, draft: str = "") -> None:
         """Compute what is certain of the session's next prompt: scaffolding, and the draft."""
         self._prefill_ahead(session, setting, draft, may_restore=True)

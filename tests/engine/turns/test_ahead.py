@@ -9,8 +9,9 @@ import pytest
 from engine.model.batch import Inputs
 from engine.scheduling.sampling import SamplingParams
 from engine.text.rendering import Setting
+from engine.turns import ahead
 from tests.engine.fakes import endless
-from tests.engine.rig import Rig, make_disk, make_rig
+from tests.engine.rig import Rig, make_disk, make_rig, session_id
 
 Rigs = Callable[..., Rig]
 
@@ -214,3 +215,25 @@ def test_what_was_prefilled_ahead_survives_a_spill(rigs: Rigs, tmp_path: object)
     fresh.chat("Hi")
     assert asked.text == fresh.chat(PASTE).text
     assert asked.figures.prefilled_tokens <= 20
+
+
+def test_wishes_for_who_is_gone_are_forgotten(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=256)
+    rig.chat("Hi")
+    wishes = rig.core.parts.idle._ahead
+    assert wishes.has_work
+    session = rig.home.sessions.remove(session_id())
+    assert session is not None
+    rig.core.forget(session)
+    assert not wishes.has_work
+    rig.check()
+
+
+def test_under_steady_load_wishes_do_not_gather(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "MOST_WANTED", 3)
+    rig = rigs(num_blocks=256)
+    for number in range(6):
+        rig.chat("Hi", f"session {number}")
+    assert len(rig.core.parts.idle._ahead._wanted) == 3
+    rig.rest()
+    rig.check()
