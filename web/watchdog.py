@@ -48,7 +48,7 @@ def start_again(startup: Startup) -> None:
     if startup.engine is not None:
         with contextlib.suppress(TimeoutError):
             startup.engine.flush(_FLUSH_S)
-    os.environ[_VARIABLE] = " ".join(f"{at:.0f}" for at in [*times, time.time()])
+    os.environ[_VARIABLE] = " ".join(str(int(at)) for at in [*times, time.time()])
     logging.shutdown()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  the same command again
 

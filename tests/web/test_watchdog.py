@@ -63,3 +63,13 @@ def test_restarts_of_long_ago_do_not_count() -> None:
     said = f"{now - 2 * watchdog.WINDOW_S:.0f} {now - 5:.0f} {now + 900:.0f} nonsense"
     assert watchdog.restarts({"WARMCHAT_STARTED_AGAIN_AT": said}) == 1
     assert watchdog.restarts({}) == 0
+
+
+def test_a_restart_late_in_a_second_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    environ: dict[str, str] = {}
+    monkeypatch.setattr("os.environ", environ)
+    monkeypatch.setattr("os.execv", lambda *_: None)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.7)
+    watchdog.start_again(Startup(parse_options([], environ={})))
+    assert watchdog.restarts(environ) == 1

@@ -229,7 +229,9 @@ def test_wishes_for_who_is_gone_are_forgotten(rigs: Rigs) -> None:
     rig.check()
 
 
-def test_under_steady_load_wishes_do_not_gather(rigs: Rigs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_under_steady_load_wishes_do_not_gather(
+    rigs: Rigs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ahead, "MOST_WANTED", 3)
     rig = rigs(num_blocks=256)
     for number in range(6):
