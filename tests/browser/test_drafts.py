@@ -20,6 +20,7 @@ def test_each_conversation_keeps_what_was_being_written(page: Page) -> None:
     expect(box(page)).to_have_value("")
     ask(page, ITALY)
     box(page).press_sequentially("About Italy")
+    expect(titles(page)).to_have_text([ITALY, FRANCE])  # the list has moved
     open_conversation(page, FRANCE)
     expect(box(page)).to_have_value("About France")
     open_conversation(page, ITALY)
