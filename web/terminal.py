@@ -19,6 +19,7 @@ from web.startup import build_engine
 from web.turns import template_options
 from web.view import ending_line
 
+_RAW_TOKENS = 512  # unless it is said otherwise: a base model knows no end
 _SESSION = SessionId("terminal", "terminal")
 
 
@@ -48,6 +49,7 @@ async def _answer(engine: Engine, options: Options, out: TextIO) -> int:
     assert options.ask is not None
     params = replace(options.sampling, temperature=0)  # one answer: the most probable
     if options.raw:
+        params = replace(params, max_tokens=options.max_tokens or _RAW_TOKENS)
         out.write(options.ask)
         stream = engine.complete(options.ask, params)
     else:

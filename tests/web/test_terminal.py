@@ -39,6 +39,7 @@ def test_raw_text_is_shown_with_its_continuation(
     engine.script.write(Say(", there was"))
     assert terminal.ask(replace(options, ask="Once upon a time", raw=True)) == 0
     assert capsys.readouterr().out == "Once upon a time, there was\n"
+    assert engine.script.requests[0].params.max_tokens == 512, "it does not end by itself"
 
 
 def test_an_empty_question_gets_a_sentence(

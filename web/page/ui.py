@@ -70,10 +70,10 @@ def _build_chat(
                 elem_id="search",
             )
             shelf = gr.HTML(
-                js_on_load=assets.text(
+                js_on_load=column.scripts()
+                + assets.text(
                     "stage.js", "clicks.js", "sidebars.js", "menu.js", "keys.js", "drafts.js"
-                )
-                + column.scripts(),
+                ),
                 apply_default_css=False,
                 elem_id="shelf",
             )

@@ -1,4 +1,4 @@
-// Runs first, beside the list of conversations: what is clicked in the list, around answers and to begin anew is told
+// Runs once, beside the list of conversations: what is clicked in the list, around answers and to begin anew is told
 // to the server one after another, in the order of the clicks, since each of them may change what the page shows.
 const clicks = [];
 let isTelling = false;

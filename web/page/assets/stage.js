@@ -8,10 +8,8 @@
   };
   const watch = (part) => new MutationObserver(mark).observe(part, { childList: true, subtree: true });
   watch(element);
-  const found = setInterval(() => {
-    if (!chat()) return;
-    clearInterval(found);
-    watch(chat());
+  whenThere('#chat', (found) => {
+    watch(found);
     mark();
-  }, 20);
+  });
 }
