@@ -9,6 +9,7 @@ from typing import Any, cast
 import gradio as gr
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from web import lean, page
 from web.api import Guard, routes
@@ -20,6 +21,8 @@ from web.options import Options
 from web.startup import Startup
 
 _PAGES_REMEMBERED = 500  # Gradio never frees what it keeps of each
+_COMPRESSION = 4  # a tenth of the page is left; more effort saves little and holds other answers up
+_WHOLE = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/octet-stream")  # KV does not get smaller
 
 
 class Site:
@@ -39,6 +42,9 @@ class Site:
                 Middleware(Forwarding, trusted=options.trusted_proxies),
                 Middleware(Prefix, root_path=options.root_path),
                 Middleware(Guard),
+                Middleware(
+                    GZipMiddleware, compresslevel=_COMPRESSION, exclude_content_types=_WHOLE
+                ),
                 Middleware(Tongue, more=page.first(asks_for_password=options.users is not None)),
                 Middleware(
                     Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes

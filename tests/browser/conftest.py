@@ -4,24 +4,20 @@ Not one for the whole run: while Playwright is there its event loop runs, and ot
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.page import CHROMIUM, FLAGS, PATIENCE_S, visit
+from tests.browser.page import CHROMIUM, FLAGS, visit
+from tests.browser.visitors import Visitors
 from tests.scripted.app import ScriptedApp
 
 Visitor = Callable[..., Page]
 
-_OURS = re.compile(r"http://(127\.0\.0\.1|localhost):\d+/|data:|blob:")
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         if os.environ.get("WARMCHAT_REQUIRE_BROWSER") == "1":
             pytest.fail(f"{CHROMIUM} is absent, and WARMCHAT_REQUIRE_BROWSER=1 asks for it")
@@ -32,24 +28,17 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def visitors(browser: Browser) -> Visitors:
+    return Visitors(browser)
+
+
 @pytest.fixture
-def visitor(browser: Any) -> Iterator[Visitor]:
-    """Makes pages in browsers of their own, none of which asks anything of another machine."""
-    requests: list[str] = []
-    with ExitStack() as stack:
-
-        def come(address: str | None = None, language: str = "en-US", **options: Any) -> Page:
-            context = browser.new_context(locale=language, **options)
-            stack.callback(context.close)
-            context.set_default_timeout(PATIENCE_S * 1000)
-            context.on("request", lambda request: requests.append(request.url))
-            page: Page = context.new_page()
-            if address is not None:
-                page.goto(address)
-            return page
-
-        yield come
-    assert [url for url in requests if not _OURS.match(url)] == [], "a request left the machine"
+def visitor(visitors: Visitors) -> Iterator[Visitor]:
+    """Makes pages of strangers, none of which asks anything of another machine."""
+    yield visitors.come
+    visitors.leave()
+    assert visitors.strayed == [], "a request left the machine"
 
 
 @pytest.fixture

@@ -144,8 +144,9 @@ def test_what_is_set_last_is_kept_though_an_earlier_answer_comes_late(
 
 
 def test_garbage_in_the_browsers_store_is_ignored(visitor: Visitor, app: ScriptedApp) -> None:
-    garbage = {"origin": app.url, "localStorage": [{"name": STORAGE_KEY, "value": "garbage"}]}
-    page = visitor(app.url, storage_state={"cookies": [], "origins": [garbage]})
+    page = visitor()
+    page.add_init_script(f"localStorage.setItem('{STORAGE_KEY}', 'garbage')")
+    page.goto(app.url)
     unfold_settings(page)
     assert page.evaluate("key => localStorage.getItem(key)", STORAGE_KEY) == "garbage"
     expect(number(page, "Temperature")).to_have_value("0.3")

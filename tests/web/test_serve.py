@@ -194,3 +194,11 @@ def test_a_question_in_the_terminal_is_answered(smollm2_dir: Path) -> None:
     figures = re.search(r"reused (\d+).* · new (\d+) ", run.stderr)
     assert figures is not None
     assert int(figures[1]) + int(figures[2]) > 30
+
+
+def test_the_page_is_compressed(tmp_path: Path) -> None:
+    with serving(tmp_path) as app:
+        page = httpx.get(app.url)
+        plain = httpx.get(app.url, headers={"accept-encoding": "identity"})
+        assert page.headers["content-encoding"] == "gzip"
+        assert page.num_bytes_downloaded * 5 < plain.num_bytes_downloaded

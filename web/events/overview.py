@@ -69,17 +69,14 @@ class Overview:
         num_tokens = last.num_tokens if last is not None else 0
         return view.gauge(num_tokens, engine.info.context_length, spoken(request.headers))
 
-    def language_choice(self, request: gr.Request) -> str:
-        """HTML of the control that changes the language."""
-        return view.language_choice(request.headers)
-
-    def drawer_buttons(self, request: gr.Request) -> str:
-        """HTML of the buttons that open the settings and the panel of the engine."""
-        return view.drawer_buttons(spoken(request.headers))
-
-    def account(self, request: gr.Request) -> str:
-        """Who is signed in."""
-        return view.account(request.username, spoken(request.headers))
+    def around(self, request: gr.Request) -> tuple[str, str, str]:
+        """HTML of what stands around the chat: choice of language, the drawer's buttons, who is signed in."""
+        language = spoken(request.headers)
+        return (
+            view.language_choice(request.headers),
+            view.drawer_buttons(language),
+            view.account(request.username, language),
+        )
 
     def status(self, request: gr.Request) -> tuple[str, Any, Any, Any]:
         """The header's status, how soon to ask again, whether to offer thinking, and the longest answer."""

@@ -81,7 +81,7 @@ def _build_chat(
                 language = header.language()
                 exchange = ExchangeRow(Exchange(startup, conversations, downloads))
                 completion.link()
-                _account(demo, overview)
+                account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
         settings = Settings(startup.options.sampling)
         drawer = Drawer(settings)
         with gr.Row(elem_id="header"):
@@ -137,8 +137,7 @@ def _build_chat(
             *draft, **QUIET
         )
         gr.HTML(words("hint"), elem_id="hint", padding=False)
-        demo.load(overview.language_choice, None, language, **QUIET)
-        demo.load(overview.drawer_buttons, None, drawer_buttons, **QUIET)
+        demo.load(overview.around, None, [language, drawer_buttons, account], **QUIET)
         drawer.connect(overview.panel, ids)
         timer = gr.Timer(SETTLING_S)
         for trigger in (demo.load, timer.tick):
@@ -155,11 +154,6 @@ def _build_chat(
 def _tells(event: str) -> str:
     """A script that tells the scripts beside the list."""
     return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
-
-
-def _account(demo: gr.Blocks, overview: Overview) -> None:
-    account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
-    demo.load(overview.account, None, account, **QUIET)
 
 
 def _attach() -> gr.HTML:
