@@ -112,3 +112,26 @@ def test_a_conversation_opens_at_its_end_and_sending_goes_there(
     page.reload()
     expect(page.locator("#chat .typed")).to_have_count(2)
     at_end(page)
+
+
+DRAWN_ANEW = """async (scroller) => {
+  const old = scroller.querySelector('.message-wrap'), rows = [...old.children], anew = old.cloneNode(false);
+  old.remove();
+  scroller.scrollTop; // which is laid out
+  scroller.append(anew);
+  for (const row of rows) {
+    anew.append(row);
+    await null; // for whoever watches
+  }
+  scroller.dispatchEvent(new Event('scroll')); // that it was emptied, told late
+}"""
+
+
+def test_a_conversation_that_is_drawn_within_one_frame_is_not_scrolled_by_a_person(
+    page: Page, app: ScriptedApp
+) -> None:
+    app.script.write(Say(LONG))
+    ask(page, "One")
+    at_end(page)
+    page.locator("#chat .bubble-wrap").evaluate(DRAWN_ANEW)
+    assert from_end(page) < 5

@@ -4,7 +4,8 @@
 whenThere('#chat .bubble-wrap', (scroller) => {
   const NEAR = 4; // pixels from the end, which is not always a whole number of them
   let follows = true;
-  let before = { top: 0, height: 0 };
+  let before = { top: 0, height: 0 }; // as of the last scrolling, a person's or ours
+  const now = () => ({ top: scroller.scrollTop, height: scroller.scrollHeight });
   const fromEnd = () => scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop;
 
   const button = document.createElement('button');
@@ -22,6 +23,7 @@ whenThere('#chat .bubble-wrap', (scroller) => {
 
   function toEnd() {
     scroller.scrollTop = scroller.scrollHeight;
+    before = now();
     follow(true);
   }
 
@@ -36,11 +38,11 @@ whenThere('#chat .bubble-wrap', (scroller) => {
     if (!isTyping && ['PageUp', 'ArrowUp', 'Home'].includes(event.key)) leave();
   });
   scroller.addEventListener('scroll', () => {
-    const [top, height] = [scroller.scrollTop, scroller.scrollHeight];
+    const { top, height } = now();
     const isUp = top < before.top - 1 && height >= before.height; // no shrinking, which moves it too
+    before = { top, height };
     if (isUp) follow(fromEnd() <= NEAR);
     else if (fromEnd() <= NEAR) follow(true);
-    before = { top, height };
   }, { passive: true });
 
   const grown = new ResizeObserver(() => (follows ? toEnd() : follow(false)));
@@ -66,9 +68,9 @@ whenThere('#chat .bubble-wrap', (scroller) => {
   const current = () => element.querySelector('[aria-current]')?.dataset.id;
   let open = current();
   new MutationObserver(() => {
-    const now = current();
-    if (now === open) return;
-    if (now && open) toEnd();
-    open = now;
+    const other = current();
+    if (other === open) return;
+    if (other && open) toEnd();
+    open = other;
   }).observe(element, { childList: true, subtree: true, attributes: true });
 });
