@@ -30,7 +30,7 @@ FLOORS = {
         "view",
         "events",
         "page gate",
-        "api sharing site server serve terminal",
+        "api installing sharing site server serve terminal",
     ],
 }
 # What a package may not know at all, whatever the floor.

@@ -16,6 +16,7 @@ from web.api import Guard, routes
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
 from web.gate import Bodies, Calls, Owned, SignIn, keep_mail, log_briefly
+from web.installing import LINKS, install_routes
 from web.languages import Tongue
 from web.options import Options
 from web.startup import Startup
@@ -35,9 +36,10 @@ class Site:
         lean.calm(self.demo)
         log_briefly(self.demo)
         keep_mail(self.demo)
+        first = page.first(asks_for_password=options.users is not None)
         self.app = FastAPI(
             openapi_url=None,
-            routes=[*routes(startup), download_route(downloads)],
+            routes=[*routes(startup), *install_routes(), download_route(downloads)],
             middleware=[
                 Middleware(Forwarding, trusted=options.trusted_proxies),
                 Middleware(Prefix, root_path=options.root_path),
@@ -45,7 +47,7 @@ class Site:
                 Middleware(
                     GZipMiddleware, compresslevel=_COMPRESSION, exclude_content_types=_WHOLE
                 ),
-                Middleware(Tongue, more=page.first(asks_for_password=options.users is not None)),
+                Middleware(Tongue, more=LINKS + first),
                 Middleware(
                     Bodies, max_upload=options.max_upload_bytes, max_body=options.max_body_bytes
                 ),

@@ -48,7 +48,7 @@ class Conversations:
             ids, messages = await self._linked(ids["owner"], link, request)
         chatbot = gr.Chatbot(
             value=cast(Any, messages),
-            placeholder=view.welcome(language),
+            placeholder=view.welcome(language, view.reader_now(request.headers).hour),
             examples=[{"text": say(language, key)} for key in EXAMPLES],
         )
         return ids, chatbot, await self._listing(ids, search, request)

@@ -78,10 +78,11 @@ class Overview:
             view.account(request.username, language),
         )
 
-    def status(self, request: gr.Request) -> tuple[str, Any, Any, Any]:
-        """The header's status, how soon to ask again, whether to offer thinking, and the longest answer."""
+    def status(self, request: gr.Request) -> tuple[str, Any, str, Any, Any]:
+        """The header's status, how soon to ask again, the first start's progress, thinking, the longest answer."""
         engine = self._startup.engine
         info = engine.info if engine is not None and self._startup.phase == "ready" else None
         thinking = gr.Checkbox(visible=info is not None and info.can_think)
         longest = gr.Slider(maximum=info.context_length) if info is not None else gr.skip()
-        return *model_status(self._startup, request), thinking, longest
+        first_start = view.first_start(self._startup, spoken(request.headers))
+        return *model_status(self._startup, request), first_start, thinking, longest

@@ -37,7 +37,7 @@ class KeptChat(gr.ChatInterface):
     events share, goes on with an answer under way that the page comes upon (`follow_behind`);
     is_answering tells whether the page shows one. undo, moved and after, functions with their inputs and outputs, are called
     to take the last message back, when a message has left the box or comes back, and when a turn is
-    over. below: what stands below the box, in one card with it. Additional inputs stand where they were rendered.
+    over. above: what stands between chat and composer. below: what stands below the box, in one card with it. Additional inputs stand where they were rendered.
     """
 
     def __init__(
@@ -53,13 +53,14 @@ class KeptChat(gr.ChatInterface):
         undo: Event,
         moved: Event,
         after: Event,
+        above: Component,
         below: list[Component],
         **options: Any,
     ) -> None:
         self._places, self._asked, self._stop, self._sent = places, asked, stop, sent
         self._follow, self._is_answering = follow, is_answering
         self._undo, self._moved, self._after = undo, moved, after
-        self._below = below
+        self._above, self._below = above, below
         super().__init__(fn, **options)
 
     def _setup_events(self) -> None:
@@ -112,6 +113,7 @@ class KeptChat(gr.ChatInterface):
         chatbot.render()
         chatbot.examples = self.examples_messages
         chatbot._setup_examples()
+        self._above.render()  # type: ignore[no-untyped-call]
         with gr.Column(elem_id="composer"):
             textbox.render()
             with gr.Row(elem_id="below-box"):

@@ -5,7 +5,7 @@ Owns: layout, controls and events. Does not know what the functions do.
 
 import gradio as gr
 
-from web import crowd, identity, view
+from web import crowd, identity
 from web.events import (
     DRAFT_S,
     SETTLING_S,
@@ -89,6 +89,7 @@ def _build_chat(
             drawer_buttons = buttons()
             anew_on_phone = gr.Button(words("new_chat"), elem_id="new-chat-phone", scale=0)
         attach, sign = _attach(), gr.HTML(elem_id="draft", render=False)
+        first_start = gr.HTML(elem_id="first-start", apply_default_css=False, render=False)
         gauge = gr.HTML(elem_id="gauge", padding=False, apply_default_css=False, render=False)
         chatbot = _chatbot()
         interface = KeptChat(
@@ -102,6 +103,7 @@ def _build_chat(
             undo=(chat.undo, [ids, chatbot], []),
             moved=(composing.attached, [], [attach]),
             after=(conversations.tick, [ids, search], [shelf]),
+            above=first_start,
             below=[attach, settings.thinking, sign, gauge],
             chatbot=chatbot,
             textbox=_textbox(),
@@ -144,7 +146,7 @@ def _build_chat(
             trigger(
                 overview.status,
                 None,
-                [status, timer, settings.thinking, settings.max_tokens],
+                [status, timer, first_start, settings.thinking, settings.max_tokens],
                 **QUIET,
             )
         timer.tick(conversations.tick, on_shelf, shelf, **QUIET)
@@ -175,7 +177,6 @@ def _chatbot() -> gr.Chatbot:
         editable="user",
         buttons=["copy"],
         feedback_options=None,
-        placeholder=view.welcome("en"),
         layout="bubble",
         latex_delimiters=LATEX_DELIMITERS,
         allow_tags=True,

@@ -17,7 +17,7 @@ from web.view.signs import (
     language_choice,
     welcome,
 )
-from web.view.status import can_chat, status
+from web.view.status import can_chat, first_start, status
 from web.view.waiting import progress
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "draft_sign",
     "drawer_buttons",
     "ending_line",
+    "first_start",
     "gauge",
     "language_choice",
     "live_panel",

@@ -17,6 +17,13 @@ _FLAME = (
     '1-3.8 2.2-5 .3 1.8 1 2.8 2.2 3.3C10 8.5 10.2 5 12 2z"/></svg>'
 )
 
+_WELCOMES = (  # each until that hour
+    (5, "welcome_evening"),
+    (12, "welcome_morning"),
+    (18, "welcome_afternoon"),
+    (24, "welcome_evening"),
+)
+
 
 def account(username: str | None, language: str) -> str:
     """HTML that says who is signed in, if that is asked for here, and signs out."""
@@ -26,11 +33,12 @@ def account(username: str | None, language: str) -> str:
     return f'{name} · <a href="logout">{html.escape(say(language, "sign_out"))}</a>'
 
 
-def welcome(language: str) -> str:
-    """HTML of what an empty chat says."""
+def welcome(language: str, hour: int) -> str:
+    """HTML of what an empty chat says. hour: of the reader's clock."""
+    words = next(words for end, words in _WELCOMES if hour < end)
     return (
-        f'<div class="welcome"><div class="flame">{_FLAME}</div><h2>{say(language, "welcome")}</h2>'
-        f"<p>{say(language, 'tagline')}</p><p>{say(language, 'welcome_more')}</p></div>"
+        f'<div class="welcome"><div class="flame">{_FLAME}</div><h2>{say(language, words)}</h2>'
+        f"<p>{say(language, 'tagline')}</p></div>"
     )
 
 

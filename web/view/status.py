@@ -34,8 +34,8 @@ def status(startup: Startup, language: str) -> str:
     """HTML of the status in the page's header."""
     match startup.phase:
         case "exporting":
-            step = f" {_step(startup.step, language)}" if startup.step else ""
-            text = say(language, "exporting", model=startup.model_name) + step
+            percent = f" {startup.step.percent} %" if startup.step else ""
+            text = say(language, "exporting", model=startup.model_name) + percent
         case "failed":
             text = say(language, "failed", reason=startup.failure)
         case phase:
@@ -43,10 +43,6 @@ def status(startup: Startup, language: str) -> str:
     shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'
     if startup.phase == "ready":
         shown += small("facts", startup.model_facts)
-    if startup.phase == "exporting" and startup.step is not None:
-        shown += (
-            f'<progress max="100" value="{startup.step.percent}" aria-hidden="true"></progress>'
-        )
     if startup.choice is not None and startup.choice.note is not None:
         shown += _folded(say(language, "small_model"), say(language, startup.choice.note))
     if startup.restarts:
@@ -57,6 +53,19 @@ def status(startup: Startup, language: str) -> str:
         shown += small("notice", say(language, "no_chat_template"))
         shown += f' <a href="completion">{html.escape(say(language, "completion"))}</a>'
     return shown
+
+
+def first_start(startup: Startup, language: str) -> str:
+    """HTML that says, where one looks, what the wait for a new model is for; empty once it is there."""
+    if startup.phase != "exporting":
+        return ""
+    step = startup.step or Step("", 0)
+    what = html.escape(_step(step, language) or say(language, "step_begin"))
+    return (
+        f'<div class="first-start"><p class="step">{what}</p>'
+        f'<progress max="100" value="{step.percent}" aria-label="{what}"></progress>'
+        f"<p>{html.escape(say(language, 'first_start'))}</p></div>"
+    )
 
 
 def _storage(storage: Storage, language: str) -> str:
@@ -84,7 +93,7 @@ def _step(step: Step, language: str) -> str:
         step.what.partition(" ") if step.what.startswith("Downloading ") else (step.what, "", "")
     )
     text = say(language, _STEPS[what]) if what in _STEPS else what
-    return f"{text} {of} {step.percent} %".replace("  ", " ")
+    return f"{text} {of} {step.percent} %".replace("  ", " ") if text else ""
 
 
 def _folded(short: str, long: str) -> str:

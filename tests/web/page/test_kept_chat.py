@@ -46,6 +46,7 @@ def chat() -> Iterator[KeptChat]:
             undo=(nothing, [], []),
             moved=(nothing, [], []),
             after=(nothing, [], []),
+            above=gr.HTML(render=False),
             below=[],
             chatbot=gr.Chatbot(render=False),
             textbox=gr.Textbox(render=False, submit_btn=True, stop_btn=True),

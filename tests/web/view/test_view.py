@@ -66,7 +66,7 @@ def test_a_saving_is_claimed_only_for_an_answer_that_came_and_had_a_turn_before_
     ("source", "reused", "start"),
     [
         (KVSource.DISK, 700, "reused 700 (disk) · new 27"),
-        (KVSource.RECOMPUTED, 24, "reused 24 · read again 27"),
+        (KVSource.RECOMPUTED, 24, "reused 24 · read again 27, no longer kept"),
         (KVSource.MEMORY, 0, "reused 0 · new 27"),
     ],
 )
@@ -221,7 +221,7 @@ def test_the_status_tells_exporting_from_ready_and_failed(
 ) -> None:
     startup = Startup(options, lambda _options, _progress: engines())
     startup.step = Step("Converting weights", 42)
-    assert "Converting weights 42 %" in view.status(startup, "en")
+    assert "42 %" in view.status(startup, "en")
     startup.start()._thread.join()
     assert "scripted-model" in view.status(startup, "en")
     startup._failure = "<b>damaged</b>"
@@ -255,11 +255,27 @@ def test_the_steps_of_the_export_are_told_in_the_language_of_the_page(options: O
         ("Downloading a/b", "下载 a/b 40 %"),
     ):
         startup.step = Step(what, 40)
-        assert said in view.status(startup, "zh-CN")
-        assert what in view.status(startup, "en")
+        assert said in view.first_start(startup, "zh-CN")
+        assert what in view.first_start(startup, "en")
 
 
 def test_who_is_signed_in_is_named_and_can_sign_out() -> None:
     assert view.account(None, "en") == ""
     assert view.account("<anna>", "zh-CN").startswith("已登录：&lt;anna&gt;")
     assert 'href="logout"' in view.account("anna", "en")
+
+
+def test_the_first_start_is_told_from_its_begin_until_the_model_is_there(
+    options: Options, startup: Startup
+) -> None:
+    waiting = view.first_start(Startup(options), "en")
+    assert 'value="0"' in waiting
+    assert "needed" in waiting
+    assert view.first_start(startup, "en") == ""
+
+
+@pytest.mark.parametrize(
+    ("hour", "greeting"), [(4, "evening"), (5, "morning"), (12, "afternoon"), (18, "evening")]
+)
+def test_the_greeting_is_that_of_the_readers_hour(hour: int, greeting: str) -> None:
+    assert f"Good {greeting}." in view.welcome("en", hour)
