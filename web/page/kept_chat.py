@@ -129,7 +129,7 @@ class KeptChat(gr.ChatInterface):
         said = self._sent(typed or "", request)
         # A page that shows nothing said may not have loaded yet: then everything stays.
         before = shown if user_texts(shown) else None
-        return box, [*shown, view.user(said.message)], before, said
+        return box, [*shown, *_unanswered(said)], before, said
 
     def _choose(self, example: gr.SelectData, request: gr.Request) -> Asked:
         return self._ask(None, Said(example.value["text"]), request)
@@ -145,7 +145,7 @@ class KeptChat(gr.ChatInterface):
         return self._ask(shown[:index], Said(typed, attachments), request)
 
     def _ask(self, before: list[PageMessage] | None, said: Said, request: gr.Request) -> Asked:
-        return self._locked(request), [*(before or ()), view.user(said.message)], before, said
+        return self._locked(request), [*(before or ()), *_unanswered(said)], before, said
 
     def _pop_last_user_message(self, history: Any) -> tuple[Any, Any]:
         before, text = super()._pop_last_user_message(history)
@@ -160,3 +160,8 @@ class KeptChat(gr.ChatInterface):
         """With Stop while an answer comes, be it another than the one that has just ended."""
         is_answering = self._is_answering(request)
         return gr.Textbox(submit_btn=not is_answering, stop_btn=is_answering, interactive=True)
+
+
+def _unanswered(said: Said) -> list[PageMessage]:
+    """What stands there until the turn tells of itself."""
+    return [view.user(said.message), view.pending()]

@@ -57,7 +57,7 @@ def chat() -> Iterator[KeptChat]:
 def test_a_message_follows_all_that_the_page_shows(chat: KeptChat) -> None:
     _, shown, before, said = chat._send("three", SHOWN, REQUEST)
     assert before == SHOWN
-    assert shown == [*SHOWN, view.user("three")]
+    assert shown == [*SHOWN, view.user("three"), view.pending()]
     assert said == Said("three")
 
 
@@ -71,9 +71,13 @@ def test_a_page_that_shows_nothing_said_does_not_know_what_precedes(
 
 def test_an_edited_and_a_retried_message_follow_what_was_before_them(chat: KeptChat) -> None:
     edited = cast(gr.EditData, SimpleNamespace(index=0, value="1", previous_value="one"))
-    assert chat._edit(SHOWN, edited, REQUEST)[1:] == ([view.user("1")], [], Said("1"))
+    assert chat._edit(SHOWN, edited, REQUEST)[1:] == (
+        [view.user("1"), view.pending()],
+        [],
+        Said("1"),
+    )
     retried = chat._retry(SHOWN, REQUEST)[1:]
-    assert retried == ([*SHOWN[:2], view.user("two")], SHOWN[:2], Said("two"))
+    assert retried == ([*SHOWN[:2], view.user("two"), view.pending()], SHOWN[:2], Said("two"))
 
 
 def test_every_way_of_asking_is_told_before_the_answer_begins(chat: KeptChat) -> None:
