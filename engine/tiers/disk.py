@@ -59,7 +59,6 @@ class Disk:
         """Store the snapshot soon, and then drop those of the keys `stale`, which it contains."""
         while self.is_full and self._writes:
             self._writes.pop(0).exception()
-        self._writes = [write for write in self._writes if not write.done()]
         self._written[key] = len(snapshot.tokens)
         self._unwritten[key] = snapshot
         self._soon(self._put, key, snapshot, list(stale))
@@ -106,6 +105,7 @@ class Disk:
 
     def _soon(self, task: Callable[..., None], *arguments: Any) -> None:
         """In the writer's thread; here where the program is ending, which begins nothing beside it."""
+        self._writes = [write for write in self._writes if not write.done()]
         try:
             self._writes.append(self._writer.submit(task, *arguments))
         except RuntimeError:
