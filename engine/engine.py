@@ -30,7 +30,7 @@ from engine.scheduling import SamplingParams
 from engine.stats import EngineStats, stats_of
 from engine.text import Message, Setting
 from engine.tiers import portable
-from engine.turns import EngineCore, Gather, TurnRequest, at_once
+from engine.turns import NO_SUCH_ANSWER, EngineCore, Gather, TurnRequest, at_once
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 
@@ -156,6 +156,18 @@ class Engine:
         await self._owner.call(command)
         await self._stored(session)
 
+    async def edit_reply(self, session_id: SessionId, node_id: int, text: str) -> None:
+        """Show `text` as another version of a reply; nothing is generated, and the next turn goes on from it.
+
+        What was said behind that reply stays with its old version; `continue_reply` lets the model go
+        on with the new one. The KV of the tokens before the first change is kept. Raises
+        SessionNotFound, SessionBusy, StoreError, or RequestError if there is no such reply or the
+        text cannot be one.
+        """
+        session = self._sessions.find(session_id)
+        await self._owner.call(lambda core: core.edit(session, node_id, text))
+        await self._stored(session)
+
     def draft(
         self,
         session_id: SessionId,
@@ -212,7 +224,7 @@ class Engine:
         def command(core: EngineCore) -> None:
             node = session.conversation.nodes.get(node_id)
             if node is None or node.role != "assistant":
-                raise RequestError("There is no such answer in this conversation.")
+                raise RequestError(NO_SUCH_ANSWER)
             core.parts.journal.rate(session, node_id, feedback)
             session.conversation.rate(node_id, feedback)
             session.refresh()

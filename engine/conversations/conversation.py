@@ -18,6 +18,8 @@ class Node:
 
     status: complete, interrupted or streaming. ending: of a reply, how it ended and what it cost;
     None while it streams, or when its end was not seen. feedback: what the person thinks of it.
+    is_edited: a person has written in this reply; as long as the model has said nothing behind that,
+    it has no ending.
     """
 
     id: int
@@ -27,15 +29,18 @@ class Node:
     status: str = "complete"
     ending: Finished | None = None
     feedback: Feedback | None = None
+    is_edited: bool = False
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether this is a reply that was cut off, stopped or interrupted."""
+        """Whether this is a reply that was cut off, stopped or interrupted, or ends with a person's words."""
         if self.role != "assistant" or self.status == "streaming":
             return False
         if self.status == "interrupted":
             return True
-        return self.ending is not None and self.ending.reason is not FinishReason.STOP
+        if self.ending is None:
+            return self.is_edited
+        return self.ending.reason is not FinishReason.STOP
 
 
 @dataclass(frozen=True, slots=True)

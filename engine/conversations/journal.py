@@ -106,12 +106,18 @@ class Journal:
         user = Node(user_id, parent, "user", message)
         return user, Node(reply_id, user_id, "assistant", "", "streaming")
 
-    def add_reply(self, session: Session, question: int | None, text: str = "") -> Node:
-        """Another reply to a message, beginning with `text`; not yet in the session.
+    def add_reply(self, session: Session, question: int | None) -> Node:
+        """Another reply to a message; not yet in the session. Raises StoreError, with nothing stored."""
+        node = Node(self._new_id(), question, "assistant", "", "streaming")
+        self._add(session, node)
+        return node
+
+    def add_version(self, session: Session, reply: Node) -> Node:
+        """Another version of a reply, which says and is what `reply` does; not yet in the session.
 
         Raises StoreError, with nothing stored.
         """
-        node = Node(self._new_id(text), question, "assistant", text, "streaming")
+        node = replace(reply, id=self._new_id(reply.content), ending=None, feedback=None)
         self._add(session, node)
         return node
 
@@ -270,5 +276,12 @@ def _add_message(store: Store, session_id: SessionId, node: Node) -> None:
         store.create(*session_id)
     owner, name = session_id
     store.add_message(
-        owner, name, node.parent, node.role, node.content, status=node.status, node_id=node.id
+        owner,
+        name,
+        node.parent,
+        node.role,
+        node.content,
+        status=node.status,
+        node_id=node.id,
+        is_edited=node.is_edited,
     )

@@ -108,17 +108,18 @@ class Store:
         *,
         status: str = "complete",
         node_id: int | None = None,
+        is_edited: bool = False,
     ) -> int:
         """Add a message behind `parent` (None: as a first one) and make it the head; its id.
 
-        node_id: a reserved one; None: the next. Added twice, a message is there once. Raises
-        ConversationNotFound.
+        node_id: a reserved one; None: the next. Added twice, a message is there once. is_edited: as a
+        Node's. Raises ConversationNotFound.
         """
         assert status in STATUSES
         with self._database.transaction() as db:
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
-            return self._add(db, key, (node_id, key, parent, role, content, status))
+            return self._add(db, key, (node_id, key, parent, role, content, status, is_edited))
 
     def add_turn(
         self, owner: str, conversation: str, parent: int | None, ids: tuple[int, int], message: str
@@ -134,8 +135,8 @@ class Store:
                 self._create(db, owner, conversation)
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
-            self._add(db, key, (user, key, parent, "user", message, "complete"))
-            self._add(db, key, (reply, key, user, "assistant", "", "streaming"))
+            self._add(db, key, (user, key, parent, "user", message, "complete", False))
+            self._add(db, key, (reply, key, user, "assistant", "", "streaming", False))
 
     def update_message(
         self,

@@ -72,6 +72,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # purge_at: of a deleted one, found to be old; then it is looked at once more.
     ("ALTER TABLE conversation ADD COLUMN purge_at REAL",),
+    # edited: 1 of a reply in which a person has written.
+    ("ALTER TABLE message ADD COLUMN edited INTEGER NOT NULL DEFAULT 0 CHECK (edited IN (0, 1))",),
 )
 
 _PRAGMAS = (

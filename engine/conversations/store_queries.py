@@ -33,7 +33,8 @@ UNDELETE = """
     WHERE owner = ? AND name = ? AND deleted_at IS NOT NULL
 """
 ADD_MESSAGE = """
-    INSERT INTO message (id, conversation, parent, role, content, status) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO message (id, conversation, parent, role, content, status, edited)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
 """
 # SQLite's own count of the ids that AUTOINCREMENT has given.

@@ -70,14 +70,16 @@ def read_rows(cursor: sqlite3.Cursor) -> list[ConversationRow]:
 def read_nodes(db: sqlite3.Connection, key: int) -> dict[int, Node]:
     """All messages of the conversation `key`, oldest first."""
     query = """
-        SELECT id, parent, role, content, status, ending, feedback FROM message
+        SELECT id, parent, role, content, status, ending, feedback, edited FROM message
         WHERE conversation = ? ORDER BY id
     """
-    nodes = {
-        node_id: Node(node_id, parent, role, content, status, read_ending(ending), feedback)
-        for node_id, parent, role, content, status, ending, feedback in db.execute(query, (key,))
-    }
-    return _rooted(nodes)
+    return _rooted({row[0]: _node(*row) for row in db.execute(query, (key,))})
+
+
+def _node(*row: Any) -> Node:
+    """The message of a row."""
+    node_id, parent, role, content, status, ending, feedback, edited = row
+    return Node(node_id, parent, role, content, status, read_ending(ending), feedback, bool(edited))
 
 
 def _rooted(nodes: dict[int, Node]) -> dict[int, Node]:

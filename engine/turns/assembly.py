@@ -8,6 +8,7 @@ from engine.text import Tokenizer
 from engine.tiers import Fingerprint, Move, Prefixes, Shift, Tiers
 from engine.turns.ahead import Ahead
 from engine.turns.core import CoreParts, EngineCore
+from engine.turns.editing import Editing
 from engine.turns.idle import Idle
 from engine.turns.opening import Opening
 from engine.turns.prompt import PromptBuilder
@@ -83,6 +84,7 @@ def assemble(
             scheduler=scheduler,
             sessions=home.sessions,
             opening=opening,
+            editing=Editing(pool, prompts, home.journal, tiers),
             tiers=tiers,
             idle=idle,
             journal=home.journal,

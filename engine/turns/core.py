@@ -19,6 +19,7 @@ from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
 from engine.text import Setting, Tokenizer
 from engine.tiers import Tiers
+from engine.turns.editing import Editing
 from engine.turns.idle import Idle
 from engine.turns.opening import Opening
 from engine.turns.parking import Parked, Parking
@@ -48,6 +49,7 @@ class CoreParts:
     scheduler: Scheduler
     sessions: SessionTable
     opening: Opening
+    editing: Editing
     tiers: Tiers
     idle: Idle
     journal: Journal
@@ -136,6 +138,12 @@ class EngineCore:
         session.branches[head] = session.take(head, self.parts.pool)
         self.parts.tiers.saving.changed(session)
         session.publish()
+
+    def edit(self, session: Session, node_id: int, text: str) -> None:
+        """A person edits a reply: `text` is shown as another version of it, from which the talk goes on."""
+        self._end_cancelled()
+        self._refuse_if_busy(session)
+        self.parts.editing.edit(session, node_id, text)
 
     def draft(self, session: Session, text: str, setting: Setting) -> None:
         """Somebody is writing `text` in the session; prefill it when there is time."""

@@ -4,7 +4,7 @@ Owns: the change that a session goes through when a request is taken, all of it 
 that can be refused. Does not know: steps, sampling, when the turn ends.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.conversations import Branch, Journal, Node, Session
 from engine.errors import RequestError
@@ -95,7 +95,7 @@ class Opening:
         """The last reply, to go on; a copy of it if it was answered, which stays as it was."""
         old = _unfinished(session)
         if session.conversation.has_answers(old.id):
-            return self.journal.add_reply(session, old.parent, old.content)
+            return self.journal.add_version(session, replace(old, status="streaming"))
         return self.journal.reopen(session, old)
 
     def _take_tokens(

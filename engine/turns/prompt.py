@@ -17,6 +17,9 @@ REPLY_TOO_LONG = (
     "The answer fills the model's context ({limit:,} tokens) and cannot go on; "
     "ask for the rest in a new conversation."
 )
+ANSWER_TOO_LONG = (
+    "The answer has {tokens:,} tokens, but the model's context holds {limit:,}; shorten it."
+)
 
 _UNSETTLED_TOKENS = 4  # the last tokens of a draft, which the next key may change
 
@@ -90,6 +93,15 @@ class PromptBuilder:
         if prompt.num_tokens >= self._context_length:
             raise self._too_long(prompt.num_tokens)
         return prompt
+
+    def check_reply(self, text: str) -> None:
+        """Raise EmptyMessage or MessageTooLong if a reply cannot say this."""
+        if self._renderer.is_empty(text):
+            raise EmptyMessage("The answer is empty; write something first.")
+        num_tokens = len(self._renderer.encode(self._renderer.completion(text), None))
+        if num_tokens >= self._context_length:
+            limit = self._context_length
+            raise MessageTooLong(ANSWER_TOO_LONG.format(tokens=num_tokens, limit=limit))
 
     def ahead(
         self, branch: Branch, before: Sequence[Message], draft: str, setting: Setting

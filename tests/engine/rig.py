@@ -234,6 +234,11 @@ class Rig:
         leaf = None if node_id is None else session.conversation.newest_leaf(node_id)
         self.core.show(session, leaf)
 
+    def edit(self, index: int, text: str, name: str = "one") -> None:
+        """As Engine.edit_reply, of a message that is shown."""
+        session = self.session(name)
+        self.core.edit(session, session.transcript[index].node.id, text)
+
     def check(self) -> None:
         """Everything that holds between two steps, whatever happened before."""
         self.core.check_integrity()

@@ -396,6 +396,23 @@ def test_an_answer_can_be_liked(engine: Engine, talk: SessionId) -> None:
         run(engine.rate(talk, question, "like"))
 
 
+def test_an_answer_can_be_edited_and_goes_on(engine: Engine, talk: SessionId) -> None:
+    first = say(engine, talk, FRANCE)
+    question, answer = (entry.node.id for entry in engine.transcript(talk))
+    with pytest.raises(RequestError):
+        run(engine.edit_reply(talk, question, "Else"))
+    run(engine.edit_reply(talk, answer, "The capital of France is"))
+    edited = last(engine, talk)
+    assert (edited.content, edited.is_edited, edited.ending) == (
+        "The capital of France is", True, None,
+    )  # fmt: skip
+    assert engine.transcript(talk)[1].versions == (answer, edited.id)
+    more = go_on(engine, talk)
+    assert last(engine, talk).content == f"The capital of France is{more.text}"
+    run(engine.switch(talk, answer))
+    assert last(engine, talk).content == first.text
+
+
 @pytest.mark.parametrize("form", ["markdown", "json", "portable"])
 def test_what_was_exported_is_talked_on_with_elsewhere(
     engine: Engine, talk: SessionId, form: str

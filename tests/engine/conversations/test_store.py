@@ -141,14 +141,22 @@ class StoreMachine(RuleBasedStateMachine):
             self.changed(key)
 
     @precondition(lambda self: self.live)
-    @rule(random=randoms, role=st.sampled_from(["user", "assistant"]), content=TEXT, status=STATUS)
-    def add(self, random: Random, role: str, content: str, status: str) -> None:
+    @rule(
+        random=randoms,
+        role=st.sampled_from(["user", "assistant"]),
+        content=TEXT,
+        status=STATUS,
+        is_edited=st.booleans(),
+    )
+    def add(self, random: Random, role: str, content: str, status: str, is_edited: bool) -> None:
         key, oracle = self.choose(random)
         parent = random.choice([None, *oracle.nodes])
-        node_id = self.store.add_message(*key, parent, role, content, status=status)
+        node_id = self.store.add_message(
+            *key, parent, role, content, status=status, is_edited=is_edited
+        )
         known = [n for o in [*self.live.values(), *self.deleted.values()] for n in o.nodes]
         assert node_id not in known
-        oracle.nodes[node_id] = Node(node_id, parent, role, content, status)
+        oracle.nodes[node_id] = Node(node_id, parent, role, content, status, is_edited=is_edited)
         oracle.head = node_id
         self.changed(key)
 
@@ -556,6 +564,31 @@ def test_a_file_without_endings_and_feedback_gets_them(
     assert stored is not None
     assert stored.nodes[1] == Node(1, None, "user", "Hi")
     assert stored.nodes[2] == Node(2, 1, "assistant", "Yes, indeed", "complete", ending, "dislike")
+    store.close()
+
+
+def test_a_file_without_edited_answers_can_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_database, "MIGRATIONS", store_database.MIGRATIONS[:3])
+    database = store_database.Database(tmp_path / "chat.db")
+    with database.transaction() as db:
+        db.execute(
+            "INSERT INTO conversation (id, owner, name, created_at, updated_at) "
+            "VALUES (1, 'ann', 'x', 0, 0)"
+        )
+        db.execute(
+            "INSERT INTO message (id, conversation, role, content, status) "
+            "VALUES (1, 1, 'assistant', 'Hi', 'complete')"
+        )
+    database.close()
+    monkeypatch.undo()
+    store = Store(tmp_path / "chat.db")
+    edited = store.add_message("ann", "x", None, "assistant", "Hello", is_edited=True)
+    stored = store.load("ann", "x")
+    assert stored is not None
+    assert stored.nodes[1] == Node(1, None, "assistant", "Hi")
+    assert stored.nodes[edited] == Node(edited, None, "assistant", "Hello", is_edited=True)
     store.close()
 
 
