@@ -57,6 +57,17 @@ def answered(page: Page, app: ScriptedApp) -> None:
     ask(page, "What are the roots of a quadratic? 求根公式怎么写？")
 
 
+def editing(page: Page, _app: ScriptedApp) -> None:
+    page.locator("#chat .tools .edit").last.click()
+    expect(page.locator("#chat .editor textarea")).to_be_focused()
+
+
+def edited(page: Page, _app: ScriptedApp) -> None:
+    page.locator("#chat .editor textarea").fill("There are **two** roots, and")
+    page.locator("#chat .editor .save").click()
+    expect(page.locator("#chat .editor")).to_have_count(0)
+
+
 def streaming(page: Page, app: ScriptedApp) -> None:
     app.script.write(Say("The first words of an answer"), HOLD)
     box(page).fill("And now?")
@@ -82,7 +93,7 @@ def completion(page: Page, app: ScriptedApp) -> None:
 
 
 STEPS: tuple[Callable[[Page, ScriptedApp], None], ...] = (
-    empty, answered, streaming, settings, engine, completion,
+    empty, answered, editing, edited, streaming, settings, engine, completion,
 )  # fmt: skip
 
 

@@ -60,6 +60,10 @@ def test_everybody_can_use_every_screen(
     ask(page, FRANCE)
     expect(page.locator(".shelf li [data-act=open]")).to_have_count(1)
     found["answered"] = findings(page)
+    page.locator("#chat .tools .edit").click()
+    expect(page.locator("#chat .editor textarea")).to_be_focused()
+    found["editing"] = findings(page)
+    page.keyboard.press("Escape")
     open_drawer(page, "engine")
     expect(page.locator(".panel svg rect").first).to_be_attached()
     found["panel"] = findings(page)
@@ -120,15 +124,19 @@ def test_everything_is_in_reach_on_a_phone(
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     ask(page, FRANCE)
-    for names in ("Edit", "编辑"), ("Retry", "重试"):
+    for names in ("Edit", "编辑"), ("Retry", "重试"), ("Edit answer", "编辑回答"):
         button = "#chat :is(.tools, .message-buttons-right) :is({})".format(
-            ", ".join(f"[aria-label={name}]" for name in names)
+            ", ".join(f"[aria-label='{name}']" for name in names)
         )
         page.locator(button).scroll_into_view_if_needed()
         in_reach(page, button)
         size = page.locator(button).bounding_box()
         assert size is not None
         assert min(size["width"], size["height"]) >= 40
+    page.locator("#chat .tools .edit").click()
+    in_reach(page, "#chat .editor .save", "#chat .editor .cancel")
+    fits(page)
+    page.locator("#chat .editor .cancel").click()
     in_reach(page, *always, "#message .submit-button")
     fits(page)
     page.locator("#new-chat-phone").click()

@@ -7,6 +7,7 @@ from web.events.chat import Chat
 from web.events.client import Client
 from web.events.composing import DRAFT_S, Composing
 from web.events.conversations import Conversations
+from web.events.edits import Edits
 from web.events.exchange import SUFFIXES, Exchange
 from web.events.overview import SETTLING_S, Overview, model_status
 
@@ -18,6 +19,7 @@ __all__ = [
     "Client",
     "Composing",
     "Conversations",
+    "Edits",
     "Exchange",
     "Overview",
     "model_status",

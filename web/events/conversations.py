@@ -1,7 +1,7 @@
 """Which conversation a page shows, and the list of them beside it.
 
 Owns: what the page's events about whole conversations do: opening the page, its list, New chat,
-versions and likes. Does not know the layout (web.page.ui), how the list looks (web.view.shelf), or how a turn runs.
+versions, edited answers and likes. Does not know the layout (web.page.ui), how the list looks (web.view.shelf), or how a turn runs.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from engine import Engine, SessionId
 from engine.conversations import Feedback
 from engine.errors import EngineError
 from web import identity, view
-from web.events import shelf
+from web.events import edits, shelf
 from web.languages import EXAMPLES, say, spoken
 from web.startup import Startup
 from web.turns import PageMessage, Turns, user_texts
@@ -91,7 +91,9 @@ class Conversations:
             return await self._switched(session_id, int(text), request)
         if act in _RATINGS and text.isdecimal():
             await engine.rate(session_id, int(text), _RATINGS[act])
-            return await self._rated(session_id, request)
+            return await self._touched(session_id, request)
+        if act == edits.ACT:
+            return await self._edited(engine, session_id, edits.read_edit(data), request)
         click = shelf.read_click(session_id.owner, act, data.get("id"), data.get("text"))
         if click is None:
             return UNCHANGED
@@ -106,8 +108,17 @@ class Conversations:
         messages = await self._restored(session_id, spoken(request.headers))
         return gr.skip(), messages, gr.skip()
 
-    async def _rated(self, session_id: SessionId, request: gr.Request) -> Shown:
-        """An answer is liked or disliked; the end of one under way shows everything."""
+    async def _edited(
+        self, engine: Engine, session_id: SessionId, edit: edits.Edit | None, request: gr.Request
+    ) -> Shown:
+        """Another text for an answer. Raises EngineError."""
+        if edit is None:
+            return UNCHANGED
+        await edits.save(engine, session_id, edit)
+        return await self._touched(session_id, request)
+
+    async def _touched(self, session_id: SessionId, request: gr.Request) -> Shown:
+        """An answer is liked, disliked or edited; the end of one under way shows everything."""
         if self._turns.is_running(str(request.session_hash)):
             return UNCHANGED
         messages = await self._restored(session_id, spoken(request.headers))

@@ -10,7 +10,7 @@ from web.languages import LANGUAGES, TEXTS
 from web.page import assets
 from web.writing import WRITTEN
 
-_FILES = ("column.js", "answers.js", "messages.js", "typed.js", "scrolling.js")
+_FILES = ("column.js", "answers.js", "editing.js", "messages.js", "typed.js", "scrolling.js")
 _KEYS = ("copy", "to_end")
 
 

@@ -22,6 +22,7 @@ STYLES = [
         "messages.css",
         "markdown.css",
         "answers.css",
+        "editing.css",
         "completion.css",
     )
 ]

@@ -3,6 +3,8 @@
 Owns: layout, controls and events. Does not know what the functions do.
 """
 
+from typing import Any
+
 import gradio as gr
 
 from web import crowd, identity
@@ -13,12 +15,13 @@ from web.events import (
     Client,
     Composing,
     Conversations,
+    Edits,
     Exchange,
     Overview,
 )
 from web.files import Downloads
 from web.languages import EXAMPLES, say
-from web.page import assets, column, completion, header
+from web.page import assets, column, completion, editor, header
 from web.page.drawer import Drawer, buttons
 from web.page.exchange_row import ExchangeRow
 from web.page.kept_chat import QUEUED, QUIET, KeptChat
@@ -138,17 +141,12 @@ def _build_chat(
         attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
             *draft, **QUIET
         )
+        editor.build(Edits(startup), ids)
         gr.HTML(words("hint"), elem_id="hint", padding=False)
         demo.load(overview.around, None, [language, drawer_buttons, account], **QUIET)
         drawer.connect(overview.panel, ids)
-        timer = gr.Timer(SETTLING_S)
-        for trigger in (demo.load, timer.tick):
-            trigger(
-                overview.status,
-                None,
-                [status, timer, first_start, settings.thinking, settings.max_tokens],
-                **QUIET,
-            )
+        dependent = [status, first_start, settings.thinking, settings.max_tokens]
+        timer = _status_timer(demo, overview, dependent)
         timer.tick(conversations.tick, on_shelf, shelf, **QUIET)
     return demo
 
@@ -156,6 +154,14 @@ def _build_chat(
 def _tells(event: str) -> str:
     """A script that tells the scripts beside the list."""
     return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
+
+
+def _status_timer(demo: gr.Blocks, overview: Overview, shown: list[Any]) -> gr.Timer:
+    """What asks for the status, from when the page opens on. shown: the status, and what depends on it."""
+    timer = gr.Timer(SETTLING_S)
+    for trigger in (demo.load, timer.tick):
+        trigger(overview.status, None, [shown[0], timer, *shown[1:]], **QUIET)
+    return timer
 
 
 def _attach() -> gr.HTML:

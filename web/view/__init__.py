@@ -5,6 +5,7 @@ Pure functions of what there is to show; knows no event, no component and no met
 
 from web.view.answers import control_key
 from web.view.days import reader_now
+from web.view.editor import editor
 from web.view.figures import ending_line, reason
 from web.view.messages import conversation, moment, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
@@ -18,17 +19,20 @@ from web.view.signs import (
     welcome,
 )
 from web.view.status import can_chat, first_start, status
+from web.view.thoughts import answer_in, with_answer
 from web.view.waiting import progress
 
 __all__ = [
     "Marks",
     "account",
+    "answer_in",
     "can_chat",
     "control_key",
     "conversation",
     "conversation_list",
     "draft_sign",
     "drawer_buttons",
+    "editor",
     "ending_line",
     "first_start",
     "gauge",
@@ -45,4 +49,5 @@ __all__ = [
     "turn",
     "user",
     "welcome",
+    "with_answer",
 ]

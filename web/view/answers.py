@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from engine.conversations import Entry, Node
 from web.languages import say
+from web.view.thoughts import answer_in
 
 _SECRET = secrets.token_bytes()  # of this run of the program
 
@@ -31,6 +32,7 @@ def question_tools(question: Entry, language: str, key: str) -> str:
 def reply_tools(reply: Entry, line: str, *, is_last: bool, language: str, key: str) -> str:
     """HTML of what can be done with a reply. line: HTML of what it cost. is_last: nothing was said behind it."""
     tools = [_icon("copy", language)] if reply.node.content else []
+    tools += _editing(reply.node, language)
     tools += _again(language) if is_last else []
     tools += [*_rating(reply.node, language), _versions(reply, language)]
     if is_last and reply.node.is_unfinished:
@@ -50,6 +52,13 @@ def _row(css_class: str, tools: Sequence[str], line: str, key: str) -> str:
 
 def _again(language: str) -> list[str]:
     return [_icon("retry", language), _icon("undo", language)]
+
+
+def _editing(reply: Node, language: str) -> list[str]:
+    """The pencil, where there is an answer to be edited."""
+    if reply.status == "streaming" or not answer_in(reply).strip():
+        return []
+    return [_button(f"icon edit edit-{reply.id}", "", say(language, "edit_answer"))]
 
 
 def _icon(act: str, language: str) -> str:

@@ -17,13 +17,30 @@ _SOURCES = {KVSource.MEMORY: "source_memory", KVSource.DISK: "source_disk"}
 
 def turn_line(ending: events.Finished, language: str, *, is_first: bool = False) -> str:
     """HTML of the line beside a reply; all the figures are in its title."""
+    return _line(_told(ending, language), ending_line(ending, language, is_first=is_first))
+
+
+def edited_line(ending: events.Finished | None, language: str, *, is_first: bool = False) -> str:
+    """As `turn_line`, of a reply that a person has edited; figures are those of what the model said behind it."""
+    told, title = [("edited", say(language, "edited"))], say(language, "edited_info")
+    if ending is not None:
+        told += _told(ending, language)
+        title += f" {ending_line(ending, language, is_first=is_first)}"
+    return _line(told, title)
+
+
+def _told(ending: events.Finished, language: str) -> list[tuple[str, str]]:
+    """What the line says of a reply's figures, each with its class."""
     figures = ending.figures
     told = [("first", _first_token(figures, language)), ("more", _read(figures, language))]
     told += [("rate", _rate(figures, language)), ("why", reason(ending, language) or "")]
-    spans = [f'<span class="{name}">{html.escape(text)}</span>' for name, text in told if text]
+    return [(name, text) for name, text in told if text]
+
+
+def _line(told: list[tuple[str, str]], title: str) -> str:
+    spans = [f'<span class="{name}">{html.escape(text)}</span>' for name, text in told]
     spans[1:] = [span.replace(">", "> · ", 1) for span in spans[1:]]
-    title = html.escape(ending_line(ending, language, is_first=is_first))
-    return f'<span class="turn-line" title="{title}">{"".join(spans)}</span>'
+    return f'<span class="turn-line" title="{html.escape(title)}">{"".join(spans)}</span>'
 
 
 def ending_line(ending: events.Finished, language: str, *, is_first: bool = False) -> str:

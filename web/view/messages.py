@@ -7,7 +7,7 @@ with plain strings. Does not know events or the engine's methods.
 from collections.abc import Sequence
 
 from engine import events
-from engine.conversations import Entry
+from engine.conversations import Entry, Node
 from web.files import read_message
 from web.languages import say
 from web.startup import Startup
@@ -26,7 +26,9 @@ def conversation(
     so that the last reply may be continued.
     """
     last = entries[-1] if entries else None
-    hidden = last.node.ending.figures.first_visible if last and last.node.ending else 0
+    # An edited answer has no ending: what the model saw before it, it sees now.
+    endings = [entry.node.ending for entry in entries if entry.node.ending]
+    hidden = endings[-1].figures.first_visible if endings else 0
     shown: list[PageMessage] = []
     for index, entry in enumerate(entries):
         shown += _stored(
@@ -98,12 +100,19 @@ def _stored(
     below = _notices(node.ending)
     if node.ending is None and node.status == "interrupted":
         below.append(small("notice", say(language, "interrupted")))
-    line = figures.turn_line(node.ending, language, is_first=is_first) if node.ending else ""
+    line = _line(node, language, is_first=is_first)
     below.append(answers.reply_tools(entry, line, is_last=is_last, language=language, key=key))
     if ends_hidden:  # the model no longer sees it, nor what is above
         below.append(small("hidden-line", say(language, "hidden_above")))
     thinking = thoughts.thinking_of(node.ending)
     return thoughts.reply(node.content, below, language, is_over=True, thinking=thinking)
+
+
+def _line(reply: Node, language: str, *, is_first: bool) -> str:
+    """HTML of what a stored reply cost, and that a person has edited it; empty if its end was not seen."""
+    if reply.is_edited:
+        return figures.edited_line(reply.ending, language, is_first=is_first)
+    return figures.turn_line(reply.ending, language, is_first=is_first) if reply.ending else ""
 
 
 def _below(ending: events.Finished, language: str, key: str, *, is_first: bool) -> list[str]:

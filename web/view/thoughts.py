@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.conversations import Node
 from engine.events import Finished
 from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS
 from web.languages import say
@@ -49,6 +50,20 @@ def thinking_of(ending: Finished | None) -> Thinking:
     if ending is None:
         return Thinking()
     return Thinking(ending.figures.opens_thinking, ending.figures.thinking_s)
+
+
+def answer_in(reply: Node) -> str:
+    """What of a reply is its answer: the text as the model wrote it, without thoughts."""
+    is_opened = bool(reply.content) and thinking_of(reply.ending).is_opened
+    return split(reply.content, is_opened=is_opened)[2]
+
+
+def with_answer(reply: Node, answer: str) -> str:
+    """The text of a reply with another answer behind its thoughts; the same if only the ends of lines differ."""
+    own = answer_in(reply)
+    if answer == "\n".join(re.split(r"\r\n?", own)):  # a browser's text box knows no other end
+        return reply.content
+    return reply.content.removesuffix(own) + answer
 
 
 def reply(

@@ -8,6 +8,7 @@ import pytest
 from engine.errors import EmptyMessage, MessageTooLong, RequestError, SessionBusy
 from engine.events import FinishReason
 from engine.scheduling.sampling import SamplingParams
+from engine.text.rendering import Setting
 from tests.engine.fakes import EOS, PIECE_IDS, endless, saying
 from tests.engine.rig import Rig, assistant, make_rig, make_stored_rig, user
 
@@ -65,6 +66,17 @@ def test_the_model_goes_on_from_the_edited_answer(rigs: Rigs) -> None:
     assert rig.chat("Two").text == from_scratch("One", "It is Lyon.", "Two")
     said = rig.session().messages
     assert said[:3] == (user("One"), assistant("It is Lyon."), user("Two"))
+
+
+def test_an_edited_answer_is_prefilled_while_the_next_message_is_typed(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=256, choose=saying("It is Paris, of course."))
+    rig.chat("One")
+    rig.edit(1, "It is Lyon, of course.")
+    rig.core.draft(rig.session(), "Two", Setting())
+    rig.rest()
+    figures = rig.chat("Two").figures
+    assert figures.reused_tokens >= count(rig, ONE + "It is Lyon, of course.")
+    assert figures.prefilled_tokens < count(rig, TWO)
 
 
 def test_an_edit_computes_nothing_and_says_nothing(rigs: Rigs) -> None:

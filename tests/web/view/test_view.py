@@ -129,6 +129,41 @@ def test_where_there_is_no_reply_it_can_be_asked_again(startup: Startup) -> None
         assert "key-k" in last
 
 
+def test_an_edited_answer_says_so_and_claims_no_figures() -> None:
+    edited = replace(TALK[1], node=replace(TALK[1].node, is_edited=True))
+    line = str(view.conversation([TALK[0], edited], "en")[1])
+    assert '<span class="edited">edited</span></span>' in line
+    assert "go-on" in line, "the model has not said that it ends there"
+    node = replace(said(STOP)[1].node, is_edited=True)  # the model went on from there
+    line = str(view.conversation([TALK[0], replace(edited, node=node)], "en")[1])
+    assert '<span class="edited">edited</span><span class="first"> · first token' in line
+    assert "go-on" not in line
+
+
+def test_what_the_model_no_longer_sees_is_still_said_above_an_edited_answer() -> None:
+    talk = [*said(STOP), *said(STOP, first_visible=2)]
+    edited = replace(TALK[1], node=replace(TALK[1].node, is_edited=True))
+    shown = [str(m) for m in view.conversation([*talk, TALK[0], edited], "en")]
+    assert ["hidden-line" in message for message in shown] == [False, True, *[False] * 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "is_offered"),
+    [
+        ("a", "complete", True), ("a", "interrupted", True), ("a", "streaming", False),
+        ("", "complete", False), ("<think>\nhm\n</think>\n\n", "complete", False),
+        ("<think>\nhm", "interrupted", False), ("<think>hm</think>a", "complete", True),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_there_can_be_edited(
+    content: str, status: str, *, is_offered: bool
+) -> None:
+    node = replace(TALK[1].node, content=content, status=status)
+    shown = view.conversation([TALK[0], replace(TALK[1], node=node)], "en")
+    assert ("icon edit edit-2" in str(shown)) is is_offered
+    assert "icon edit" not in str(shown[0])
+
+
 def test_only_the_last_answer_and_only_an_unfinished_one_offers_to_continue() -> None:
     def offers(reason: events.FinishReason, *, is_over: bool = True) -> list[bool]:
         talk = [*said(reason), Entry(Node(3, 2, "user", "u"), (3,)), *said(reason)[1:]]

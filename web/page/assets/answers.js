@@ -17,7 +17,8 @@ document.addEventListener('click', (event) => {
   if (button.classList.contains('go-on')) return document.querySelector('#continue')?.click();
   const place = GRADIOS.findIndex((name) => button.classList.contains(name));
   if (place >= 0) return pressGradios(button, place);
-  const [, act, id] = button.className.match(/\b(go|(?:un)?(?:dis)?like)-(\d+)/) ?? [];
+  const [, act, id] = button.className.match(/\b(go|edit|(?:un)?(?:dis)?like)-(\d+)/) ?? [];
+  if (act === 'edit') return window.dispatchEvent(new CustomEvent('warmchat-edit', { detail: { id } }));
   if (act) say(act === 'go' ? 'version' : act, '', id);
 });
 
