@@ -401,14 +401,14 @@ def test_an_answer_can_be_edited_and_goes_on(engine: Engine, talk: SessionId) ->
     question, answer = (entry.node.id for entry in engine.transcript(talk))
     with pytest.raises(RequestError):
         run(engine.edit_reply(talk, question, "Else"))
-    run(engine.edit_reply(talk, answer, "The capital of France is"))
+    run(engine.edit_reply(talk, answer, "In short, it is"))
     edited = last(engine, talk)
     assert (edited.content, edited.is_edited, edited.ending) == (
-        "The capital of France is", True, None,
+        "In short, it is", True, None,
     )  # fmt: skip
     assert engine.transcript(talk)[1].versions == (answer, edited.id)
     more = go_on(engine, talk)
-    assert last(engine, talk).content == f"The capital of France is{more.text}"
+    assert last(engine, talk).content == f"In short, it is{more.text}"
     run(engine.switch(talk, answer))
     assert last(engine, talk).content == first.text
 
