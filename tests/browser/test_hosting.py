@@ -229,12 +229,14 @@ def test_who_asks_while_the_model_is_being_made_is_answered_then(
     with serving(tmp_path_factory.mktemp("slow"), may_load=False) as app:
         page = visitor()
         visit(page, app.url)
-        expect(page.locator("#status .exporting")).to_contain_text("Converting weights 30 %")
+        expect(page.locator("#status .exporting")).to_contain_text("30 %")
+        expect(page.locator("#first-start")).to_contain_text("Converting weights 30 %")
         send(page, FRANCE)
         expect(page.locator("#chat")).to_contain_text("Preparing the model")
         app.let_load()
         assert f"You said: {FRANCE}" in finished(page)
         expect(page.locator("#status .ready")).to_have_text("scripted-model")
+        expect(page.locator("#first-start")).to_be_empty()
 
 
 def test_whoever_is_wrong_too_often_is_told_how_long_to_wait(

@@ -2,9 +2,10 @@
 
 TEXTS = {
     "tagline": "A chat that keeps what it has read: every turn computes only its new words.",
-    "welcome_morning": "Good morning. What shall we talk about?",
-    "welcome_afternoon": "Good afternoon. What shall we talk about?",
-    "welcome_evening": "Good evening. What shall we talk about?",
+    "greeting_morning": "Good morning. ",
+    "greeting_afternoon": "Good afternoon. ",
+    "greeting_evening": "Good evening. ",
+    "welcome": "What shall we talk about?",
     "example_1": "What is OpenVINO?\nIn three sentences",
     "example_2": "What is the capital of France?\nAnd what to see there",
     "example_3": "Write a short poem about the sea\nFour lines that rhyme",
@@ -29,7 +30,7 @@ TEXTS = {
     "top_k_info": "Number of the likeliest words; 0 is off",
     "seed": "Seed",
     "seed_info": "Same seed, same answer; -1 is random",
-    "exporting": "Preparing {model} …",
+    "exporting": "Preparing the model {model} …",
     "first_start": "This happens once. You can write already; it is answered as soon as the model is there.",
     "loading": "Loading the model …",
     "model_hub_unreachable": "The hub cannot be reached, so this is SmolLM2-135M, a small model that speaks English. Once online, --model OpenVINO/Qwen3-0.6B-int4-ov gets one for Chinese and English.",

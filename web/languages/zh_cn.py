@@ -2,9 +2,10 @@
 
 TEXTS = {
     "tagline": "读过的内容都记着：每一轮只计算新写的字。",
-    "welcome_morning": "早上好，想聊些什么？",
-    "welcome_afternoon": "下午好，想聊些什么？",
-    "welcome_evening": "晚上好，想聊些什么？",
+    "greeting_morning": "早上好，",
+    "greeting_afternoon": "下午好，",
+    "greeting_evening": "晚上好，",
+    "welcome": "想聊些什么？",
     "example_1": "OpenVINO 是什么？\n三句话",
     "example_2": "法国的首都是哪里？\n顺便说说值得看什么",
     "example_3": "写一首关于大海的短诗\n四行，押韵",
@@ -29,7 +30,7 @@ TEXTS = {
     "top_k_info": "只在最可能的这么多个中选；0 为关闭",
     "seed": "随机种子",
     "seed_info": "种子相同则回答相同；-1 为随机",
-    "exporting": "正在准备 {model}…",
+    "exporting": "正在准备模型 {model}…",
     "first_start": "仅首次启动需要。现在就可以写，模型就绪后马上回答。",
     "loading": "正在加载模型…",
     "model_hub_unreachable": "无法连接模型站，现用的是 SmolLM2-135M：一个只会英语的小模型。联网后用 --model OpenVINO/Qwen3-0.6B-int4-ov 启动，即可获得中英双语模型。",

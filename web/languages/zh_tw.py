@@ -2,9 +2,10 @@
 
 TEXTS = {
     "tagline": "讀過的內容都記得：每一輪只計算新寫的字。",
-    "welcome_morning": "早安，想聊些什麼？",
-    "welcome_afternoon": "午安，想聊些什麼？",
-    "welcome_evening": "晚上好，想聊些什麼？",
+    "greeting_morning": "早安，",
+    "greeting_afternoon": "午安，",
+    "greeting_evening": "晚上好，",
+    "welcome": "想聊些什麼？",
     "example_1": "OpenVINO 是什麼？\n三句話",
     "example_2": "法國的首都是哪裡？\n順便說說值得看什麼",
     "example_3": "寫一首關於大海的短詩\n四行，押韻",
@@ -29,7 +30,7 @@ TEXTS = {
     "top_k_info": "只在最可能的這麼多個中選；0 為關閉",
     "seed": "隨機種子",
     "seed_info": "種子相同則回答相同；-1 為隨機",
-    "exporting": "正在準備 {model}…",
+    "exporting": "正在準備模型 {model}…",
     "first_start": "僅首次啟動需要。現在就可以寫，模型就緒後馬上回答。",
     "loading": "正在載入模型…",
     "model_hub_unreachable": "無法連線到模型站，現用的是 SmolLM2-135M：一個只會英語的小模型。連上網路後用 --model OpenVINO/Qwen3-0.6B-int4-ov 啟動，即可取得中英雙語模型。",

@@ -17,11 +17,11 @@ _FLAME = (
     '1-3.8 2.2-5 .3 1.8 1 2.8 2.2 3.3C10 8.5 10.2 5 12 2z"/></svg>'
 )
 
-_WELCOMES = (  # each until that hour
-    (5, "welcome_evening"),
-    (12, "welcome_morning"),
-    (18, "welcome_afternoon"),
-    (24, "welcome_evening"),
+_GREETINGS = (  # each until that hour
+    (5, "greeting_evening"),
+    (12, "greeting_morning"),
+    (18, "greeting_afternoon"),
+    (24, "greeting_evening"),
 )
 
 
@@ -35,9 +35,9 @@ def account(username: str | None, language: str) -> str:
 
 def welcome(language: str, hour: int) -> str:
     """HTML of what an empty chat says. hour: of the reader's clock."""
-    words = next(words for end, words in _WELCOMES if hour < end)
+    greeting = say(language, next(key for end, key in _GREETINGS if hour < end))
     return (
-        f'<div class="welcome"><div class="flame">{_FLAME}</div><h2>{say(language, words)}</h2>'
+        f'<div class="welcome"><div class="flame">{_FLAME}</div><h2>{greeting}{say(language, "welcome")}</h2>'
         f"<p>{say(language, 'tagline')}</p></div>"
     )
 
