@@ -70,6 +70,9 @@ def test_everybody_can_use_every_screen(
     open_drawer(page, "settings")
     expect(page.locator("#sampling-preset")).to_be_visible()
     found["settings"] = findings(page)
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    found["shortcuts"] = findings(page)
     assert {screen: those for screen, those in found.items() if those} == {}
 
 

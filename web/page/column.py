@@ -1,4 +1,4 @@
-"""The scripts of the column of messages, with the words that they say.
+"""The scripts of the column of messages, with the words that they and those behind them say.
 
 Owns: which scripts these are, their order, and what they get from here. What they do stands in each.
 """
@@ -11,7 +11,10 @@ from web.page import assets
 from web.writing import WRITTEN
 
 _FILES = ("column.js", "answers.js", "editing.js", "messages.js", "typed.js", "scrolling.js")
-_KEYS = ("copy", "to_end")
+_KEYS = (
+    "copy", "to_end", "new_chat", "shortcuts", "close", "key_send", "key_line", "key_stop", "key_box",
+    "key_search", "key_list", "key_settings", "key_shortcuts",
+)  # fmt: skip
 
 
 def scripts() -> str:

@@ -16,6 +16,7 @@ STYLES = [
         "composer.css",
         "welcome.css",
         "shelf.css",
+        "shortcuts.css",
         "sidebars.css",
         "drawer.css",
         "attachments.css",

@@ -21,11 +21,11 @@ from web.events import (
 )
 from web.files import Downloads
 from web.languages import EXAMPLES, say
-from web.page import assets, column, completion, editor, header
+from web.page import assets, completion, editor, header
 from web.page.drawer import Drawer, buttons
-from web.page.exchange_row import ExchangeRow
 from web.page.kept_chat import QUEUED, QUIET, KeptChat
 from web.page.settings import Settings
+from web.page.sidebar import Sidebar
 from web.page.words import words
 from web.startup import Startup
 from web.turns import Turns
@@ -62,29 +62,8 @@ def _build_chat(
         ids = gr.BrowserState(
             None, storage_key=identity.STORAGE_KEY, secret=identity.STORAGE_SECRET
         )
-        with gr.Sidebar(elem_id="conversations", width=272):
-            header.brand()
-            anew = gr.Button(words("new_chat"), elem_id="new-chat")
-            search = gr.Textbox(
-                label=words("search"),
-                show_label=False,
-                placeholder=words("search"),
-                container=False,
-                elem_id="search",
-            )
-            shelf = gr.HTML(
-                js_on_load=column.scripts()
-                + assets.text(
-                    "stage.js", "clicks.js", "sidebars.js", "menu.js", "keys.js", "drafts.js"
-                ),
-                apply_default_css=False,
-                elem_id="shelf",
-            )
-            with gr.Row(elem_id="foot"):
-                language = header.language()
-                exchange = ExchangeRow(Exchange(startup, conversations, downloads))
-                completion.link()
-                account = gr.HTML(elem_id="account", padding=False, apply_default_css=False)
+        sidebar = Sidebar(Exchange(startup, conversations, downloads))
+        search, shelf = sidebar.search, sidebar.shelf
         settings = Settings(startup.options.sampling)
         drawer = Drawer(settings)
         with gr.Row(elem_id="header"):
@@ -117,33 +96,26 @@ def _build_chat(
         on_shelf, all_shown = [ids, search], [ids, chatbot, shelf]
         # The settings first: once the page knows its conversation, a message may be sent with them.
         loaded = settings.connect(demo).then(conversations.load, on_shelf, all_shown, **QUIET)
-        imported = exchange.connect(on_shelf, all_shown)
+        imported = sidebar.exchange.connect(on_shelf, all_shown)
         looked = shelf.submit(conversations.follow, [*on_shelf, chatbot], [chatbot, shelf], **QUIET)
         # One after another: clicks.js waits for the answer to one before it tells of the next.
         clicked = shelf.click(
             conversations.click, on_shelf, all_shown, trigger_mode="multiple", **QUEUED
         )
-        clicked.then(None, js=_tells("warmchat-clicked"), **QUIET)
+        clicked.then(None, js=assets.tells("warmchat-clicked"), **QUIET)
         for event in (loaded, imported, looked, clicked):
             interface.follow_behind(event)
         shelf.change(overview.gauge, ids, gauge, trigger_mode="always_last", **QUIET)
         search.change(conversations.shelf, on_shelf, shelf, trigger_mode="always_last", **QUIET)
         demo.unload(composing.closed)
         demo.load(composing.attached, None, attach, **QUIET)
-        for trigger in (chatbot.clear, anew.click, anew_on_phone.click):
-            trigger(None, js=_tells("warmchat-anew"), **QUIET)
-        draft_timer = gr.Timer(DRAFT_S, active=False)
-        drafting = [interface.textbox, ids, *settings.draft_inputs]
-        draft = (composing.draft, drafting, [sign, draft_timer])
-        # One event of all: what an older one would say never comes after a newer one.
-        written = [interface.textbox.change, ids.change, draft_timer.tick]
-        gr.on(written, *draft, trigger_mode="always_last", **QUIET)
-        attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET).then(
-            *draft, **QUIET
-        )
+        for trigger in (chatbot.clear, sidebar.anew.click, anew_on_phone.click):
+            trigger(None, js=assets.tells("warmchat-anew"), **QUIET)
+        _connect_drafts(composing, [interface.textbox, ids], settings, attach, sign)
         editor.build(Edits(startup), ids)
         gr.HTML(words("hint"), elem_id="hint", padding=False)
-        demo.load(overview.around, None, [language, drawer_buttons, account], **QUIET)
+        around = [sidebar.language, drawer_buttons, sidebar.account]
+        demo.load(overview.around, None, around, **QUIET)
         drawer.connect(overview.panel, ids)
         dependent = [status, first_start, settings.thinking, settings.max_tokens]
         timer = _status_timer(demo, overview, dependent)
@@ -151,9 +123,17 @@ def _build_chat(
     return demo
 
 
-def _tells(event: str) -> str:
-    """A script that tells the scripts beside the list."""
-    return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
+def _connect_drafts(
+    composing: Composing, typed: list[Any], settings: Settings, attach: gr.HTML, sign: gr.HTML
+) -> None:
+    """What is written is read ahead, and the sign says so. typed: the box, and what the browser stores."""
+    timer = gr.Timer(DRAFT_S, active=False)
+    draft = (composing.draft, [*typed, *settings.draft_inputs], [sign, timer])
+    # One event of all: what an older one would say never comes after a newer one.
+    written = [*(part.change for part in typed), timer.tick]
+    gr.on(written, *draft, trigger_mode="always_last", **QUIET)
+    attached = attach.click(composing.attach, None, attach, trigger_mode="multiple", **QUIET)
+    attached.then(*draft, **QUIET)
 
 
 def _status_timer(demo: gr.Blocks, overview: Overview, shown: list[Any]) -> gr.Timer:

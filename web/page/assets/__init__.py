@@ -13,3 +13,8 @@ def path(name: str) -> Path:
 def text(*names: str) -> str:
     """What the files say, one behind another."""
     return "".join(path(name).read_text("utf-8") for name in names)
+
+
+def tells(event: str) -> str:
+    """A script that tells the scripts beside the list of an event."""
+    return f"() => {{ window.dispatchEvent(new Event('{event}')); }}"
