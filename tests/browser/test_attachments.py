@@ -70,6 +70,15 @@ def hand_over(page: Page, event: str, target: str) -> None:
     )
 
 
+def test_a_file_that_does_not_arrive_is_named(page: Page) -> None:
+    page.route("**/upload*", lambda route: route.abort())
+    attach(page, note__md=NOTE.encode())
+    expect(page.locator("#attach .refusals")).to_have_text(
+        "note.md did not arrive; attach it again."
+    )
+    expect(chips(page)).to_have_count(0)
+
+
 @pytest.mark.parametrize("how", ["Enter", "click"])
 def test_a_message_waits_for_a_file_that_is_on_its_way(page: Page, how: str) -> None:
     on_their_way: list[Route] = []

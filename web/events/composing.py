@@ -73,8 +73,9 @@ class Composing:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self._attaching.remove(page, int(click["index"]))
         elif click.get("act") == "add":
-            large = [str(name) for name in click.get("large") or []]
-            await self._attaching.add(page, uploads_in(click.get("files")), large, language)
+            large, lost = (_names(click.get(key)) for key in ("large", "lost"))
+            files = uploads_in(click.get("files"))
+            await self._attaching.add(page, files, large, language, lost)
         return self._attaching.render(page, language)
 
     def attached(self, request: gr.Request) -> str:
@@ -104,3 +105,7 @@ class Composing:
 
 def _page(request: gr.Request) -> str:
     return str(request.session_hash)
+
+
+def _names(sent: Any) -> list[str]:
+    return [str(name) for name in sent] if isinstance(sent, list) else []

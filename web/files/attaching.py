@@ -90,11 +90,17 @@ class Attaching:
             del basket.attachments[index]
 
     async def add(
-        self, page: str, uploads: Sequence[Upload], too_large: Sequence[str], language: str
+        self,
+        page: str,
+        uploads: Sequence[Upload],
+        too_large: Sequence[str],
+        language: str,
+        lost: Sequence[str] = (),
     ) -> None:
-        """Read `uploads`; too_large: names of files that the browser did not send."""
+        """Read `uploads`; too_large, lost: names of files that the browser did not send, or could not."""
         basket = self._basket(page)
-        basket.refusals = [_sentence(n, Unreadable("file_too_large"), language) for n in too_large]
+        refused = [(n, "file_too_large") for n in too_large] + [(n, "file_lost") for n in lost]
+        basket.refusals = [_sentence(n, Unreadable(reason), language) for n, reason in refused]
         try:
             for upload in uploads:
                 await self._add(upload, basket, language)

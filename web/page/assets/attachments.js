@@ -22,19 +22,18 @@ async function add(files) {
   const chips = chipsOf(chosen);
   coming.append(...chips);
   const large = chosen.filter((file) => file.size > MAX_BYTES).map((file) => file.name);
-  const sent = [];
+  const sent = [], lost = [];
   for (const file of chosen.filter((file) => file.size <= MAX_BYTES)) {
-    let path = 'lost';
     try {
-      path = (await upload(file)).path;
+      sent.push({ path: (await upload(file)).path, name: file.name });
     } catch (error) {
       console.warn(error);
+      lost.push(file.name);
     }
-    sent.push({ path, name: file.name });
   }
   numAdded += 1;
   for (const chip of chips) chip.dataset.number = numAdded;
-  trigger('click', { act: 'add', files: sent, large });
+  trigger('click', { act: 'add', files: sent, large, lost });
   document.querySelector('#message textarea')?.focus();
 }
 
