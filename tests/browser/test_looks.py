@@ -73,6 +73,11 @@ def test_everybody_can_use_every_screen(
     page.keyboard.press("Control+/")
     expect(page.get_by_role("dialog")).to_be_visible()
     found["shortcuts"] = findings(page)
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_be_visible()
+    found["lost"] = findings(page)
+    page.context.set_offline(False)
     assert {screen: those for screen, those in found.items() if those} == {}
 
 

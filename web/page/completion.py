@@ -25,6 +25,9 @@ from web.turns import Completions, Moment
 ADDRESS = "completion"
 
 _LONGEST = 2048
+# The text outlives a reload, as one behind a lost connection.
+_KEEP = "text => { sessionStorage.setItem('warmchat-text', text ?? ''); }"
+_KEPT = "text => sessionStorage.getItem('warmchat-text') || text"
 
 
 class CompletionPage:
@@ -155,7 +158,8 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
         asked, shown = [prompt, *controls], [completion, line]
         _connect(page.complete, begin, asked, shown, (run, stop), places=places)
         stop.click(page.stop, None, None, **QUIET)
-        demo.load(page.load, prompt, [language, prompt], **QUIET)
+        demo.load(page.load, prompt, [language, prompt], js=_KEPT, **QUIET)
+        prompt.input(None, prompt, None, js=_KEEP, **QUIET)
         for trigger in (demo.load, timer.tick):
             trigger(page.status, None, [status, timer], **QUIET)
         demo.unload(page.stop)

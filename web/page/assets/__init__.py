@@ -1,6 +1,8 @@
 """What the browser gets as it is: styles, scripts and the logo, each file beside this one."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 _FOLDER = Path(__file__).parent
 
@@ -13,6 +15,11 @@ def path(name: str) -> Path:
 def text(*names: str) -> str:
     """What the files say, one behind another."""
     return "".join(path(name).read_text("utf-8") for name in names)
+
+
+def literal(value: Any) -> str:
+    """The value as a script has it, within HTML too."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def tells(event: str) -> str:

@@ -37,6 +37,21 @@ async function add(files) {
   document.querySelector('#message textarea')?.focus();
 }
 
+// When the page is made anew for a lost connection, the server knows nothing of its files: that is said of each.
+const LOST = 'warmchat-lost-files';
+window.addEventListener('warmchat-renew', () => {
+  const names = [...element.parentElement.querySelectorAll('li > span')].map((label) => label.textContent);
+  if (names.length) sessionStorage.setItem(LOST, JSON.stringify(names));
+});
+
+function tellOfLost() {
+  const lost = JSON.parse(sessionStorage.getItem(LOST) ?? '[]');
+  sessionStorage.removeItem(LOST);
+  if (!lost.length) return;
+  numAdded += 1;
+  trigger('click', { act: 'add', lost });
+}
+
 let newest = null; // what the server has drawn last: an older answer may come behind it
 
 new MutationObserver(() => {
@@ -44,6 +59,7 @@ new MutationObserver(() => {
   if (!waiting) return;
   if (newest && Number(waiting.dataset.rendering) < Number(newest.dataset.rendering))
     return waiting.replaceWith(newest.cloneNode(true));
+  if (!newest) tellOfLost();
   newest = waiting.cloneNode(true);
   const isRead = ({ dataset }) => Number(dataset.number) <= Number(newest.dataset.added);
   const read = [...coming.children].filter(isRead);

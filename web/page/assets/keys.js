@@ -1,9 +1,10 @@
 // Runs once, beside the list of conversations: Esc stops, / goes to the box, what is entered while an answer
-// comes stays in the box until that is over, and what is entered before the page knows its conversation, or while
+// comes, or while the connection is lost, stays in the box until that is over, and what is entered before the page knows its conversation, or while
 // a file is being read, is sent as soon as it can be.
 const box = () => document.querySelector('#message textarea');
 const knowsItsConversation = () => element.querySelector('.shelf'); // the list comes together with it
 const isReading = () => document.querySelector('#attach .coming li');
+const isLost = () => document.body.classList.contains('disconnected'); // connection.js
 const isAnswered = () => document.querySelector('#message .stop-button');
 let isWaiting = false; // what was entered before
 
@@ -27,17 +28,21 @@ window.addEventListener('keydown', (event) => {
   // This Enter chooses a word of an input method, as for Chinese.
   if (event.isComposing || event.keyCode === 229) return event.stopPropagation();
   if (!event.target.closest('#message')) return;
-  if (!isAnswered() && !isReading() && knowsItsConversation()) return;
+  if (!isAnswered() && !isReading() && !isLost() && knowsItsConversation()) return;
   event.preventDefault();
   event.stopPropagation();
-  if (!isAnswered()) isWaiting = true;
+  if (!isAnswered() && !isLost()) isWaiting = true;
 }, true);
 
+const SENDS = '#message .submit-button', SENDS_EDITED = '#chat .message-row:has(textarea) + .message-buttons-right button:not(:last-child)';
+
 window.addEventListener('click', (event) => {
-  if (!event.target.closest?.('#message .submit-button') || !isReading()) return;
+  const isSent = event.target.closest?.(SENDS);
+  const isKept = isLost() ? isSent || event.target.closest?.(SENDS_EDITED) : isSent && isReading();
+  if (!isKept) return;
   event.preventDefault();
   event.stopPropagation();
-  isWaiting = true;
+  if (!isLost()) isWaiting = true;
 }, true);
 
 new MutationObserver(send).observe(element, { childList: true, subtree: true });

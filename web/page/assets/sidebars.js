@@ -9,7 +9,7 @@ function rename(item) {
   const before = (box.value = item.querySelector('.title').textContent);
   const { id } = item.dataset;
   const end = (keep) => {
-    if (renaming?.box !== box) return;
+    if (renaming?.box !== box || (keep && document.body.classList.contains('disconnected'))) return;
     renaming = null;
     box.remove();
     const open = itemOf(id)?.querySelector('.open');

@@ -1,6 +1,7 @@
 // The server ends a page's stream when no event of it runs. An event asked for meanwhile may have its answer before
 // that end arrives, behind a proxy or on a busy machine: Gradio takes the stream for open, and the event is lost.
-// So here the stream goes on in another one until every event has ended; one that breaks off, too.
+// So here the stream goes on in another one until every event has ended. Where that cannot be, because the connection
+// is lost or the server ends, nobody but connection.js is told, which has the page made anew.
 {
   const plain = window.fetch.bind(window);
   const running = new Set(), early = new Set(), joining = new Set();
@@ -34,10 +35,10 @@
 
   const watch = (message) => {
     if (message.includes('"msg":"process_completed"')) {
+      window.dispatchEvent(new Event('warmchat-completed'));
       const { event_id: id } = JSON.parse(message.replace(/^data: /, ''));
       if (!running.delete(id)) early.add(id);
     }
-    if (message.includes('"msg":"unexpected_error"')) running.clear();
   };
 
   async function* lasting(request, answer) {
@@ -45,6 +46,7 @@
       told = false;
       for await (const message of messages(answer)) {
         if (message.includes('"msg":"close_stream"')) break;
+        if (message.includes('"msg":"unexpected_error"')) throw new Error(message);
         watch(message);
         yield message;
         told = true;
@@ -59,10 +61,21 @@
     throw new TypeError('The stream of events has broken off.');
   }
 
+  async function* unbroken(request, answer) {
+    try {
+      return yield* lasting(request, answer);
+    } catch (error) {
+      if (request.signal.aborted) throw error; // by Gradio, which is done with it
+      console.warn(error);
+    }
+    window.dispatchEvent(new Event('warmchat-broken'));
+    await new Promise(() => {});
+  }
+
   const stream = async (request) => {
     const answer = await plain(request.clone());
     if (!answer.ok) return answer;
-    const told = lasting(request, answer), encoder = new TextEncoder();
+    const told = unbroken(request, answer), encoder = new TextEncoder();
     const body = new ReadableStream({
       async pull(to) {
         const { value, done } = await told.next();
