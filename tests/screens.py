@@ -52,7 +52,21 @@ def empty(_page: Page, _app: ScriptedApp) -> None:
     """Nothing is said yet."""
 
 
+def shortcuts(page: Page, _app: ScriptedApp) -> None:
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def lost(page: Page, _app: ScriptedApp) -> None:
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_be_visible()
+
+
 def answered(page: Page, app: ScriptedApp) -> None:
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_have_count(0)
+    expect(page.locator("body.knows")).to_be_attached()
     app.script.write(Say(ANSWER))
     ask(page, "What are the roots of a quadratic? 求根公式怎么写？")
 
@@ -93,7 +107,7 @@ def completion(page: Page, app: ScriptedApp) -> None:
 
 
 STEPS: tuple[Callable[[Page, ScriptedApp], None], ...] = (
-    empty, answered, editing, edited, streaming, settings, engine, completion,
+    empty, shortcuts, lost, answered, editing, edited, streaming, settings, engine, completion,
 )  # fmt: skip
 
 
