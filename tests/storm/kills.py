@@ -1,14 +1,16 @@
 """kill -9 and SIGTERM at random moments, with an oracle of what people were told.
 
     python -m tests.storm kills --cycles 1000 --seed 7
+    python -m tests.storm kills --cycles 200 --app
 
-Behind each end the files are read: every message whose answer was told is there once, an answer that was
+With `--app` it is the server that is ended, and those who are told are programs at its endpoints. Behind each end the files are read: every message whose answer was told is there once, an answer that was
 told to be over is there whole, and one that was cut begins as it was told. Then a conversation goes on
 twice, with the KV that is on disk and without any: it says the same.
 """
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
@@ -24,11 +27,12 @@ from engine.conversations.session import Session
 from engine.metrics import KVSource
 from engine.scheduling.sampling import SamplingParams
 from tests.engine.rig import make_stored_rig
-from tests.storm.talker import NAMES, OPTIONS
+from tests.storm import app_talker
+from tests.storm import talker as engine_talker
+from tests.storm.talker import OPTIONS
 
 CYCLES_OF_A_FOLDER = 25
 SHORT = SamplingParams(temperature=0, max_tokens=12)
-LONGEST_S = 1.2
 
 
 @dataclass(slots=True)
@@ -44,6 +48,9 @@ class Storm:
     """told: by conversation and message, since the folder is new."""
 
     dice: random.Random
+    talker: str
+    names: Sequence[str]
+    longest_s: float
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     told: dict[tuple[str, str], Told] = field(default_factory=dict)
@@ -62,25 +69,26 @@ class Storm:
         command = [
             sys.executable,
             "-m",
-            "tests.storm.talker",
+            self.talker,
             str(folder),
             f"{self.dice.randrange(10**9)}",
         ]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
-        self._take(child.stdout.readline())  # it has begun to talk
-        killer = Timer(self.dice.uniform(0, LONGEST_S) ** 2, child.send_signal, (kind,))
+        process = json.loads(child.stdout.readline())["began"]
+        killer = Timer(self.longest_s * self.dice.random() ** 2, os.kill, (process, kind))
         killer.start()
-        for line in child.stdout:
-            self._take(line)
+        ends = [status for line in child.stdout if (status := self._take(line)) is not None]
         self.counts[kind.name] += 1
-        if child.wait() != (-signal.SIGKILL if kind is signal.SIGKILL else 0):
-            self.faults.append(f"it ended with {child.returncode}")
+        status = [*ends, child.wait()][0]
+        if status != (-signal.SIGKILL if kind is signal.SIGKILL else 0):
+            self.faults.append(f"it ended with {status}")
         killer.join()
 
-    def _take(self, raw: str) -> None:
+    def _take(self, raw: str) -> int | None:
+        """Of a line that tells of an end, the status."""
         if not raw.endswith("\n"):  # cut by the kill: nobody was told
-            return
+            return None
         line = json.loads(raw)
         match line:
             case {"asked": [name, message]}:
@@ -90,12 +98,15 @@ class Storm:
             case {"over": [name, message], "reason": reason}:
                 self.told[name, message].reason = reason
                 self.counts["told to be over"] += 1
+            case {"ended": status}:
+                return int(status)
+        return None
 
     def _check(self, again: Path, bare: Path) -> None:
         rig, alone = (make_stored_rig(folder, **OPTIONS) for folder in (again, bare))
-        for name in NAMES:
+        for name in self.names:
             self._check_texts(name, rig.session(name))
-        talked = [name for name in NAMES if rig.session(name).messages]
+        talked = [name for name in self.names if rig.session(name).messages]
         for name in self.dice.sample(talked, min(2, len(talked))):
             asked, fresh = rig.chat("And now?", name, SHORT), alone.chat("And now?", name, SHORT)
             self.counts["went on"] += 1
@@ -127,6 +138,9 @@ class Storm:
         if told.reason in ("stop", "length"):
             if (content, status) != (told.text, "complete"):
                 self.faults.append(f"{message!r}: told {told.text!r}, kept {content!r}, {status}")
+        elif told.reason == "over":
+            if content != told.text:
+                self.faults.append(f"{message!r}: told {told.text!r}, kept {content!r}")
         elif not (told.text.startswith(content) or content.startswith(told.text)):
             self.faults.append(f"{message!r}: told {told.text!r}, kept {content!r}")
 
@@ -136,8 +150,10 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.storm kills", description=__doc__)
     parser.add_argument("--cycles", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--app", action="store_true", help="end the server, not the engine alone")
     options = parser.parse_args(argv)
-    storm = Storm(random.Random(options.seed))
+    talker = app_talker if options.app else engine_talker
+    storm = Storm(random.Random(options.seed), talker.__name__, talker.NAMES, talker.LONGEST_S)
     try:
         _blow(storm, options.cycles)
     finally:  # Ctrl-C ends it with what there is

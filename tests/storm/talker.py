@@ -2,7 +2,7 @@
 
     python -m tests.storm.talker FOLDER SEED
 
-Says on standard output, a line of JSON each, what its people were told: {"asked": [conversation, message]}
+Says on standard output, a line of JSON each, {"began": process}, and what its people were told: {"asked": [conversation, message]}
 before a request, {"said": [...], "text": ...} for each piece of text, {"over": [...], "reason": ...} at the end.
 SIGTERM closes the engine, as the server does.
 """
@@ -27,6 +27,7 @@ from tests.engine.rig import make_disk, make_loader, session_id
 
 NAMES = "abcdef"
 AT_ONCE = 3
+LONGEST_S = 1.4  # of a life behind its first word
 OPTIONS: dict[str, Any] = {"num_blocks": 160, "choose": endless, "context_length": 4096}
 
 
@@ -43,6 +44,7 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     engine.wait_ready()
+    tell(began=os.getpid())
     asyncio.run(_talk(engine, random.Random(seed), seed))
 
 
@@ -83,7 +85,8 @@ async def _turn(engine: Engine, dice: random.Random, name: str, message: str) ->
 
 def tell(**line: Any) -> None:
     """A line that whoever reads it can count on."""
-    print(json.dumps(line), flush=True)
+    sys.stdout.write(json.dumps(line) + "\n")  # in one piece, whichever thread says it
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
