@@ -163,7 +163,7 @@ def unfold_settings(page: Page) -> None:
 
 
 def number(page: Page, label: str) -> Locator:
-    return page.get_by_label(f"number input for {label}")
+    return page.get_by_role("spinbutton", name=label, exact=True)
 
 
 @contextmanager

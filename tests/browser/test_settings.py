@@ -239,7 +239,7 @@ def test_an_answer_is_as_long_as_the_context_allows_unless_it_is_said_otherwise(
     ask(page, FRANCE)
     assert app.script.requests[-1].params.max_tokens > app.engine.info.context_length
     unfold_settings(page)
-    slider = page.get_by_label("range slider for Max tokens")
+    slider = page.get_by_role("slider", name="Max tokens", exact=True)
     expect(slider).to_have_attribute("max", str(app.engine.info.context_length))
     set_number(page, "Max tokens", str(app.engine.info.context_length))
     ask(page, ITALY, 2)

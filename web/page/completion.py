@@ -16,7 +16,7 @@ from engine.errors import ConfigError
 from web import crowd, view
 from web.events import SETTLING_S, model_status
 from web.languages import say, spoken
-from web.page import header
+from web.page import column, header
 from web.page.kept_chat import QUIET
 from web.page.words import words
 from web.startup import Startup
@@ -131,7 +131,13 @@ def build_completion(demo: gr.Blocks, startup: Startup) -> None:
     with demo.route("Completion", ADDRESS, show_in_navbar=False):
         status, language, timer = _header()
         with gr.Column(elem_id="completion-page"):
-            gr.HTML(words("completion_intro"), elem_classes="intro", padding=False)
+            gr.HTML(f"<h1>{words('completion')}</h1>", elem_id="heading", padding=False)
+            gr.HTML(
+                words("completion_intro"),
+                js_on_load=column.names(),
+                elem_classes="intro",
+                padding=False,
+            )
             prompt = gr.Textbox(
                 label=words("completion_prompt"),
                 info=words("completion_prompt_info"),
@@ -178,9 +184,11 @@ def _controls(params: SamplingParams) -> list[gr.Slider]:
 
     with gr.Row(elem_id="sampling"):
         return [
-            gr.Slider(1, _LONGEST, min(128, params.max_tokens), step=1, label=words("max_tokens")),
-            gr.Slider(0, 2, 0, step=0.05, **named("temperature")),
-            gr.Slider(0.5, 2, 1, step=0.05, **named("repetition_penalty")),
+            gr.Slider(
+                1, _LONGEST, min(128, params.max_tokens), step=1, buttons=[], label=words("max_tokens")
+            ),
+            gr.Slider(0, 2, 0, step=0.05, buttons=[], **named("temperature")),
+            gr.Slider(0.5, 2, 1, step=0.05, buttons=[], **named("repetition_penalty")),
         ]  # fmt: skip
 
 

@@ -172,6 +172,7 @@ def _chatbot() -> gr.Chatbot:
 
 def _textbox() -> gr.Textbox:
     return gr.Textbox(
+        label=words("message_hint"),
         placeholder=words("message_hint"),
         show_label=False,
         container=False,

@@ -76,8 +76,8 @@ def _plot(turns: Sequence[TurnFigures], language: str) -> str:
     longest = max(again for _, again in told)
     step = _WIDTH / _TURNS
     bars = "".join(
-        _column(n * step, step * 0.38, again / longest, "again", again)
-        + _column(n * step + step * 0.42, step * 0.38, kept / longest, "kept", kept)
+        _column(n * step, again / longest, "again", _seconds(again, language))
+        + _column(n * step + step * 0.42, kept / longest, "kept", _seconds(kept, language))
         for n, (kept, again) in enumerate(told)
     )
     label = html.escape(say(language, "panel_ttft"))
@@ -87,16 +87,20 @@ def _plot(turns: Sequence[TurnFigures], language: str) -> str:
     )
     return (
         f'{heading}<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{bars}</svg>'
-        f'<p class="legend">{legend}<span class="scale">{longest:.2f} s</span></p>'
+        f'<p class="legend">{legend}<span class="scale">{_seconds(longest, language)}</span></p>'
     )
 
 
-def _column(x: float, width: float, share: float, name: str, seconds: float) -> str:
-    height = max(share * _HEIGHT, 1)
+def _column(x: float, share: float, name: str, seconds: str) -> str:
+    height, width = max(share * _HEIGHT, 1), _WIDTH / _TURNS * 0.38
     return (
         f'<rect class="{name}" x="{x:.1f}" y="{_HEIGHT - height:.1f}" width="{width:.1f}" '
-        f'height="{height:.1f}" rx="1.5"><title>{seconds:.2f} s</title></rect>'
+        f'height="{height:.1f}" rx="1.5"><title>{seconds}</title></rect>'
     )
+
+
+def _seconds(value: float, language: str) -> str:
+    return html.escape(say(language, "seconds", value=f"{value:.2f}"))
 
 
 def _bar(name: str, blocks: int, stats: EngineStats, title: str) -> str:

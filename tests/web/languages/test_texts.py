@@ -28,6 +28,20 @@ def test_every_text_is_there_in_every_language(language: str) -> None:
         assert places(text) == places(TEXTS[ENGLISH][key]), key
 
 
+@pytest.mark.parametrize(
+    ("language", "charset", "other"),
+    [("zh-CN", "gb2312", "big5"), ("zh-TW", "big5", "gb2312")],
+)
+def test_no_chinese_text_has_a_character_of_the_other_script(
+    language: str, charset: str, other: str
+) -> None:
+    def has(charset: str, sign: str) -> bool:
+        return bool(sign.encode(charset, "ignore"))
+
+    signs = set("".join(TEXTS[language].values()))
+    assert {s for s in signs if s > "\u3400" and has(other, s) and not has(charset, s)} == set()
+
+
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     sources = "".join(p.read_text("utf-8") for p in Path(web.__file__).parent.rglob("*.py"))
     calls = r"(?:say\(\s*\w+,|words\(|named\()\s*[\"'](\w+)[\"']"

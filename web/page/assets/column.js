@@ -1,5 +1,5 @@
-// Runs once, beside the list of conversations, before what else stands in the column of messages: the words
-// of these scripts, and what comes into the chat, told once to all that want to know.
+// Runs once, beside the list of conversations, before what else stands in the column of messages, and on the page of
+// completion: the words of these scripts, and what comes into the page, told once to all that want to know.
 const WORDS = __WORDS__;
 const word = (key) => (WORDS[document.documentElement.lang] ?? WORDS.en)[key];
 
@@ -26,9 +26,9 @@ function tellOf(node) {
   }
 }
 
-queueMicrotask(() => whenThere('#chat', (chat) => { // behind the scripts that want to know
+queueMicrotask(() => { // behind the scripts that want to know
   new MutationObserver((changes) => {
     for (const change of changes) change.addedNodes.forEach(tellOf);
-  }).observe(chat, { childList: true, subtree: true });
-  tellOf(chat);
-}));
+  }).observe(document.body, { childList: true, subtree: true });
+  tellOf(document.body);
+});
