@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from playwright.sync_api import Locator, Page, expect
 
@@ -49,27 +50,44 @@ def roots(a: float, b=0, c=None) -> tuple[float, ...]:
 """
 BEGUN = "The first words of an answer"
 NEXT = "And now?"
+EDITED = "There are **two** roots, and"
 COMPLETED = " Paris."
 FOUND, NOT_FOUND = "roots", "nowhere"
 # All that these states have typed and said, in whatever language.
-SAID = (*NOTE, QUESTION, THOUGHTS, ANSWER, BEGUN, NEXT, COMPLETED, FOUND, NOT_FOUND)
+SAID = (*NOTE, QUESTION, THOUGHTS, ANSWER, EDITED, BEGUN, NEXT, COMPLETED, FOUND, NOT_FOUND)
+
+WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
+PHONE: dict[str, Any] = WIDE | {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+SIZES = {"wide": WIDE, "phone": PHONE}
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 
 State = Callable[[Page, ScriptedApp], None]
 
 
-def come(page: Page, app: ScriptedApp) -> None:
-    """Open the page, up to where it knows its conversation and its model."""
+def empty(page: Page, app: ScriptedApp) -> None:
+    """Nothing is said yet, and the page knows its conversation and its model."""
     page.goto(app.url)
     known(page)
     expect(page.locator("#status .ready")).to_be_attached()
 
 
-def empty(_page: Page, _app: ScriptedApp) -> None:
-    """Nothing is said yet."""
+def shortcuts(page: Page, _app: ScriptedApp) -> None:
+    page.keyboard.press("Control+/")
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def lost(page: Page, _app: ScriptedApp) -> None:
+    page.keyboard.press("Escape")
+    page.context.set_offline(True)
+    expect(page.locator("#connection")).to_be_visible()
 
 
 def answered(page: Page, app: ScriptedApp) -> None:
     """A file, thoughts, mathematics, a table, tasks and code; in its second version."""
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_have_count(0)
+    expect(page.locator("body.knows")).to_be_attached()
     _attach(page, *NOTE)
     for _ in range(2):
         app.script.write(Say(f"<think>\n{THOUGHTS}\n</think>\n\n{ANSWER}"))
@@ -79,6 +97,18 @@ def answered(page: Page, app: ScriptedApp) -> None:
     finished(page)
     page.locator("#chat .thought-group [role=button]").click()
     expect(page.get_by_text(THOUGHTS)).to_be_visible()
+
+
+def correcting(page: Page, _app: ScriptedApp) -> None:
+    """The text of an answer in its box."""
+    page.locator("#chat .tools .edit").last.click()
+    expect(page.locator("#chat .editor textarea")).to_be_focused()
+
+
+def corrected(page: Page, _app: ScriptedApp) -> None:
+    page.locator("#chat .editor textarea").fill(EDITED)
+    page.locator("#chat .editor .save").click()
+    expect(page.locator("#chat .editor")).to_have_count(0)
 
 
 def streaming(page: Page, app: ScriptedApp) -> None:
@@ -146,7 +176,8 @@ def completion(page: Page, app: ScriptedApp) -> None:
 
 
 STATES: tuple[State, ...] = (
-    empty, answered, streaming, settings, engine, editing, listed, searching, warned, completion,
+    empty, shortcuts, lost, answered, correcting, corrected, streaming, settings, engine, editing, listed,
+    searching, warned, completion,
 )  # fmt: skip
 
 

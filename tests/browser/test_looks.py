@@ -1,20 +1,19 @@
 """How the page looks and who can use it: axe-core's findings, and what a finger reaches on a phone."""
 
 import re
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from tests.browser import states
+from tests.browser.axe import findings
 from tests.browser.conftest import Visitor
-from tests.browser.page import ask, known, lines, new_chat, open_drawer, unfold_settings, until
+from tests.browser.page import ask, known, lines, new_chat, open_drawer, unfold_settings
 from tests.scripted import Say
-from tests.scripted.app import ScriptedApp
+from tests.scripted.app import ScriptedApp, serving
 
 FRANCE = "What is the capital of France?"
-WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
-PHONE: dict[str, Any] = WIDE | {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 UNFOLDED = re.compile(r"\bopen\b")
 RICH = """A formula, $e^x$, and one of its own:
 
@@ -30,67 +29,23 @@ print("code")
 """
 
 
-def come(visitor: Visitor, address: str, theme: str, language: str = "en-US") -> Page:
-    """A visitor with a wide window."""
-    page = visitor(f"{address}?__theme={theme}", language, **WIDE)
-    expect(page.locator("#status .ready")).to_be_attached()
-    return page
-
-
-def findings(page: Page) -> list[str]:
-    """What axe-core finds serious or critical."""
-    # What slides in has arrived, and colours no longer change.
-    until(page, "document.getAnimations().filter(a => a.playState === 'running').length", 0)
-    return [
-        f"{rule['id']} {' '.join(node['target'])}: {node['html'][:160]} {node['failureSummary']}"
-        for rule in Axe().run(page).response["violations"]
-        if rule["impact"] in {"serious", "critical"}
-        for node in rule["nodes"]
-    ]
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedApp]:
+    with serving(tmp_path_factory.mktemp("data"), can_think=True) as app:
+        yield app
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("size", states.SIZES)
 def test_everybody_can_use_every_screen(
-    visitor: Visitor, app: ScriptedApp, language: str, theme: str
+    visitor: Visitor, app: ScriptedApp, size: str, theme: str
 ) -> None:
-    page = come(visitor, f"{app.url}/", theme, language)
-    known(page)
-    found = {"empty": findings(page)}
-    ask(page, FRANCE)
-    expect(page.locator(".shelf li [data-act=open]")).to_have_count(1)
-    found["answered"] = findings(page)
-    page.locator("#chat .tools .edit").click()
-    expect(page.locator("#chat .editor textarea")).to_be_focused()
-    found["editing"] = findings(page)
-    page.keyboard.press("Escape")
-    open_drawer(page, "engine")
-    expect(page.locator(".panel svg rect").first).to_be_attached()
-    found["panel"] = findings(page)
-    open_drawer(page, "settings")
-    expect(page.locator("#sampling-preset")).to_be_visible()
-    found["settings"] = findings(page)
-    page.keyboard.press("Control+/")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    found["shortcuts"] = findings(page)
-    page.keyboard.press("Escape")
-    page.context.set_offline(True)
-    expect(page.locator("#connection")).to_be_visible()
-    found["lost"] = findings(page)
-    page.context.set_offline(False)
-    assert {screen: those for screen, those in found.items() if those} == {}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_use_the_page_of_completion(
-    visitor: Visitor, app: ScriptedApp, theme: str
-) -> None:
-    page = come(visitor, f"{app.url}/completion", theme)
-    expect(page.locator("#prompt textarea")).not_to_have_value("")
-    page.locator("#run").click()
-    expect(page.locator("#figures .figures")).to_be_visible()
-    expect(page.locator("#run")).to_be_enabled()
-    assert findings(page) == []
+    page = visitor(**states.SIZES[size], color_scheme=theme)
+    found = set()
+    for state in states.STATES:
+        state(page, app)
+        found |= {f"{state.__name__}: {finding}" for finding in findings(page)}
+    assert not found, "\n".join(sorted(found))
 
 
 IN_REACH = """selector => {
@@ -122,7 +77,7 @@ def fits(page: Page) -> None:
 def test_everything_is_in_reach_on_a_phone(
     visitor: Visitor, app: ScriptedApp, language: str
 ) -> None:
-    page = visitor(app.url, language, **PHONE)
+    page = visitor(app.url, language, **states.PHONE)
     known(page)
     conversations, opened = page.locator("#conversations"), ".shelf [data-act=open]"
     expect(conversations).not_to_have_class(UNFOLDED)
@@ -180,7 +135,7 @@ def test_a_whole_visit_asks_only_this_machine(page: Page, app: ScriptedApp) -> N
 def test_earlier_answers_show_their_row_to_whoever_points_or_comes_by_key(
     visitor: Visitor, app: ScriptedApp
 ) -> None:
-    page = visitor(app.url, **WIDE)
+    page = visitor(app.url, **states.WIDE)
     known(page)
     ask(page, "One")
     ask(page, "Two", 2)

@@ -115,4 +115,4 @@ def _row(name: str, value: str, css_class: str = "") -> str:
 
 
 def _heading(text: str, value: str = "") -> str:
-    return f"<h3>{html.escape(text)}<span>{html.escape(value)}</span></h3>"
+    return f"<h2>{html.escape(text)}<span>{html.escape(value)}</span></h2>"

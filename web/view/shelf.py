@@ -66,7 +66,7 @@ def _section(section: str, rows: Iterable[ConversationRow], marks: Marks, langua
     heading = html.escape(say(language, section))
     items = "".join(_item(row, marks, language) for row in rows)
     return (
-        f'<h3 id="shelf-{section}">{heading}</h3><ul aria-labelledby="shelf-{section}">{items}</ul>'
+        f'<h2 id="shelf-{section}">{heading}</h2><ul aria-labelledby="shelf-{section}">{items}</ul>'
     )
 
 

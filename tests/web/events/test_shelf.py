@@ -48,7 +48,7 @@ def test_titles_are_shown_as_text_and_the_open_one_is_marked(engine: ScriptedEng
 
 def test_pin_rename_delete_and_undo(engine: ScriptedEngine) -> None:
     click(engine, "pin")
-    assert '<h3 id="shelf-pinned">Pinned</h3>' in listed(engine)
+    assert '<h2 id="shelf-pinned">Pinned</h2>' in listed(engine)
     click(engine, "rename", "Greetings")
     click(engine, "rename", "  ")
     assert "Greetings" in listed(engine)

@@ -70,10 +70,10 @@ def test_pinned_ones_come_first_under_a_heading_of_their_own() -> None:
         row("other", NIGHT), row("older", NIGHT - timedelta(days=1)),
     ]  # fmt: skip
     shown = conversation_list(rows, Marks("new"), NIGHT, "en")
-    parts = re.findall(r">([A-Z][a-z]+)</(h3|span)>", shown)
+    parts = re.findall(r">([A-Z][a-z]+)</(h2|span)>", shown)
     assert parts == [
-        ("Pinned", "h3"), ("Old", "span"), ("Today", "h3"), ("New", "span"), ("Other", "span"),
-        ("Yesterday", "h3"), ("Older", "span"),
+        ("Pinned", "h2"), ("Old", "span"), ("Today", "h2"), ("New", "span"), ("Other", "span"),
+        ("Yesterday", "h2"), ("Older", "span"),
     ]  # fmt: skip
     assert '<li data-id="old" data-pinned>' in shown
     assert '<li data-id="new" aria-current="true">' in shown

@@ -1,5 +1,16 @@
-// The page that asks for a password shows only that one was wrong; here also why a try has to wait.
+// The page that asks for a password shows only that one was wrong; here also why a try has to wait. It has neither
+// title nor landmarks of its own.
 {
+  const looking = new MutationObserver(() => {
+    const box = document.querySelector('input[type=password]');
+    if (!box && !document.querySelector('main')) return;
+    looking.disconnect();
+    if (!box) return; // this is the page behind it
+    document.title = 'WarmChat';
+    box.closest('.gradio-container, gradio-app').setAttribute('role', 'main');
+  });
+  looking.observe(document, { childList: true, subtree: true });
+
   const plain = window.fetch;
   window.fetch = async (...call) => {
     const response = await plain(...call);
