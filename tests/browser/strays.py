@@ -18,7 +18,7 @@ from web.languages.texts import ENGLISH
 # Brand, model, units, formats, keys and terms of the field, which no Chinese page translates.
 INTERNATIONAL = {
     "WarmChat", "OpenVINO", "scripted-model", "CPU", "KV", "B", "KiB", "MiB",
-    "PDF", "Word", "Markdown", "JSON", "Enter", "Shift", "Top-p", "Top-k", "Min-p",
+    "PDF", "Word", "Markdown", "JSON", "Enter", "Shift", "Ctrl", "Esc", "K", "O", "Top-p", "Top-k", "Min-p",
 }  # fmt: skip
 LATIN = re.compile(r"[A-Za-z]+(?:-[A-Za-z0-9]+)*")
 CHINESE = re.compile(r"[\u3400-\u9fff]+")
