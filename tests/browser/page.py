@@ -157,9 +157,19 @@ def open_drawer(page: Page, tab: str) -> None:
     expect(page.locator("#live")).to_have_class(re.compile(r"\bopen\b"))
 
 
+def advanced(page: Page) -> Locator:
+    """What unfolds the settings that few people want."""
+    return page.locator("#advanced > .label-wrap")
+
+
 def unfold_settings(page: Page) -> None:
+    """Open the drawer at the settings, all of them."""
     open_drawer(page, "settings")
     expect(page.locator("#system-prompt textarea")).to_be_visible()
+    expect(advanced(page)).to_have_attribute("aria-expanded", re.compile("true|false"))
+    if advanced(page).get_attribute("aria-expanded") == "false":
+        advanced(page).click()
+    expect(page.locator("#stop textarea")).to_be_visible()
 
 
 def number(page: Page, label: str) -> Locator:

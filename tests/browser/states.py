@@ -121,7 +121,13 @@ def streaming(page: Page, app: ScriptedApp) -> None:
 def settings(page: Page, _app: ScriptedApp) -> None:
     stop(page)
     finished(page, 2)
+    open_drawer(page, "settings")
+
+
+def advanced(page: Page, _app: ScriptedApp) -> None:
+    """All settings."""
     unfold_settings(page)
+    page.locator("#reset-settings").scroll_into_view_if_needed()
 
 
 def engine(page: Page, _app: ScriptedApp) -> None:
@@ -176,8 +182,8 @@ def completion(page: Page, app: ScriptedApp) -> None:
 
 
 STATES: tuple[State, ...] = (
-    empty, shortcuts, lost, answered, correcting, corrected, streaming, settings, engine, editing, listed,
-    searching, warned, completion,
+    empty, shortcuts, lost, answered, correcting, corrected, streaming, settings, advanced, engine, editing,
+    listed, searching, warned, completion,
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tests.browser.page import (
     finished,
     new_chat,
     number,
+    open_drawer,
     remembered,
     set_number,
     unfold_settings,
@@ -23,6 +24,7 @@ from tests.scripted.app import ScriptedApp
 from web.languages.texts import ENGLISH, EXAMPLES, LANGUAGES, TEXTS, say
 from web.page.preferences import STORAGE_KEY
 
+PENALTIES = ("Repetition", "Presence", "Frequency")
 FRANCE, ITALY = "What is the capital of France?", "And of Italy?"
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
 
@@ -78,6 +80,25 @@ def test_a_sampling_preset_sets_the_sliders_and_a_slider_leaves_it(page: Page) -
     expect(number(page, "Temperature")).to_have_value("0")
     expect(number(page, "Min-p")).to_have_value("0")
     expect(preset(page, "Precise")).to_be_checked()
+
+
+def test_what_few_people_set_is_folded_at_each_visit_and_unfolds_by_key(page: Page) -> None:
+    rare = ["Top-p", "Top-k", "Min-p", "Seed", *(f"{n} penalty" for n in PENALTIES)]
+    for _ in range(2):
+        open_drawer(page, "settings")
+        expect(number(page, "Temperature")).to_be_visible()
+        expect(number(page, "Max tokens")).to_be_visible()
+        for name in rare:
+            expect(number(page, name)).to_be_hidden()
+        expect(stop_strings(page)).to_be_hidden()
+        fold = page.get_by_role("button", name="Advanced", exact=True)
+        expect(fold).to_have_attribute("aria-expanded", "false")
+        fold.press("Enter")
+        expect(fold).to_have_attribute("aria-expanded", "true")
+        for name in rare:
+            expect(number(page, name)).to_be_visible()
+        expect(stop_strings(page)).to_be_visible()
+        page.reload()
 
 
 def test_settings_are_remembered_and_reset(page: Page) -> None:

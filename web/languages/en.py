@@ -172,6 +172,7 @@ TEXTS = {
     "settings_prompt": "What the model should know",
     "settings_sampling": "How words are chosen",
     "settings_answer": "The answer",
+    "settings_advanced": "Advanced",
     "prompt_preset": "Preset",
     "prompt_preset_info": "A system prompt to begin with; change it as you like",
     "prompt_none": "None",

@@ -172,6 +172,7 @@ TEXTS = {
     "settings_prompt": "让模型了解什么",
     "settings_sampling": "如何选词",
     "settings_answer": "回答",
+    "settings_advanced": "高级",
     "prompt_preset": "预设",
     "prompt_preset_info": "先选一个系统提示词，再随意修改",
     "prompt_none": "无",

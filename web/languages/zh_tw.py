@@ -172,6 +172,7 @@ TEXTS = {
     "settings_prompt": "讓模型知道什麼",
     "settings_sampling": "如何選詞",
     "settings_answer": "回答",
+    "settings_advanced": "進階",
     "prompt_preset": "預設組合",
     "prompt_preset_info": "先選一個系統提示詞，再隨意修改",
     "prompt_none": "無",

@@ -6,7 +6,7 @@ is web.page.preferences' business, what the presets are web.page.presets'. Does 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -20,7 +20,9 @@ from web.page.words import words
 # As with the ids (web.identity), the secret hides nothing.
 STORAGE_SECRET = "warmchat-settings-1"  # noqa: S105
 
-_ABOUT_THE_ANSWER = ("max_tokens", "seed", "stop", "draft")
+_ABOUT_THE_ANSWER = ("max_tokens", "draft")
+_TEMPERATURE, *_FINER = presets.SAMPLING_KEYS
+_ADVANCED = (*_FINER, "seed", "stop")  # what few people set
 _PROMPT_LINES = 3
 
 
@@ -67,13 +69,20 @@ class Settings:
                 _render(self._prompt_preset, self._by_name["system_prompt"])
             with _section(words("settings_sampling")):
                 _render(self._sampling_preset)
-                with gr.Row(elem_classes="grid"):
-                    _render(*(self._by_name[name] for name in presets.SAMPLING_KEYS))
-            with _section(words("settings_answer")), gr.Row(elem_classes="grid"):
-                _render(*(self._by_name[name] for name in _ABOUT_THE_ANSWER))
+                self._render_grid(_TEMPERATURE)
+            with _section(words("settings_answer")):
+                self._render_grid(*_ABOUT_THE_ANSWER)
+            with gr.Accordion(
+                cast(str, words("settings_advanced")), open=False, elem_id="advanced"
+            ):
+                self._render_grid(*_ADVANCED)
             self._reset = gr.Button(
                 words("reset"), size="sm", variant="secondary", elem_id="reset-settings"
             )
+
+    def _render_grid(self, *names: str) -> None:
+        with gr.Row(elem_classes="grid"):
+            _render(*(self._by_name[name] for name in names))
 
     def connect(self, demo: gr.Blocks) -> Any:
         """Bind the events; returns the one that fills in what the browser remembers."""
