@@ -11,7 +11,7 @@ from web.page.exchange_row import ExchangeRow
 from web.page.kept_chat import QUIET
 from web.page.words import words
 
-_SCRIPTS = (
+SCRIPTS = (
     "stage.js", "clicks.js", "sidebars.js", "menu.js", "keys.js", "shortcuts.js", "drafts.js",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ class Sidebar:
                 elem_id="search",
             )
             self.shelf = gr.HTML(
-                js_on_load=column.scripts() + assets.text(*_SCRIPTS),
+                js_on_load=column.scripts() + assets.text(*SCRIPTS),
                 apply_default_css=False,
                 elem_id="shelf",
             )

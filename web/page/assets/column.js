@@ -1,5 +1,6 @@
 // Runs once, beside the list of conversations, before what else stands in the column of messages, and on the page of
 // completion: the words of these scripts, and what comes into the page, told once to all that want to know.
+'use strict'; // so that a function within braces stays there: these files are one scope
 const WORDS = __WORDS__;
 const word = (key) => (WORDS[document.documentElement.lang] ?? WORDS.en)[key];
 
