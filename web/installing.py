@@ -12,7 +12,7 @@ from web.languages import say, spoken
 from web.page import assets
 
 LINKS = (
-    '<link rel="manifest" href="manifest.json"><link rel="apple-touch-icon" href="icons/icon-apple-180.png">'
+    '<link rel="manifest" href="manifest.json" crossorigin="use-credentials"><link rel="apple-touch-icon" href="icons/icon-apple-180.png">'
     '<meta name="theme-color" content="#fffdfa" media="(prefers-color-scheme: light)">'
     '<meta name="theme-color" content="#1a1613" media="(prefers-color-scheme: dark)">'
 )

@@ -48,9 +48,11 @@ def told(tree: list[dict[str, Any]]) -> set[str]:
 
 def own(texts: set[str]) -> Iterator[str]:
     """The page's own words among them."""
-    known = "\n".join((*states.SAID, *NAMES.values()))
+    said = "\n".join(states.SAID)
+    known = {said, *NAMES.values(), *states.SAID}
     for text in texts:
-        if text not in known:
+        # A line or more of what was said; one word of it may be the page's own as well.
+        if text not in known and not (" " in text and text in said):
             yield text.replace(states.NOTE[0], "")
 
 

@@ -32,7 +32,7 @@ from tests.browser.page import (
 )
 from tests.browser.test_attachments import attach, chips
 from tests.scripted import Say
-from tests.scripted.app import ScriptedApp
+from tests.scripted.app import ScriptedApp, serving
 from web.languages import LANGUAGES, say
 
 FRANCE, ITALY = "What is the capital of France?", "And of Italy?"
@@ -234,22 +234,79 @@ def test_a_server_that_is_slow_is_not_lost(page: Page, app: ScriptedApp) -> None
     same_page(page)
 
 
-def test_a_request_that_fails_alone_is_asked_again(page: Page, app: ScriptedApp) -> None:
-    step = sending_step(page, app.url)
+def fail_once(page: Page, steps: set[int], *, arrives: bool) -> list[Route]:
+    """One request for one of these steps gets no answer, though it may arrive; the list tells that there was one."""
     failed: list[Route] = []
 
-    def fail_once(route: Route) -> None:
-        if failed or (route.request.post_data_json or {}).get("fn_index") != step:
+    def pass_on(route: Route) -> None:
+        if failed or (route.request.post_data_json or {}).get("fn_index") not in steps:
             return route.continue_()
         failed.append(route)
+        if arrives:
+            route.fetch()
         return route.abort()
 
     page.evaluate("window.isOld = true")
-    page.route("**/run/**", fail_once)
-    ask(page, FRANCE)
+    page.route("**/run/**", pass_on)
+    return failed
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_what_the_page_asks_by_itself_is_asked_again(
+    page: Page, app: ScriptedApp, arrives: bool
+) -> None:
+    timed = {
+        s["id"] for s in events_of(page, app.url) if {name for _, name in s["targets"]} == {"tick"}
+    }
+    failed = fail_once(page, timed, arrives=arrives)
+    with page.expect_response("**/app_id"):
+        ask(page, FRANCE)
     assert failed
-    assert app.script.asked == [FRANCE]
     same_page(page)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+def test_what_a_person_asks_is_not_asked_twice(page: Page, app: ScriptedApp, arrives: bool) -> None:
+    """It may have arrived: then the message would be sent again without its file."""
+    attach(page, note__md=b"Paris")
+    expect(chips(page)).to_have_count(1)
+    fail_once(page, {sending_step(page, app.url)}, arrives=arrives)
+    send(page, FRANCE)
+    made_anew(page)
+    expect(box(page)).to_have_value(FRANCE)
+    assert app.script.asked == []
+
+
+def test_a_message_that_says_what_the_last_one_did_is_not_taken_for_that(page: Page) -> None:
+    ask(page, FRANCE)
+    fail_at(page, lambda route: "/queue/join" in route.request.url)
+    send(page, FRANCE)
+    lost(page)
+    page.unroute(SERVER)
+    made_anew(page)
+    expect(box(page)).to_have_value(FRANCE)
+
+
+def test_who_is_asked_for_a_password_has_no_connection_to_lose(
+    visitor: Visitor, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with serving(tmp_path_factory.mktemp("closed"), "--auth", "anna:secret") as closed:
+        page = visitor(closed.url)
+        expect(page.locator("input[type=password]")).to_be_visible()
+        page.context.set_offline(True)
+        page.evaluate("new Promise(requestAnimationFrame)")
+        expect(page.locator("#connection")).to_have_count(0)
+
+
+def test_a_page_that_is_made_anew_again_and_again_asks_the_person(page: Page) -> None:
+    page.evaluate(
+        "sessionStorage.setItem('warmchat-renewed', JSON.stringify(Array(3).fill(Date.now())))"
+    )
+    lose(page)
+    page.context.set_offline(False)
+    expect(page.get_by_role("button", name="Reload")).to_be_visible()
+    same = page.evaluate("window.isOld")
+    assert same is True
 
 
 def test_a_heartbeat_that_only_a_proxy_cuts_is_nothing(app: ScriptedApp, visitor: Visitor) -> None:

@@ -31,10 +31,11 @@ class Seat:
 
         One page stays, at a place without scripts: the process lives as long, and with it what is compiled.
         """
+        self.context.set_offline(False)
         rests, *others = self.context.pages
         for page in others:
             page.close()
-        if not rests.url.endswith(RESTING_PLACE):
+        if self.origins and not rests.url.endswith(RESTING_PLACE):
             rests.goto(min(self.origins) + RESTING_PLACE, timeout=WIPED_WITHIN_MS)
         session = self.context.new_cdp_session(rests)
         for origin in self.origins:

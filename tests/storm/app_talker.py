@@ -25,7 +25,7 @@ OWNER = "o" * 32
 NAMES = [f"{OWNER}/{letter * 32}" for letter in "abcdef"]
 LONGEST_S = 6.0  # of a life: a call takes a while
 _CALL = "/gradio_api/call/chat"
-_LOOK_S = 0.05
+_LOOK_S, _PATIENCE_S = 0.05, 120.0
 
 
 def main() -> None:
@@ -55,7 +55,8 @@ def main() -> None:
 
 
 def _wait_ready(server: subprocess.Popen[bytes], url: str) -> None:
-    while server.poll() is None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while server.poll() is None and time.monotonic() < deadline:
         try:
             if httpx.get(f"{url}/healthz", trust_env=False).status_code == 200:
                 return

@@ -80,6 +80,7 @@ class Storm:
         killer.start()
         ends = [status for line in child.stdout if (status := self._take(line)) is not None]
         self.counts[kind.name] += 1
+        killer.cancel()  # the number of a process that ended by itself may be another's
         status = [*ends, child.wait()][0]
         if status != (-signal.SIGKILL if kind is signal.SIGKILL else 0):
             self.faults.append(f"it ended with {status}")

@@ -261,7 +261,7 @@ TEXTS = {
     "trouble_broken": "The disk does not answer properly; check it.",
     "trouble_gone": "The conversations' database was moved or deleted; bring it back, or start the server again.",
     "trouble_unknown": "The conversations' database cannot be used; the server's log says more.",
-    "step_begin": "Looking what is needed …",
+    "step_begin": "Checking what is needed …",
     "step_converting": "Converting weights",
     "step_writing": "Writing the model",
     "step_download": "Downloading",

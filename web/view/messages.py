@@ -104,7 +104,7 @@ def _stored(
     below.append(answers.reply_tools(entry, line, is_last=is_last, language=language, key=key))
     if ends_hidden:  # the model no longer sees it, nor what is above
         below.append(small("hidden-line", say(language, "hidden_above")))
-    thinking = thoughts.thinking_of(node.ending)
+    thinking = thoughts.thinking_in(node)
     return thoughts.reply(node.content, below, language, is_over=True, thinking=thinking)
 
 

@@ -7,7 +7,7 @@ Only thoughts in front of the answer are folded: behind it `<think>` is what the
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.conversations import Node
 from engine.events import Finished
@@ -54,7 +54,7 @@ def thinking_of(ending: Finished | None) -> Thinking:
 
 def answer_in(reply: Node) -> str:
     """What of a reply is its answer: the text as the model wrote it, without thoughts."""
-    is_opened = bool(reply.content) and thinking_of(reply.ending).is_opened
+    is_opened = bool(reply.content) and thinking_in(reply).is_opened
     return split(reply.content, is_opened=is_opened)[2]
 
 
@@ -64,6 +64,15 @@ def with_answer(reply: Node, answer: str) -> str:
     if answer == "\n".join(re.split(r"\r\n?", own)):  # a browser's text box knows no other end
         return reply.content
     return reply.content.removesuffix(own) + answer
+
+
+def thinking_in(node: Node) -> Thinking:
+    """What is known of a stored reply's thoughts; of one that a person has edited, its text alone tells."""
+    told = thinking_of(node.ending)
+    if not node.is_edited or told.is_opened:
+        return told
+    before, closing, _ = node.content.partition(CLOSE_THOUGHTS)
+    return replace(told, is_opened=bool(closing) and OPEN_THOUGHTS not in before)
 
 
 def reply(

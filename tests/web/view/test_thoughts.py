@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from engine import SessionId
+from engine.conversations import Node
+from engine.events import Finished, FinishReason
 from engine.text import Setting
 from tests.scripted import Engines, Say, ScriptedEngine
+from tests.web.figures import figures
 from web.languages.texts import say
 from web.startup import Startup
 from web.turns import drafts
@@ -17,7 +21,7 @@ from web.turns.history import kept_messages
 from web.turns.live_turn import Request, template_options
 from web.turns.turns import Turns
 from web.view import conversation, turn
-from web.view.thoughts import Thinking, reply, split
+from web.view.thoughts import Thinking, answer_in, reply, split, with_answer
 
 ID = SessionId("owner", "conversation")
 THINKING = "<think>\nThey ask for a capital.\n\nIt is Paris.\n</think>\n\nParis."
@@ -174,3 +178,16 @@ def test_a_draft_is_prefilled_as_the_turn_will_be(
         assert engine.script.drafts == [("hello", Setting("Be brief.", {"enable_thinking": False}))]
 
     run(scenario())
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_thoughts_that_the_prompt_has_opened_stay_thoughts_in_an_edited_answer(
+    *, is_told: bool
+) -> None:
+    node = Node(2, 1, "assistant", "2+2 is 4, so 4.</think>\n\n4", "complete", is_edited=True)
+    if is_told:  # the model went on, behind a prompt that opened none
+        node = replace(node, ending=Finished(FinishReason.STOP, figures()))
+    assert answer_in(node) == "4"
+    assert with_answer(node, "four") == "2+2 is 4, so 4.</think>\n\nfour"
+    plain = replace(node, content="No thoughts.")
+    assert answer_in(plain) == "No thoughts."

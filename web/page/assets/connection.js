@@ -5,7 +5,7 @@
 {
   const WORDS = __WORDS__;
   const word = (key) => (WORDS[document.documentElement.lang] ?? WORDS.en)[key];
-  const PAUSE_MS = 2000, MOST_TRIES = 3;
+  const PAUSE_MS = 2000, MOST_TRIES = 3, MOST_RENEWALS = 3, RENEWED = 'warmchat-renewed';
   const ASKING = /\/gradio_api\/(run|queue|heartbeat)\//;
   const plain = window.fetch.bind(window);
   const never = new Promise(() => {});
@@ -25,9 +25,11 @@
     }
   }
 
-  const pause = () => new Promise((goOn) => {
+  const pause = () => new Promise((resolve) => {
+    const over = new AbortController();
+    const goOn = () => { over.abort(); resolve(); };
     setTimeout(goOn, PAUSE_MS);
-    window.addEventListener('online', goOn, { once: true });
+    window.addEventListener('online', goOn, over);
   });
 
   async function look() {
@@ -82,11 +84,18 @@
   }
 
   // What is written there is kept by nobody.
-  const isWritingElsewhere = () => document.querySelector('#chat textarea, .shelf input, #live :is(textarea, input[type=number]):focus');
+  const isWritingElsewhere = () => document.querySelector('#chat textarea:enabled, .shelf input, #live :is(textarea, input[type=number]):focus');
+
+  // Where only some requests fail, as behind a proxy that is set up wrongly, the page would be made anew for ever.
+  function isRenewedTooOften() {
+    const recent = JSON.parse(sessionStorage.getItem(RENEWED) ?? '[]').filter((time) => Date.now() - time < 60_000);
+    sessionStorage.setItem(RENEWED, JSON.stringify([...recent, Date.now()]));
+    return recent.length >= MOST_RENEWALS;
+  }
 
   function renew() {
     window.dispatchEvent(new Event('warmchat-renew'));
-    if (isWritingElsewhere()) showBack();
+    if (isWritingElsewhere() || isRenewedTooOften()) showBack();
     else location.reload();
     return never;
   }
@@ -96,7 +105,15 @@
     return answers();
   }
 
-  async function ask(call, isTwiceTheSame) {
+  // What changes nothing may be asked again though it may have arrived: what a page asks by itself.
+  const ASKED_BY_ITSELF = ['load', 'tick', 'change'];
+  function isTwiceTheSame([, options]) {
+    const { fn_index: index } = JSON.parse(options?.body ?? '{}');
+    const event = window.gradio_config.dependencies.find(({ id }) => id === index);
+    return Boolean(event?.targets.every(([, name]) => ASKED_BY_ITSELF.includes(name)));
+  }
+
+  async function ask(call, isRepeatable) {
     for (let tries = 1; ; tries++) {
       if (isStale) await answers(); // for good
       try {
@@ -105,7 +122,7 @@
       } catch (error) {
         if (error.name === 'AbortError' || tries === MOST_TRIES) throw error;
       }
-      await (isTwiceTheSame ? answers() : lose()); // a message that may have arrived is not sent once more
+      await (isRepeatable ? answers() : lose()); // a message that may have arrived is not sent once more
     }
   }
 
@@ -120,8 +137,10 @@
   window.fetch = (...call) => {
     const path = new URL(call[0].url ?? call[0], location.href).pathname;
     if (!ASKING.test(path)) return plain(...call);
-    return path.includes('/heartbeat/') ? heart(call) : ask(call, !path.endsWith('/join'));
+    if (path.includes('/heartbeat/')) return heart(call);
+    return ask(call, path.endsWith('/data') || (path.includes('/run/') && isTwiceTheSame(call)));
   };
   window.addEventListener('warmchat-broken', lose); // a stream of events (streams.js)
-  window.addEventListener('offline', answers); // which a server on this machine is not
+  // Which a server on this machine is not; a page that asks for a password has no connection yet.
+  window.addEventListener('offline', () => window.gradio_config?.app_id && answers());
 }

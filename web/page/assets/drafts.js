@@ -22,18 +22,20 @@
     box().dispatchEvent(new Event('input', { bubbles: true }));
   }
 
+  const said = () => [...document.querySelectorAll('#chat .user.message .typed')].map((part) => part.textContent.trim());
+
   function send() {
-    sessionStorage.setItem(SENT, box().value);
+    sessionStorage.setItem(SENT, JSON.stringify({ text: box().value, behind: said().length }));
     keep(shown ?? current(), '');
   }
 
   // What was sent last stands in front of what was written behind it.
   function takeBack() {
-    const sent = sessionStorage.getItem(SENT) ?? '';
-    const last = [...document.querySelectorAll('#chat .user.message .typed')].at(-1)?.textContent ?? '';
+    const { text, behind } = JSON.parse(sessionStorage.getItem(SENT) ?? '{"text": ""}');
     sessionStorage.removeItem(SENT);
-    if (sent.trim() === last.trim() || box().value.includes(sent)) return;
-    fill([sent, box().value].filter(Boolean).join('\n\n'));
+    const hasArrived = said().length > behind && said().at(-1) === text.trim();
+    if (hasArrived || box().value.includes(text)) return;
+    fill([text, box().value].filter(Boolean).join('\n\n'));
   }
 
   function arrive(id) { // at the conversation that the page opens with
@@ -73,7 +75,7 @@
   document.addEventListener('keydown', ({ key, target, shiftKey, isComposing, defaultPrevented }) => {
     if (key === 'Enter' && target === box() && !shiftKey && !isComposing && !defaultPrevented) send();
   });
-  window.addEventListener('warmchat-completed', () => sessionStorage.removeItem(SENT)); // streams.js
+  window.addEventListener('warmchat-answered', () => sessionStorage.removeItem(SENT)); // streams.js
   new MutationObserver(follow).observe(element, { childList: true, subtree: true, attributes: true });
   follow();
 }

@@ -1,34 +1,46 @@
 // Runs once, behind answers.js: an answer is edited in its place. The server has put the box with the text into
 // #editor; it stays open, with what is written in it, until the server has taken that.
+const unsaved = {}; // what was written in a box that went out of view, by the answer's id
 const pencilOf = (id) => document.querySelector(`#chat .tools .edit-${id}`);
 
 function edit(form) {
   const { id } = form.dataset, box = form.querySelector('textarea'), save = form.querySelector('.save');
   const before = box.value;
+  let isSaving = false, hasFocus = false;
   const placeOf = () => pencilOf(id)?.closest('.message.bot');
   let place = placeOf();
-  if (!place || place.querySelector('.editor')) return;
+  if (!place || place.querySelector(':scope > .editor')) return;
+  box.value = unsaved[id] ?? before;
+  delete unsaved[id];
 
-  const release = () => { save.disabled = !box.value.trim(); }; // the last click is over, well or not
+  const release = () => { save.disabled = isSaving || !box.value.trim(); };
+  const over = () => { isSaving = false; release(); }; // the last click is, well or not
   // The chat may be drawn anew; where it shows another version, the edit is over.
   const follow = new MutationObserver(() => {
     const now = placeOf();
-    if (!now) return close();
-    if (form.parentElement !== now) now.append(form);
+    if (!now) {
+      if (!isSaving) unsaved[id] = box.value;
+      return close();
+    }
     place = now;
+    if (form.parentElement === now) return;
+    const isWriting = hasFocus;
+    now.append(form);
+    if (isWriting) box.focus({ preventScroll: true });
   });
 
   function close() {
     follow.disconnect();
-    window.removeEventListener('warmchat-clicked', release);
+    window.removeEventListener('warmchat-clicked', over);
+    const comesBack = hasFocus;
     form.remove();
-    place.querySelector('.tools .edit')?.focus();
+    if (comesBack) place.querySelector('.tools .edit')?.focus();
   }
 
   function submit() {
     if (!box.value.trim() || save.disabled) return;
     if (box.value === before) return close();
-    save.disabled = true;
+    isSaving = save.disabled = true;
     say('edit', id, box.value);
   }
 
@@ -46,7 +58,11 @@ function edit(form) {
     event.stopPropagation(); // Escape is for the box alone
   });
   box.addEventListener('input', release);
-  window.addEventListener('warmchat-clicked', release);
+  form.addEventListener('focusin', () => (hasFocus = true));
+  form.addEventListener('focusout', () => queueMicrotask(() => { // a box that is taken out has not been left
+    if (form.isConnected) hasFocus = form.contains(document.activeElement);
+  }));
+  window.addEventListener('warmchat-clicked', over);
   place.append(form);
   follow.observe(document.querySelector('#chat'), { childList: true, subtree: true });
   box.focus({ preventScroll: true });

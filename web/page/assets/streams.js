@@ -4,16 +4,25 @@
 // is lost or the server ends, nobody but connection.js is told, which has the page made anew.
 {
   const plain = window.fetch.bind(window);
-  const running = new Set(), early = new Set(), joining = new Set();
+  const running = new Map(), early = new Set(), joining = new Set(); // running: whether each is an answer, by ids
   const END = { msg: 'close_stream' };
 
-  const note = async (answer) => {
+  const tellAnswered = () => window.dispatchEvent(new Event('warmchat-answered')); // drafts.js
+
+  const isAnswer = ([, { body }]) => {
+    const { fn_index: index } = JSON.parse(body);
+    return Boolean(window.gradio_config.dependencies.find(({ id }) => id === index)?.api_name?.startsWith('answer'));
+  };
+
+  const note = async (call, answer) => {
     const { event_id: id } = await answer.clone().json();
-    if (id && !early.delete(id)) running.add(id);
+    if (!id) return;
+    if (!early.delete(id)) running.set(id, isAnswer(call));
+    else if (isAnswer(call)) tellAnswered();
   };
 
   const join = async (call) => {
-    const noted = plain(...call).then(async (answer) => (answer.ok && await note(answer), answer));
+    const noted = plain(...call).then(async (answer) => (answer.ok && await note(call, answer), answer));
     joining.add(noted);
     try {
       return await noted;
@@ -35,9 +44,10 @@
 
   const watch = (message) => {
     if (message.includes('"msg":"process_completed"')) {
-      window.dispatchEvent(new Event('warmchat-completed'));
       const { event_id: id } = JSON.parse(message.replace(/^data: /, ''));
-      if (!running.delete(id)) early.add(id);
+      if (!running.has(id)) early.add(id);
+      else if (running.get(id)) tellAnswered();
+      running.delete(id);
     }
   };
 
