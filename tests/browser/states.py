@@ -51,10 +51,11 @@ def roots(a: float, b=0, c=None) -> tuple[float, ...]:
 BEGUN = "The first words of an answer"
 NEXT = "And now?"
 EDITED = "There are **two** roots, and"
+NAME, PASSWORD = "nobody", "wrong"
 COMPLETED = " Paris."
 FOUND, NOT_FOUND = "roots", "nowhere"
 # All that these states have typed and said, in whatever language.
-SAID = (*NOTE, QUESTION, THOUGHTS, ANSWER, EDITED, BEGUN, NEXT, COMPLETED, FOUND, NOT_FOUND)
+SAID = (*NOTE, QUESTION, THOUGHTS, ANSWER, EDITED, BEGUN, NEXT, COMPLETED, FOUND, NOT_FOUND, NAME)
 
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}, "reduced_motion": "reduce"}
 PHONE: dict[str, Any] = WIDE | {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -188,12 +189,12 @@ STATES: tuple[State, ...] = (
 
 
 def sign_in(page: Page, closed: ScriptedApp) -> None:
-    """closed: a server that asks for a password. A wrong one was given."""
+    """closed: a server that asks for a password. A wrong one was given, or too many of them."""
     page.goto(closed.url)
-    page.locator("input, textarea").first.fill("nobody")
-    page.locator("input[type=password]").fill("wrong")
-    with page.expect_response("**/login"):
-        page.get_by_role("button").last.click()
+    page.locator("input, textarea").first.fill(NAME)
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.get_by_role("button").last.click()
+    expect(page.locator(".creds, #sign-in-wait").first).to_be_visible()  # or to wait
 
 
 def _attach(page: Page, name: str, text: str) -> None:

@@ -32,7 +32,7 @@ from tests.browser.page import (
 )
 from tests.browser.test_attachments import attach, chips
 from tests.scripted import Say
-from tests.scripted.app import ScriptedApp, serving
+from tests.scripted.app import ScriptedApp
 from web.languages import LANGUAGES, say
 
 FRANCE, ITALY = "What is the capital of France?", "And of Italy?"
@@ -285,17 +285,6 @@ def test_a_message_that_says_what_the_last_one_did_is_not_taken_for_that(page: P
     page.unroute(SERVER)
     made_anew(page)
     expect(box(page)).to_have_value(FRANCE)
-
-
-def test_who_is_asked_for_a_password_has_no_connection_to_lose(
-    visitor: Visitor, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    with serving(tmp_path_factory.mktemp("closed"), "--auth", "anna:secret") as closed:
-        page = visitor(closed.url)
-        expect(page.locator("input[type=password]")).to_be_visible()
-        page.context.set_offline(True)
-        page.evaluate("new Promise(requestAnimationFrame)")
-        expect(page.locator("#connection")).to_have_count(0)
 
 
 def test_a_page_that_is_made_anew_again_and_again_asks_the_person(page: Page) -> None:

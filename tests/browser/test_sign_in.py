@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import states
 from tests.browser.axe import findings
@@ -36,3 +37,13 @@ def test_who_signs_in_reads_one_language(
     page = visitor(None, language)
     states.sign_in(page, closed)
     assert strays(page, language) == set()
+
+
+def test_there_is_no_connection_to_lose_yet(visitor: Visitor, closed: ScriptedApp) -> None:
+    page = visitor(closed.url)
+    expect(page.locator("input[type=password]")).to_be_visible()
+    page.context.set_offline(True)
+    page.evaluate(
+        "fetch('app_id').catch(() => 0)"
+    )  # as long as it takes to find that nobody answers
+    expect(page.locator("#connection")).to_have_count(0)
