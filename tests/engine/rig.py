@@ -178,8 +178,13 @@ class Rig:
         while not is_over():
             assert time.monotonic() < gives_up_at, "the disk is waited for in vain"
             max_steps -= self.core.has_work
-            assert max_steps >= 0, "still not done after so many steps"
+            assert max_steps >= 0, f"still not done after so many steps: {self._state()}"
             self.step()
+
+    def _state(self) -> str:
+        scheduler, pool = self.core.parts.scheduler, self.pool
+        lengths = [len(sequence.tokens) for sequence in (*scheduler.running, *scheduler.waiting)]
+        return f"{lengths} tokens run or wait, {pool.num_free} of {pool.num_blocks} blocks are free"
 
     def step(self) -> None:
         """One step, or a short wait for the disk."""

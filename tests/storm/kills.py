@@ -109,13 +109,23 @@ class Storm:
             self._check_texts(name, rig.session(name))
         talked = [name for name in self.names if rig.session(name).messages]
         for name in self.dice.sample(talked, min(2, len(talked))):
-            asked, fresh = rig.chat("And now?", name, SHORT), alone.chat("And now?", name, SHORT)
+            try:
+                asked, fresh = (r.chat("And now?", name, SHORT) for r in (rig, alone))
+            except AssertionError as stall:
+                self._keep(again, f"{name} does not go on: {stall}")
+                continue
             self.counts["went on"] += 1
             self.counts["with KV from disk"] += asked.figures.source is KVSource.DISK
             if asked.text != fresh.text:
                 self.faults.append(f"{name} goes on otherwise: {asked.text!r}, {fresh.text!r}")
         rig.stop()
         alone.stop()
+
+    def _keep(self, folder: Path, fault: str) -> None:
+        """The files of a fault, to be looked at."""
+        kept = tempfile.mkdtemp(prefix="storm-")
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        self.faults.append(f"{fault} (its files: {kept})")
 
     def _check_texts(self, name: str, session: Session) -> None:
         nodes = session.conversation.nodes
