@@ -48,11 +48,9 @@ def told(tree: list[dict[str, Any]]) -> set[str]:
 
 def own(texts: set[str]) -> Iterator[str]:
     """The page's own words among them."""
-    said = "\n".join(states.SAID)
-    known = {said, *NAMES.values(), *states.SAID}
+    known = "\n".join((*states.SAID, *NAMES.values()))
     for text in texts:
-        # A line or more of what was said; one word of it may be the page's own as well.
-        if text not in known and not (" " in text and text in said):
+        if text not in known:
             yield text.replace(states.NOTE[0], "")
 
 
