@@ -28,7 +28,7 @@ from tests.engine.rig import make_disk, make_loader, session_id
 NAMES = "abcdef"
 AT_ONCE = 3
 LONGEST_S = 1.4  # of a life behind its first word
-# A block of 4 tokens more than the context needs, as loading leaves one: without it a full conversation stands still.
+# A block more than the context needs, as loading leaves one for proving what comes from disk.
 OPTIONS: dict[str, Any] = {"num_blocks": 161, "choose": endless, "context_length": 640}
 
 

@@ -1,12 +1,13 @@
 """Conversations that fill the context, in a pool that holds little more than one of them."""
 
 import random
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineError
+from engine.errors import RequestError
 from tests.engine.fakes import endless
 from tests.engine.rig import GREEDY, Rig, make_stored_rig
 
@@ -14,7 +15,7 @@ CONTEXT, BLOCK_SIZE = 156, 4
 
 
 def start(folder: Path) -> Rig:
-    """With the one block to spare that loading leaves."""
+    """With the block that loading leaves for proving what comes from disk."""
     return make_stored_rig(
         folder, num_blocks=CONTEXT // BLOCK_SIZE + 1, context_length=CONTEXT, choose=endless
     )
@@ -40,7 +41,5 @@ def _turn(rig: Rig, dice: random.Random, number: int) -> None:
     depth = len(rig.session(name).messages)
     keep = dice.choice([None, None, 0, depth - depth % 2 - 2]) if depth else None
     params = replace(GREEDY, max_tokens=dice.choice([1, 8, 60]))
-    try:
+    with suppress(RequestError):  # what is kept is too much by now, perhaps
         rig.chat(f"{number}{'x' * dice.randrange(20)}", name, params, keep=keep)
-    except EngineError as refusal:  # what is to be said again is too long by now, perhaps
-        assert str(refusal)
