@@ -20,6 +20,7 @@ from tests.browser.page import (
     finished,
     known,
     lines,
+    open_drawer,
     questions,
     row_of,
     send,
@@ -214,6 +215,9 @@ def test_a_proxy_that_finds_no_server_is_a_lost_connection(page: Page) -> None:
 
 
 def test_a_server_that_is_slow_is_not_lost(page: Page, app: ScriptedApp) -> None:
+    expect(
+        page.locator("#status .ready")
+    ).to_be_visible()  # so it opens nothing while it still loads
     page.evaluate("window.isOld = true")
     late: list[Route] = []
     page.route("**/app_id", lambda route: late.append(route))  # noqa: PLW0108  (needs attributes)
@@ -222,7 +226,7 @@ def test_a_server_that_is_slow_is_not_lost(page: Page, app: ScriptedApp) -> None
     held = Held(page, {sending_step(page, app.url)}, most=1)
     send(page, FRANCE)
     held.wait()
-    page.locator("#drawer-buttons [data-tab=engine]").click()
+    open_drawer(page, "engine")
     expect(page.locator(".panel dl").first).to_be_visible()
     same_page(page)
     held.go_on()
