@@ -1,7 +1,7 @@
 """What lets a browser install the page as a program, with a name and a picture of its own.
 
-Owns: the manifest (W3C "Web Application Manifest"), its icons and the links to both. These are open to
-everybody, as a browser asks for them without saying for whom. Does not know the page.
+Owns: the manifest (W3C "Web Application Manifest"), its icons and the links to both, which are open to
+everybody; a cookie with the chosen language comes along. Does not know the page.
 """
 
 from starlette.requests import Request
@@ -12,7 +12,8 @@ from web.languages import say, spoken
 from web.page import assets
 
 LINKS = (
-    '<link rel="manifest" href="manifest.json" crossorigin="use-credentials"><link rel="apple-touch-icon" href="icons/icon-apple-180.png">'
+    '<link rel="manifest" href="manifest.json" crossorigin="use-credentials">'
+    '<link rel="apple-touch-icon" href="icons/icon-apple-180.png">'
     '<meta name="theme-color" content="#fffdfa" media="(prefers-color-scheme: light)">'
     '<meta name="theme-color" content="#1a1613" media="(prefers-color-scheme: dark)">'
 )

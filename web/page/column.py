@@ -3,7 +3,6 @@
 Owns: which scripts these are, their order, and what they get from here. What they do stands in each.
 """
 
-from web.languages import LANGUAGES, TEXTS
 from web.page import assets
 from web.writing import WRITTEN
 
@@ -28,6 +27,4 @@ def names() -> str:
 
 
 def _with_words(*files: str) -> str:
-    words = {language: {key: TEXTS[language][key] for key in _KEYS} for language in LANGUAGES}
-    text = assets.text(*files).replace("__WORDS__", assets.literal(words))
-    return text.replace("__SIGNS__", assets.literal(WRITTEN))
+    return assets.speaking(_KEYS, *files).replace("__SIGNS__", assets.literal(WRITTEN))

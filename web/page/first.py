@@ -5,7 +5,6 @@ day, and those that keep the connection, with their words; and the look of the p
 the others say is web.api's and web.gate's.
 """
 
-from web.languages import LANGUAGES, TEXTS
 from web.page import assets
 
 _KEYS = ("disconnected", "connection_lost", "connection_back", "reload")
@@ -14,9 +13,7 @@ _SCRIPTS = ("refused.js", "clock.js", "connection.js", "streams.js")
 
 def first(*, asks_for_password: bool) -> str:
     """HTML for the very beginning of the page."""
-    words = {language: {key: TEXTS[language][key] for key in _KEYS} for language in LANGUAGES}
-    scripts = assets.text(*_SCRIPTS).replace("__WORDS__", assets.literal(words))
-    html = f"<script>{scripts}</script>"
+    html = f"<script>{assets.speaking(_KEYS, *_SCRIPTS)}</script>"
     if asks_for_password:
         html += f"<style>{assets.text('palette.css', 'sign_in.css')}</style>"
         html += f"<script>{assets.text('sign_in.js')}</script>"

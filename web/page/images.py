@@ -4,9 +4,6 @@ Owns: the script that shows them so. That nothing is loaded is the Content-Secur
 (web.api); the text of the message stays as it is, so page, history and model agree on it.
 """
 
-import json
-
-from web.languages import LANGUAGES, TEXTS
 from web.page import assets
 
 _KEYS = ("remote_image", "remote_image_open")
@@ -14,6 +11,4 @@ _KEYS = ("remote_image", "remote_image_open")
 
 def head() -> str:
     """HTML for the page's head."""
-    table = {language: {key: TEXTS[language][key] for key in _KEYS} for language in LANGUAGES}
-    words = json.dumps(table, ensure_ascii=False).replace("<", "\\u003c")
-    return f"<script>{assets.text('images.js').replace('__WORDS__', words)}</script>"
+    return f"<script>{assets.speaking(_KEYS, 'images.js')}</script>"

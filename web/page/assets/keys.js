@@ -1,6 +1,6 @@
-// Runs once, beside the list of conversations: Esc stops, / goes to the box, what is entered while an answer
-// comes, or while the connection is lost, stays in the box until that is over, and what is entered before the page knows its conversation, or while
-// a file is being read, is sent as soon as it can be.
+// Runs once, beside the list of conversations: Esc stops, / goes to the box. What is entered while an answer comes or
+// the connection is lost stays in the box until that is over; what is entered before the page knows its conversation,
+// or while a file is being read, is sent as soon as it can be.
 const box = () => document.querySelector('#message textarea');
 const knowsItsConversation = () => element.querySelector('.shelf'); // the list comes together with it
 const isReading = () => document.querySelector('#attach .coming li');
