@@ -11,6 +11,7 @@ from tests.browser.page import (
     choose,
     components_of,
     events_of,
+    known,
     lines,
     new_chat,
     questions,
@@ -69,6 +70,20 @@ def test_the_last_conversation_that_was_clicked_is_open(two: Page, app: Scripted
     expect(titles(two)).to_have_text([ONE, TWO])  # the last click is obeyed
     expect(questions(two)).to_have_text([TWO])
     expect(two.locator(".shelf [aria-current]")).to_have_text(re.compile(TWO))
+
+
+def test_a_press_opens_what_it_began_on_though_the_list_moves(two: Page, app: ScriptedApp) -> None:
+    other = two.context.new_page()
+    other.goto(app.url)
+    known(other)
+    titles(other).filter(has_text=ONE).click()
+    expect(questions(other)).to_have_text([ONE])
+    titles(two).filter(has_text=ONE).hover()
+    two.mouse.down()
+    ask(other, "More.", 2)
+    expect(titles(two)).to_have_text([ONE, TWO])  # it has moved away from under the mouse
+    two.mouse.up()
+    expect(questions(two)).to_have_text([ONE, "More."])
 
 
 def test_a_new_chat_behind_a_click_stays_new(two: Page, app: ScriptedApp) -> None:

@@ -332,6 +332,7 @@ def test_dots_tell_what_is_written_and_what_has_ended_unseen(page: Page, app: Sc
     ask(page, FRANCE)
     new_chat(page)
     begin(page, app)
+    expect(titles(page)).to_have_text([STORY, FRANCE])
     titles(page).filter(has_text=FRANCE).click()
     expect(page.get_by_role("img", name="An answer is being written")).to_be_visible()
     app.script.tell(End())

@@ -55,9 +55,14 @@ function obey(act, item, isByKey) {
   if (act === 'open' && narrow()) toggle('.open:not(.right)');
 }
 
+// A list that is drawn anew keeps its elements, and each may stand for another conversation when a press ends.
+let pressed = null;
+element.addEventListener('pointerdown', (event) => (pressed = event.target.closest('[data-id]')?.dataset.id));
+
 element.addEventListener('click', (event) => {
   const button = event.target.closest('[data-act]');
-  const item = button?.closest('[data-id]');
+  let item = button?.closest('[data-id]');
+  if (event.detail && item?.dataset.id !== pressed) item = itemOf(pressed);
   if (!item) return;
   if (button.dataset.act === 'menu') return openMenu(item);
   obey(button.dataset.act, item, !event.detail);
