@@ -69,15 +69,17 @@ def _reader(path: Path) -> Any:
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, IndexError, KeyError) as error:
-        raise ExportError(f"{path} {_what_is_wrong(path)}") from error
+        raise ExportError(_what_is_wrong(path)) from error
 
 
 def _what_is_wrong(path: Path) -> str:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic == b"GGUF":
-        return "is a GGUF file, but it is damaged or cut short; download it again."
-    return "is not a GGUF file; give a GGUF file, a model folder or a name from the catalog."
+        return f"{path} is a GGUF file, but it is damaged or cut short; download it again."
+    return (
+        f"{path} is not a GGUF file; give a GGUF file, a model folder or a name from the catalog."
+    )
 
 
 class _Metadata:

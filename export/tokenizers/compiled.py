@@ -68,7 +68,7 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
         )
     except Exception as error:  # the converter raises many kinds
         raise ExportError(
-            f"the tokenizer cannot be compiled for OpenVINO: {error}. Please report the model's name."
+            f"The tokenizer cannot be compiled for OpenVINO: {error}. Please report the model's name."
         ) from error
     openvino.save_model(encode, out_dir / TOKENIZER_FILE)
     openvino.save_model(decode, out_dir / DETOKENIZER_FILE)
@@ -89,7 +89,7 @@ def ensure_compiled(model_dir: Path) -> None:
     except OSError as error:
         raise ExportError(
             f"{model_dir} has no compiled tokenizer and none can be written there ({error}); "
-            "copy the model to a folder that you may write to"
+            "copy the model to a folder that you may write to."
         ) from error
 
 

@@ -99,7 +99,7 @@ def _load(file: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:
-        raise ExportError(f"{file} cannot be read ({error}); fetch it again") from error
+        raise ExportError(f"{file} cannot be read ({error}); fetch it again.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -109,12 +109,12 @@ def _sentencepiece(path: Path) -> SentencePieceModel:
     file = path / "tokenizer.model"
     if not file.is_file():
         raise ExportError(
-            f"{path} holds neither tokenizer.json nor tokenizer.model; fetch the model's tokenizer files"
+            f"{path} holds neither tokenizer.json nor tokenizer.model; fetch the model's tokenizer files."
         )
     model = read_sentencepiece(file)
     if model.charsmap or model.remove_extra_spaces:
         raise ExportError(
-            f"{file} normalises its text, which is not supported; use a model with a tokenizer.json"
+            f"{file} normalises its text, which is not supported; use a model with a tokenizer.json."
         )
     return model
 
@@ -132,7 +132,7 @@ def _add_declared_tokens(tokenizer: Tokenizer, config: dict[str, Any], path: Pat
         if tokenizer.token_to_id(text) != int(index):
             raise ExportError(
                 f"{path}: tokenizer_config.json says that '{text}' is token {index}, but the "
-                f"vocabulary makes it {tokenizer.token_to_id(text)}; fetch the tokenizer files again"
+                f"vocabulary makes it {tokenizer.token_to_id(text)}; fetch the tokenizer files again."
             )
 
 
@@ -181,5 +181,5 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ExportError(f"{file} is not valid JSON ({error}); fetch it again") from error
+        raise ExportError(f"{file} is not valid JSON ({error}); fetch it again.") from error
     return content if isinstance(content, dict) else {}

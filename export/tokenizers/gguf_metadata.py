@@ -54,14 +54,14 @@ class _Metadata:
             return field.contents()
         except UnicodeDecodeError as error:
             raise ExportError(
-                f"{self.name}: tokenizer.{key} is not valid text; the file is damaged, fetch it again"
+                f"{self.name}: tokenizer.{key} is not valid text; the file is damaged, fetch it again."
             ) from error
 
     def require(self, key: str) -> Any:
         if (found := self.get(key)) is None:
             raise ExportError(
                 f"{self.name} carries no tokenizer.{key}, so its tokenizer cannot be built; "
-                "use a complete GGUF file"
+                "use a complete GGUF file."
             )
         return found
 
@@ -72,7 +72,7 @@ def _builder(metadata: _Metadata) -> Any:
     if kind not in builders:
         raise ExportError(
             f"{metadata.name} has a tokenizer of kind '{kind}'; supported are "
-            f"{' and '.join(builders)}. Export from the original model instead."
+            f"{', '.join(builders)}. Export from the original model instead."
         )
     return builders[kind]
 
@@ -84,7 +84,7 @@ def _pieces(metadata: _Metadata) -> list[Piece]:
     if not len(texts) == len(scores) == len(kinds) == len(set(texts)):
         raise ExportError(
             f"{metadata.name}: {len(texts)} tokens ({len(set(texts))} different), {len(scores)} "
-            f"scores and {len(kinds)} types do not fit together; fetch the file again"
+            f"scores and {len(kinds)} types do not fit together; fetch the file again."
         )
     return [Piece(*entry) for entry in zip(texts, scores, kinds, strict=True)]
 
@@ -109,7 +109,7 @@ def _merges(metadata: _Metadata, vocab: dict[str, int]) -> list[tuple[str, str]]
         left, _, right = merge.partition(" ")
         if not {left, right, left + right} <= vocab.keys():
             raise ExportError(
-                f"{metadata.name}: the merge '{merge}' does not fit the tokens; fetch the file again"
+                f"{metadata.name}: the merge '{merge}' does not fit the tokens; fetch the file again."
             )
         merges.append((left, right))
     return merges
@@ -128,7 +128,7 @@ def _token(metadata: _Metadata, pieces: list[Piece], name: str) -> str | None:
     if not 0 <= index < len(pieces):
         raise ExportError(
             f"{metadata.name}: the {name} token is number {index} of {len(pieces)} tokens; "
-            "the file is damaged, fetch it again"
+            "the file is damaged, fetch it again."
         )
     text: str = pieces[index].text
     return text

@@ -72,7 +72,7 @@ def named_pre_tokenizer(name: str) -> PreTokenizer:
     """The pre-tokenizer of that GGUF name; ExportError where it is not known."""
     if (found := _PRE_TOKENIZERS.get(name)) is None:
         raise ExportError(
-            f"the GGUF file uses the pre-tokenizer '{name}', which is not supported; supported "
+            f"The GGUF file uses the pre-tokenizer '{name}', which is not supported; supported "
             f"are {', '.join(sorted(_PRE_TOKENIZERS))}. Export from the original model's "
             "tokenizer.json instead."
         )

@@ -40,7 +40,7 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
         return _model(path.read_bytes())
     except (IndexError, ValueError, KeyError, struct.error) as error:
         raise ExportError(
-            f"{path}: not a complete sentencepiece BPE model ({error}); fetch the file again"
+            f"{path}: not a complete sentencepiece BPE model ({error}); fetch the file again."
         ) from error
 
 
