@@ -88,9 +88,9 @@ class Guard:
 
 def _refusal(method: str, path: str, headers: Headers) -> str | None:
     if is_remote_file(path):
-        return "Files of other servers are not fetched from here."
+        return say(spoken(headers), "remote_file")
     if path.rstrip("/").endswith("/logout") and not is_visit(headers):
-        return "Signing out takes a click."
+        return say(spoken(headers), "sign_out_click")
     if is_foreign(method, headers):
         origin, host = headers.get("origin", "?"), headers.get("host", "?")
         return say(spoken(headers), "foreign", origin=origin, host=host)

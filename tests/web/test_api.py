@@ -249,6 +249,20 @@ def test_a_refusal_says_in_the_visitors_language_what_a_proxy_has_to_set(
     assert "--trusted-proxies" in said
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "key"),
+    [
+        ("/file=http://example.com", {}, "remote_file"),
+        ("/logout", {"sec-fetch-mode": "no-cors"}, "sign_out_click"),
+    ],
+)
+def test_what_is_refused_otherwise_is_told_in_that_language_too(
+    startup: Startup, path: str, headers: dict[str, str], key: str
+) -> None:
+    response = client(startup).get(path, headers=headers | {"accept-language": "zh-TW"})
+    assert (response.status_code, response.text) == (403, say("zh-TW", key))
+
+
 def test_every_answer_carries_the_security_headers(startup: Startup) -> None:
     browser = client(startup)
     for path in ("/", "/healthz", "/file=http://example.com"):

@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from web.languages import say, spoken
+
 PATH = "/download"
 _WAITING_S = 120.0
 _MAX_WAITING = 8  # files in memory; of more, the oldest goes
 _MAX_BODY_BYTES = 1000
-_GONE = "This download is not here any more; go back and start it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +70,18 @@ def download_route(downloads: Downloads) -> Route:
         async for part in request.stream():
             body += part
             if len(body) > _MAX_BODY_BYTES:
-                return PlainTextResponse(_GONE, status_code=404)
+                return _gone(request)
         ticket = parse_qs(body.decode("latin-1")).get("ticket", [""])[0]
         file = downloads.take(ticket)
         if file is None:
-            return PlainTextResponse(_GONE, status_code=404)
+            return _gone(request)
         # RFC 6266: a name of any characters goes in its encoded form.
         disposition = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
         headers = {"content-disposition": disposition, "cache-control": "no-store"}
         return Response(file.content, media_type=file.media_type, headers=headers)
 
     return Route(PATH, fetch, methods=["POST"])
+
+
+def _gone(request: Request) -> Response:
+    return PlainTextResponse(say(spoken(request.headers), "download_gone"), status_code=404)

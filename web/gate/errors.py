@@ -10,6 +10,8 @@ import gradio as gr
 from gradio.exceptions import ComponentProcessingError
 from pydantic import ValidationError
 
+from web.languages import ENGLISH, say, spoken
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,13 @@ def log_briefly(demo: gr.Blocks) -> None:
         except (ComponentProcessingError, ValidationError) as error:
             line = " ".join(str(error).split())[:200]
             log.info("An event was refused: %s", line)
-            raise gr.Error("A value of this event cannot be.", print_exception=False) from None
+            sentence = say(_language(options.get("request")), "call_bad_value")
+            raise gr.Error(sentence, print_exception=False) from None
 
     demo.process_api = call_briefly  # type: ignore[method-assign]
+
+
+def _language(request: gr.Request | list[gr.Request] | None) -> str:
+    """Of whoever asks. A list: of calls that are made together."""
+    first = request[0] if isinstance(request, list) else request
+    return spoken(first.headers) if first is not None else ENGLISH

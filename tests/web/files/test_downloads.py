@@ -29,6 +29,11 @@ def test_a_ticket_is_good_for_one_download(waiting: Downloads, client: TestClien
     assert client.post(PATH, data={"ticket": ticket}).status_code == 404
 
 
+def test_whose_file_is_gone_is_told_so_in_their_language(client: TestClient) -> None:
+    gone = client.post(PATH, data={"ticket": "x"}, headers={"accept-language": "zh-CN"})
+    assert (gone.status_code, gone.text) == (404, "这个下载已失效，请返回重新下载。")
+
+
 def test_nobody_guesses_or_sends_a_ticket_in_an_address(
     waiting: Downloads, client: TestClient
 ) -> None:

@@ -90,6 +90,12 @@ def test_a_call_that_cannot_be_gets_a_sentence_and_no_traceback(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_value_that_cannot_be_is_refused_in_the_language_of_the_page(http: httpx.Client) -> None:
+    http.headers["accept-language"] = "zh-CN"
+    _, said = told(http, "/run/_retry", {"data": [[{"role": 5}]]})
+    assert said == "此事件中有一个值不可用，请刷新页面。"
+
+
 def test_null_is_what_is_left_at_its_default(app: ScriptedApp, http: httpx.Client) -> None:
     event = http.post("/call/chat", json={"data": ["Hi", None, None]}).json()["event_id"]
     assert '"You said: Hi"' in http.get(f"/call/chat/{event}").text
