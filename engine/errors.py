@@ -14,7 +14,8 @@
     ├── EngineFault            something in the engine itself went wrong; its log says what
     └── EngineClosed           the engine is stopping or failed to start
 
-Each message says what is wrong and what to do next; it is shown to people as it is.
+Each message says, in English, what is wrong and what to do next. It is written for people: who shows it in
+another language knows it by its words (web.languages.sentences), so whoever changes one changes it there.
 """
 
 

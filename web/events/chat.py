@@ -14,7 +14,8 @@ from engine import SamplingParams, SessionId
 from engine.errors import ConfigError, EngineError
 from web import identity, view
 from web.events.composing import Composing
-from web.languages import say, spoken
+from web.events.warning import warn
+from web.languages import say, spoken, translated
 from web.options import tokens_at_most
 from web.startup import Startup
 from web.turns import Continuation, Frame, PageMessage, Request, Turns
@@ -78,7 +79,7 @@ class Chat:
                 stop=tuple(line for line in (stop or "").splitlines() if line),
             )
         except (ConfigError, TypeError, ValueError) as error:
-            sentence = say(language, "bad_setting", reason=error)
+            sentence = say(language, "bad_setting", reason=translated(error, language))
             yield self._refusal(message, history, sentence, language)
             return
         asked = Request(
@@ -146,7 +147,7 @@ class Chat:
             try:
                 await self._turns.undo(page, session_id, history[:index])
             except EngineError as error:
-                gr.Warning(str(error))
+                warn(error, request)
 
     def _refusal(
         self, message: str, history: list[PageMessage] | None, sentence: str, language: str

@@ -21,7 +21,7 @@ from engine.config import require
 from engine.errors import ConfigError
 from engine.events import FinishReason
 from web import identity, view
-from web.languages import say, spoken
+from web.languages import say, spoken, translated
 from web.startup import Startup
 from web.turns import Frame, Request, Turns
 
@@ -102,13 +102,14 @@ class Client:
         try:
             rest = {name: _json_value(value) for name, value in dict(settings).items()}
             system, thinking = rest.pop("system_prompt", None), rest.pop("thinking", False)
-            require(system is None or isinstance(system, str), "system_prompt must be a text.")
-            require(isinstance(thinking, bool), "thinking must be true or false.")
+            is_text, is_choice = isinstance(system, str), isinstance(thinking, bool)
+            require(system is None or is_text, say(language, "call_not_text", name="system_prompt"))
+            require(is_choice, say(language, "call_not_truth", name="thinking"))
             if isinstance(rest.get("stop"), str):
                 rest["stop"] = (rest["stop"],)
             return system or None, thinking, replace(self._startup.options.sampling, **rest)
         except (ConfigError, TypeError, ValueError) as error:
-            sentence = say(language, "bad_setting", reason=error)
+            sentence = say(language, "bad_setting", reason=translated(error, language))
             raise gr.Error(sentence, print_exception=False) from None
 
 
@@ -127,7 +128,7 @@ def _json_value(value: Any) -> Any:
 def _raise_refusal(frame: Frame, language: str) -> None:
     sentence = view.refusal(frame, language)
     if frame.finished is not None and frame.finished.reason is FinishReason.ERROR:
-        sentence = frame.finished.error or say(language, "surprise")
+        sentence = translated(frame.finished.error or "", language) or say(language, "surprise")
     if sentence is not None:
         raise gr.Error(sentence, print_exception=False)
 

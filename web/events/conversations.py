@@ -14,7 +14,8 @@ from engine.conversations import Feedback
 from engine.errors import EngineError
 from web import identity, view
 from web.events import edits, shelf
-from web.languages import EXAMPLES, say, spoken
+from web.events.warning import warn
+from web.languages import EXAMPLES, say, spoken, translated
 from web.startup import Startup
 from web.turns import PageMessage, Turns, user_texts
 
@@ -74,7 +75,7 @@ class Conversations:
         try:
             return await self._obeyed(engine, session_id, data, search, request)
         except EngineError as error:
-            gr.Warning(str(error))
+            warn(error, request)
             return UNCHANGED
 
     async def _obeyed(
@@ -219,7 +220,7 @@ class Conversations:
         try:
             rows = engine.library.conversations(owner, (search or "").strip())
         except EngineError as error:
-            gr.Warning(str(error))
+            warn(error, request)
             rows = []
         answering, unseen = self._turns.answering(owner), self._turns.unseen(owner)
         marks = view.Marks(current, deleted, answering, unseen)
@@ -247,5 +248,5 @@ class Conversations:
         try:
             entries = await self._turns.restore(session_id)
         except EngineError as error:
-            return [view.notice(str(error))]
+            return [view.notice(translated(error, language))]
         return view.conversation(entries, language, key=view.control_key(session_id.owner))

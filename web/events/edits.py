@@ -15,6 +15,7 @@ from engine.conversations import Node
 from engine.errors import EngineError, RequestError
 from engine.turns import NO_SUCH_ANSWER
 from web import identity, view
+from web.events.warning import warn
 from web.languages import spoken
 from web.startup import Startup
 
@@ -63,7 +64,7 @@ class Edits:
         try:
             reply = await _shown(engine, session_id, node_id)
         except EngineError as error:
-            gr.Warning(str(error))
+            warn(error, request)
             return gr.skip()
         text, asking = view.answer_in(reply), secrets.token_hex(8)
         return view.editor(node_id, text, asking, spoken(request.headers))

@@ -16,8 +16,9 @@ from engine import Engine, SessionId
 from engine.errors import EngineError
 from web import identity
 from web.events.conversations import UNCHANGED, Conversations, Shown
+from web.events.warning import warn
 from web.files import Downloads, readable_title, size
-from web.languages import say, spoken
+from web.languages import say, spoken, translated
 from web.startup import Startup
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Exchange:
             content = await _content(engine, session_id, form)
             name = file_stem(await asyncio.to_thread(_title, engine, session_id)) + SUFFIXES[form]
         except EngineError as error:
-            gr.Warning(str(error))
+            warn(error, request)
             return ""
         return self._downloads.add(name, _MEDIA_TYPES[form], content)
 
@@ -85,8 +86,7 @@ class Exchange:
         except (EngineError, ValueError, OSError) as error:
             log.info("A file was not imported: %s", error)
             engine.close_session(new)
-            reason = str(error) if isinstance(error, EngineError) else _reason(error)
-            gr.Warning(say(language, "import_refused", reason=reason))
+            gr.Warning(say(language, "import_refused", reason=_reason(error, language)))
             return UNCHANGED
         finally:
             Path(path).unlink(missing_ok=True)
@@ -102,9 +102,10 @@ class Exchange:
             await asyncio.to_thread(engine.library.rename, new, name)
 
 
-def _reason(error: ValueError | OSError) -> str:
+def _reason(error: Exception, language: str) -> str:
     """Without the path of the upload."""
-    return str(error.strerror) if isinstance(error, OSError) else str(error)
+    said = error.strerror if isinstance(error, OSError) else error
+    return translated(said, language)
 
 
 async def _content(engine: Engine, session_id: SessionId, form: str) -> bytes:

@@ -1,7 +1,7 @@
 """Every word that the page says, in the language of whoever reads it.
 
-Owns: which languages there are, and which of them somebody is offered. Sentences of the engine and the export (errors, notes)
-pass through as they are. Does not know Gradio: `for_browser` is what its I18n takes, for labels that
+Owns: which languages there are, and which of them somebody is offered. Sentences of the engine and the
+export (errors, notes) are web.languages.sentences'. Does not know Gradio: `for_browser` is what its I18n takes, for labels that
 the browser fills in; `say` is for text made here.
 """
 

@@ -15,7 +15,7 @@ from engine import SamplingParams
 from engine.errors import ConfigError
 from web import crowd, view
 from web.events import SETTLING_S, model_status
-from web.languages import say, spoken
+from web.languages import say, spoken, translated
 from web.page import column, header
 from web.page.kept_chat import QUIET
 from web.page.words import words
@@ -57,7 +57,7 @@ class CompletionPage:
                 repetition_penalty=float(repetition_penalty),
             )
         except (ConfigError, TypeError, ValueError) as error:
-            yield "", _note(say(language, "bad_setting", reason=error))
+            yield "", _note(say(language, "bad_setting", reason=translated(error, language)))
             return
         async with aclosing(
             self._completions.run(str(request.session_hash), prompt, params)
@@ -108,7 +108,7 @@ def figures(moment: Moment, language: str) -> str:
         f"<div><dt>{html.escape(say(language, key))}</dt><dd>{value}</dd></div>"
         for key, value in rows.items()
     )
-    sentences = filter(None, (finished.error, cost.note, view.reason(finished, language)))
+    sentences = filter(None, (*view.notes(finished, language), view.reason(finished, language)))
     return f'<dl class="figures">{items}</dl>' + "".join(_note(text) for text in sentences)
 
 

@@ -6,7 +6,7 @@ Pure functions of what there is to show; knows no event, no component and no met
 from web.view.answers import control_key
 from web.view.days import reader_now
 from web.view.editor import editor
-from web.view.figures import ending_line, reason
+from web.view.figures import ending_line, notes, reason
 from web.view.messages import conversation, moment, notice, pending, refusal, turn, user
 from web.view.panel import live_panel
 from web.view.shelf import Marks, conversation_list
@@ -39,6 +39,7 @@ __all__ = [
     "language_choice",
     "live_panel",
     "moment",
+    "notes",
     "notice",
     "pending",
     "progress",

@@ -9,7 +9,7 @@ import html
 
 from engine import events
 from engine.metrics import KVSource, TurnFigures
-from web.languages import say
+from web.languages import say, translated
 
 _WORTH_TELLING_S = 0.05
 _SOURCES = {KVSource.MEMORY: "source_memory", KVSource.DISK: "source_disk"}
@@ -55,6 +55,12 @@ def ending_line(ending: events.Finished, language: str, *, is_first: bool = Fals
         say(language, "read_again_info") if _is_read_again(figures) else "",
     ]
     return " · ".join(filter(None, told))
+
+
+def notes(ending: events.Finished, language: str) -> list[str]:
+    """What went wrong with a reply, and what is to be known of it, as the engine says it."""
+    told = filter(None, (ending.error, ending.figures.note))
+    return [translated(sentence, language) for sentence in told]
 
 
 def reason(ending: events.Finished, language: str) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from engine import events
 from engine.conversations import Entry, Node
 from web.files import read_message
-from web.languages import say
+from web.languages import say, translated
 from web.startup import Startup
 from web.turns import Frame, PageMessage
 from web.view import answers, figures, thoughts
@@ -73,7 +73,9 @@ def refusal(frame: Frame, language: str) -> str | None:
     """What to tell the person if the turn was not taken."""
     if frame.is_busy:
         return say(language, "busy")
-    return say(language, "surprise") if frame.refused == "" else frame.refused
+    if frame.refused is None:
+        return None
+    return translated(frame.refused, language) or say(language, "surprise")
 
 
 def user(message: str, tools: str = "") -> PageMessage:
@@ -97,7 +99,7 @@ def _stored(
     node = entry.node
     if node.role != "assistant":
         return [user(node.content, answers.question_tools(entry, language, key))]
-    below = _notices(node.ending)
+    below = _notices(node.ending, language)
     if node.ending is None and node.status == "interrupted":
         below.append(small("notice", say(language, "interrupted")))
     line = _line(node, language, is_first=is_first)
@@ -118,12 +120,12 @@ def _line(reply: Node, language: str, *, is_first: bool) -> str:
 def _below(ending: events.Finished, language: str, key: str, *, is_first: bool) -> list[str]:
     """What stands below a reply that is over and not stored: nothing can be done with it but again."""
     line = figures.turn_line(ending, language, is_first=is_first)
-    return [*_notices(ending), answers.plain_tools(line, language, key)]
+    return [*_notices(ending, language), answers.plain_tools(line, language, key)]
 
 
-def _notices(ending: events.Finished | None) -> list[str]:
-    sentences = (ending.error, ending.figures.note) if ending else ()
-    return [small("notice", sentence) for sentence in sentences if sentence]
+def _notices(ending: events.Finished | None, language: str) -> list[str]:
+    sentences = figures.notes(ending, language) if ending else []
+    return [small("notice", sentence) for sentence in sentences]
 
 
 def _message(role: str, *parts: str) -> PageMessage:

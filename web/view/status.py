@@ -6,7 +6,7 @@ Owns: how that looks, as HTML. Does not know events or components.
 import html
 
 from engine.conversations import Storage, Trouble
-from web.languages import say
+from web.languages import say, translated
 from web.startup import Startup, Step
 from web.view.spans import small
 
@@ -37,7 +37,7 @@ def status(startup: Startup, language: str) -> str:
             percent = f" {startup.step.percent} %" if startup.step else ""
             text = say(language, "exporting", model=startup.model_name) + percent
         case "failed":
-            text = say(language, "failed", reason=startup.failure)
+            text = say(language, "failed", reason=translated(startup.failure, language))
         case phase:
             text = say(language, phase, model=startup.model_name)
     shown = f'<span class="status {startup.phase}" role="status">{html.escape(text)}</span>'

@@ -6,6 +6,7 @@ import pytest
 
 import web
 from engine import SamplingParams
+from web.languages.sentences import SENTENCES, WORDS
 from web.languages.texts import ENGLISH, EXAMPLES, LANGUAGES, TEXTS, for_browser, language_of, say
 from web.page.presets import PROMPT_CHOICES, PROMPTS, sampling_presets
 
@@ -38,7 +39,8 @@ def test_no_chinese_text_has_a_character_of_the_other_script(
     def has(charset: str, sign: str) -> bool:
         return bool(sign.encode(charset, "ignore"))
 
-    signs = set("".join(TEXTS[language].values()))
+    tables = (TEXTS[language], SENTENCES[language], WORDS[language])
+    signs = {sign for table in tables for text in table.values() for sign in text}
     assert {s for s in signs if s > "\u3400" and has(other, s) and not has(charset, s)} == set()
 
 
