@@ -5,6 +5,7 @@ Does not know whose tokens they are, nor what becomes of the logits.
 
 from engine.model.assembly import LoadedModel, load_model, wants_single_token_graph
 from engine.model.batch import Inputs, build_inputs
+from engine.model.digest import digest_of_model, digest_of_tokenizer
 from engine.model.kv_cache import KVCache, KVPort
 from engine.model.model import CompileOptions, Model
 from engine.model.model_files import (
@@ -30,6 +31,8 @@ __all__ = [
     "Runner",
     "WarmUp",
     "build_inputs",
+    "digest_of_model",
+    "digest_of_tokenizer",
     "fresh_bytes",
     "likely_shapes",
     "load_model",

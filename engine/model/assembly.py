@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 from engine.config import EngineConfig
 from engine.errors import ConfigError
+from engine.model.checking import check_once
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
+from engine.model.model_files import read_settings
 from engine.model.runner import Runner
 from engine.model.single_token import is_worth_it
 from engine.model.threads import available_memory_bytes, usable_cpus
 from engine.scheduling import BlockPool
 
 _MAX_DEFAULT_BUDGET = 4 << 30
+COMPARED = "models-compared.json"  # in the data directory
 _MEMORY_UNKNOWN = 4 << 30  # what a small machine has, where the system does not say
 
 
@@ -38,6 +41,8 @@ def load_model(config: EngineConfig) -> LoadedModel:
         precision=config.precision,
         single_token=wants_single_token_graph(config),
     )
+    seen = None if config.data_dir is None else config.data_dir / COMPARED
+    check_once(config.model_dir, read_settings(config.model_dir), options.num_threads, seen)
     model = Model(config.model_dir, options)
     pool = BlockPool(blocks_that_fit(config, model.block_bytes), model.block_size)
     kv_cache = KVCache(model.kv_ports, pool.num_blocks)

@@ -12,6 +12,16 @@ import numpy.typing as npt
 from engine.scheduling import Batch
 
 Inputs = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32]]
+INPUT_NAMES = (
+    "input_ids",
+    "position_ids",
+    "past_lens",
+    "subsequence_begins",
+    "block_indices",
+    "block_indices_begins",
+    "max_context_len",
+    "logit_indices",
+)
 
 
 def build_inputs(batch: Batch) -> Inputs:

@@ -42,6 +42,8 @@ def join_small_products(model: ov.Model) -> int:
 def _join(products: Sequence[Any]) -> int:
     if any(product.get_attributes()["transpose_a"] for product in products):
         return 0
+    if any(len(product.input_value(1).get_partial_shape()) != 2 for product in products):
+        return 0  # of several experts at once, whose first axis counts them
     try:
         heights = [product.input_value(1).get_shape()[0] for product in products]
         weights = _stacked([product.input_value(1).get_node() for product in products], heights)

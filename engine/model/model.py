@@ -16,7 +16,7 @@ import openvino_tokenizers  # noqa: F401  registers its operations with every la
 from engine.config import KV_PRECISIONS, require
 from engine.errors import ModelUnsupported
 from engine.model import key_scales
-from engine.model.batch import Inputs
+from engine.model.batch import INPUT_NAMES, Inputs
 from engine.model.kv_cache import KVCache, KVPort
 from engine.model.paging import last_line, read_paged
 from engine.model.quantizing import ACTIVATION_GROUP, multiplies_int8, quantize_products
@@ -109,8 +109,8 @@ class Program:
         self.compiled = compiled
         self.kv_ports = [_kv_port(port) for port in compiled.inputs if "_cache." in port.any_name]
         self._request = compiled.create_infer_request()
-        names = {port.any_name for port in compiled.inputs} - {port.name for port in self.kv_ports}
-        self._inputs: dict[str, npt.NDArray[Any]] = dict.fromkeys(names, np.empty((0, 0)))
+        given = [name for port in compiled.inputs if (name := _given_name(port)) is not None]
+        self._inputs: dict[str, npt.NDArray[Any]] = dict.fromkeys(given, np.empty((0, 0)))
 
     def bind(self, kv_cache: KVCache) -> None:
         """Use these KV tensors from now on."""
@@ -186,6 +186,11 @@ def _compile(model_dir: Path, graphs: list[Graph], device: str) -> list[Program]
         raise ModelUnsupported(
             f"{model_dir}: OpenVINO cannot compile it: {last_line(error)}"
         ) from None
+
+
+def _given_name(port: Any) -> str | None:
+    """Which of a step's arrays an input takes; it may have further names, in any order."""
+    return next((name for name in INPUT_NAMES if name in port.names), None)
 
 
 def _kv_port(port: Any) -> KVPort:

@@ -18,28 +18,57 @@ from engine.errors import ModelNotFound, ModelUnsupported
 from engine.model.joining import join_small_products
 from engine.model.stateful import make_stateful
 
+_IMAGE_TEXT = "openvino_language_model.xml"
+
 
 def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
     """The IR in `model_dir` with paged attention and the extra input `logit_indices` [rows] int64.
 
     Small products are joined. Raises ModelNotFound or ModelUnsupported.
     """
+    model = read_stateful(core, model_dir)
+    try:
+        paged_attention_transformation(model)
+    except RuntimeError as error:
+        raise ModelUnsupported(
+            f"{model_dir.name}: OpenVINO cannot make its attention paged ({last_line(error)}); use another model."
+        ) from None
+    _check_state(model, model_dir)
+    pick_logits(model)
+    join_small_products(model)
+    return model
+
+
+def read_stateful(core: ov.Core, model_dir: Path) -> ov.Model:
+    """The IR in `model_dir`, with its KV as variables. Raises ModelNotFound or ModelUnsupported."""
+    if (model_dir / _IMAGE_TEXT).is_file():
+        raise ModelUnsupported(
+            f"{model_dir.name} is a model for images and text ({_IMAGE_TEXT}), which does not run here; "
+            "use one for text alone."
+        )
     for name in ("openvino_model.xml", "openvino_model.bin"):
         if not (model_dir / name).is_file():
             raise ModelNotFound(
                 f"{model_dir}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`."
             )
     try:
-        model = make_stateful(core.read_model(model_dir / "openvino_model.xml"))
-        paged_attention_transformation(model)
+        return make_stateful(core.read_model(model_dir / "openvino_model.xml"))
     except RuntimeError as error:
         raise ModelUnsupported(
-            f"{model_dir}: OpenVINO cannot make its attention paged ({last_line(error)}). "
+            f"{model_dir.name}: OpenVINO cannot read it ({last_line(error)}). "
             "Export it again with `python -m export SOURCE --out DIR`."
         ) from None
-    pick_logits(model)
-    join_small_products(model)
-    return model
+
+
+def _check_state(model: ov.Model, model_dir: Path) -> None:
+    """Raise ModelUnsupported for layers that keep a recurrent state beside the KV."""
+    tables = {name for port in model.inputs for name in port.names if "_state_table." in name}
+    if tables:
+        kinds = sorted({name.split("_state_table")[0] for name in tables})
+        raise ModelUnsupported(
+            f"{model_dir.name} has layers with a recurrent state ({', '.join(kinds)}), as Qwen3.5, LFM2 and "
+            "Granite 4 have; they do not run here yet. Use a model with attention in every layer."
+        )
 
 
 def pick_logits(model: ov.Model) -> None:

@@ -5,8 +5,6 @@ which files exist, the model. A snapshot is only ever an optimisation: whatever 
 the KV that this model would compute is refused, and the tokens are prefilled instead.
 """
 
-import hashlib
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +16,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.errors import ModelNotFound
-from engine.model import fresh_bytes
+from engine.model import digest_of_model, digest_of_tokenizer, fresh_bytes
 from engine.tiers import snapshot_format
 from engine.tiers.snapshot_format import Reason, SnapshotRefused
 
@@ -29,10 +26,6 @@ __all__ += ["num_bytes", "parse", "read", "write"]
 FORMAT = "warmchat-snapshot"
 VERSION = "1"
 PARTIAL_SUFFIX = ".partial"
-
-_EDGE_BYTES = 1 << 20
-_PAGE_BYTES = 4096
-_NUM_PAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +60,8 @@ def fingerprint_of(
 
     Raises ModelNotFound.
     """
-    try:
-        model = hashlib.sha256((model_dir / "openvino_model.xml").read_bytes())
-        _update_with_samples(model, model_dir / "openvino_model.bin")
-        tokenizer = hashlib.sha256((model_dir / "openvino_tokenizer.xml").read_bytes())
-        tokenizer.update((model_dir / "openvino_tokenizer.bin").read_bytes())
-    except OSError as error:
-        raise ModelNotFound(
-            f"{error.filename}: {error.strerror}; export the model again."
-        ) from error
-    return Fingerprint(
-        model.hexdigest(), tokenizer.hexdigest(), kv_precision, kv_layout, openvino_version
-    )
+    model, tokenizer = digest_of_model(model_dir), digest_of_tokenizer(model_dir)
+    return Fingerprint(model, tokenizer, kv_precision, kv_layout, openvino_version)
 
 
 def num_bytes(snapshot: Snapshot, fingerprint: Fingerprint) -> int:
@@ -216,16 +199,3 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-
-
-def _update_with_samples(digest: "hashlib._Hash", path: Path) -> None:
-    """Feed `digest` the file's size, its first and last MiB, and pages evenly spaced between."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        digest.update(size.to_bytes(8, "little"))
-        for i in range(_NUM_PAGES):
-            file.seek(i * size // _NUM_PAGES)
-            digest.update(file.read(_PAGE_BYTES))
-        for begin in (0, max(0, size - _EDGE_BYTES)):
-            file.seek(begin)
-            digest.update(file.read(_EDGE_BYTES))

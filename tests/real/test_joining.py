@@ -114,3 +114,12 @@ def test_large_matrices_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "MAX_JOINED_BYTES", 16 * IN * 4)
     assert join_small_products(model_of(plain(8, 1), plain(8, 2))) == 1
     assert join_small_products(model_of(plain(8, 1), plain(9, 2))) == 0
+
+
+def test_products_of_several_experts_at_once_are_left_as_they_are() -> None:
+    experts, out = 4, 8
+    x = ops.parameter([experts, -1, IN], ov.Type.f32)
+    weights = [ops.constant(random(seed, experts, out, IN)) for seed in (1, 2)]
+    model = ov.Model([ops.matmul(x, w, False, True) for w in weights], [x])
+    assert join_small_products(model) == 0
+    assert num_products(model) == 2
