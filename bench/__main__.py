@@ -16,10 +16,12 @@ BENCHMARKS = (
     *("restore", "crowd", "exact", "typing", "fairness"),
     *("quality", "export_speed", "peers"),
     *("limit", "scale", "restart_under_load"),
+    "charsets",
 )
 # A module of that name would stand in front of the library's own.
 MODULES = {"typing": "typing_ahead", "peers": "peers.compare", "scale": "scale.sections"}
 TAKES_OPTIONS = ("peers", "scale")
+TAKES_NO_MODEL = ("charsets",)
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 
 
@@ -31,7 +33,7 @@ def main() -> None:
     options, more = parser.parse_known_args()
     if more and options.name not in TAKES_OPTIONS:
         parser.error(f"unrecognized arguments: {' '.join(more)}")
-    if options.model == DEFAULT_MODEL:
+    if options.model == DEFAULT_MODEL and options.name not in TAKES_NO_MODEL:
         export_model(DEFAULT_MODEL.name, DEFAULT_MODEL)
     module = importlib.import_module(f"bench.{MODULES.get(options.name, options.name)}")
     arguments = (more,) if options.name in TAKES_OPTIONS else ()

@@ -38,7 +38,7 @@ FORBIDDEN = {
     "engine": {"web", "export", "bench", "tests", "app", "gradio", "transformers", "torch"},
     "export": {"engine", "web", "bench", "tests", "app", "gradio", "torch"},
     "web": {"bench", "tests", "app", "transformers", "torch"},
-    "bench": {"web", "tests", "torch"},
+    "bench": {"tests", "torch"},
     "engine.scheduling": {"openvino", "openvino_tokenizers", "threading", "asyncio", "queue"},
     "engine.conversations": {"openvino", "openvino_tokenizers"},
     "web.turns": {"gradio"},

@@ -256,3 +256,18 @@ def test_chips_are_there_after_a_restart(page: Page, app: ScriptedApp) -> None:
     expect(attached(page)).to_have_text(re.compile(r"note\.md 19 B"))
     reused, _ = figures(ask(page, "Are you sure?", 2))
     assert reused > len(NOTE_BLOCK)
+
+
+def test_a_file_of_unsure_charset_can_be_read_in_another(page: Page, app: ScriptedApp) -> None:
+    attach(page, note__txt="PostgreSQL 擴".encode("big5"))
+    choice = page.get_by_label("Charset of note.txt; it is not certain")
+    expect(choice).to_be_visible()
+    choice.select_option("koi8_r")
+    expect(chips(page).locator("q")).to_contain_text("бX")
+    choice.focus()
+    choice.select_option("cp950")
+    expect(chips(page).locator("q")).to_contain_text("擴")
+    expect(choice).to_have_value("cp950")
+    expect(choice).to_be_focused()
+    ask(page, "What is it?")
+    assert "\nPostgreSQL 擴\n" in app.script.asked[-1]

@@ -66,12 +66,16 @@ class Composing:
         return sign, gr.Timer(active=percent < 100)
 
     async def attach(self, request: gr.Request, event: gr.EventData) -> str:
-        """Files were chosen, or one is taken away again; returns what waits below the box."""
+        """Files were chosen, or one is taken away or read anew; returns what waits below the box."""
         page, language = _page(request), spoken(request.headers)
         click = event._data if isinstance(event._data, dict) else {}
         if click.get("act") == "remove":
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self._attaching.remove(page, int(click["index"]))
+        elif click.get("act") == "charset":
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                index, charset = int(click["index"]), str(click["charset"])
+                await self._attaching.choose(page, index, charset, language)
         elif click.get("act") == "add":
             large, lost = (_names(click.get(key)) for key in ("large", "lost"))
             files = uploads_in(click.get("files"))

@@ -2,34 +2,28 @@
 
 Owns: which page (a browser tab, by its session_hash) has attached what, what of it is refused and
 why, and that uploaded files are deleted as soon as they are read. Does not know how a file is read
-(web.files.reading) or how it looks in the chat (web.files.attachments).
+(web.files.reading) or how it looks (web.files.chips, web.files.attachments).
 """
 
 import contextlib
-import html
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from engine import Engine
-from web.files import documents
+from web.files import chips, documents
 from web.files.attachments import Attachment, Said, safe_name, size
-from web.files.documents import Unreadable
 from web.files.reading import Reading
+from web.files.unpacking import MAX_BYTES, Unreadable
 from web.languages import say
 from web.startup import Startup
 
 MAX_FILES = 10
 _PAGES_REMEMBERED = 500
 _COUNTED_CHARACTERS = 100_000  # the tokens of a longer text are estimated from so many
-_CLIP = (
-    '<svg viewBox="0 0 24 24" width="18" height="18" fill="none" stroke="currentColor" '
-    'stroke-width="2" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true"><path d="m21.4 '
-    '11-9.2 9.2a6 6 0 0 1-8.5-8.5l9.2-9.2a4 4 0 0 1 5.7 5.7l-9.2 9.2a2 2 0 0 1-2.8-2.8l8.5-8.5"/></svg>'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +83,23 @@ class Attaching:
         if 0 <= index < len(basket.attachments):
             del basket.attachments[index]
 
+    async def choose(self, page: str, index: int, charset: str, language: str) -> None:
+        """The file at `index` is in another of the charsets that were offered."""
+        basket = self._basket(page)
+        basket.refusals = []
+        chosen = basket.attachments[index] if 0 <= index < len(basket.attachments) else None
+        if chosen is None or chosen.unsure is None or charset not in chosen.unsure.choices:
+            return
+        try:
+            document = documents.read_as(chosen.unsure, charset)
+            again = replace(chosen, text=document.text, unsure=document.unsure)
+            others = [other for other in basket.attachments if other is not chosen]
+            await self._check_room(again, others)
+        except Unreadable as reason:
+            basket.refusals.append(_sentence(chosen.name, reason, language))
+        else:  # meanwhile others may have come or gone
+            basket.attachments[:] = [again if a is chosen else a for a in basket.attachments]
+
     async def add(
         self,
         page: str,
@@ -110,7 +121,7 @@ class Attaching:
     async def _add(self, upload: Upload, basket: _Basket, language: str) -> None:
         try:
             attachment = await self._read(upload)
-            await self._check_room(attachment, basket)
+            await self._check_room(attachment, basket.attachments)
         except Unreadable as reason:
             basket.refusals.append(_sentence(upload.name, reason, language))
         else:
@@ -129,7 +140,7 @@ class Attaching:
         for upload in uploads_in(sent.get("files")):
             try:
                 attachment = await self._read(upload)
-                await self._check_room(attachment, basket)
+                await self._check_room(attachment, basket.attachments)
                 basket.attachments.append(attachment)
             except Unreadable as reason:
                 raise ValueError(_sentence(upload.name, reason, language)) from None
@@ -138,14 +149,8 @@ class Attaching:
     def render(self, page: str, language: str) -> str:
         """HTML of the button and the chips; differs each time, so that the page sees an answer."""
         basket = self._baskets.get(page) or _Basket()
-        label = html.escape(say(language, "attach"))
-        chips = "".join(_chip(i, a, language) for i, a in enumerate(basket.attachments))
-        refusals = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in basket.refusals)
-        return (
-            f'<div class="waiting" data-rendering="{next(self._renderings)}" data-added="{basket.num_added}">'
-            f'<button data-act="add" title="{label}" aria-label="{label}">{_CLIP}</button><ul>{chips}</ul>'
-            f'<div class="refusals" role="alert">{refusals}</div></div>'
-        )
+        data = f'data-rendering="{next(self._renderings)}" data-added="{basket.num_added}"'
+        return chips.waiting(basket.attachments, basket.refusals, data, language)
 
     async def _read(self, upload: Upload) -> Attachment:
         """The text of an upload, which is deleted. Raises Unreadable."""
@@ -154,25 +159,25 @@ class Attaching:
             raise Unreadable("file_lost")
         try:
             num_bytes = path.stat().st_size
-            text = await self._reading.read(path, Path(upload.name).suffix)
+            document = await self._reading.read(path, Path(upload.name).suffix)
         except OSError:
             raise Unreadable("file_lost") from None
         finally:
             path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
-        return Attachment(safe_name(upload.name), text, num_bytes)
+        return Attachment(safe_name(upload.name), document.text, num_bytes, document.unsure)
 
-    async def _check_room(self, attachment: Attachment, basket: _Basket) -> None:
+    async def _check_room(self, attachment: Attachment, others: Sequence[Attachment]) -> None:
         """Raise Unreadable if the files, and a quarter for the answer, exceed the context."""
-        if len(basket.attachments) >= MAX_FILES:
+        if len(others) >= MAX_FILES:
             raise Unreadable("file_too_many", limit=MAX_FILES)
         engine = self._startup.engine
         if engine is None or self._startup.phase != "ready":
             return
         context = engine.info.context_length
         room = context - context // 4
-        counts = [await _num_tokens(engine, a.block) for a in (*basket.attachments, attachment)]
+        counts = [await _num_tokens(engine, a.block) for a in (*others, attachment)]
         if sum(counts) > room:
             reason = "file_too_many_tokens" if counts[-1] > room else "files_too_many_tokens"
             numbers = {"tokens": counts[-1], "total": sum(counts), "room": room, "context": context}
@@ -204,14 +209,5 @@ async def _num_tokens(engine: Engine, text: str) -> int:
 
 
 def _sentence(name: str, reason: Unreadable, language: str) -> str:
-    limits = {"max_size": size(documents.MAX_BYTES)}
+    limits = {"max_size": size(MAX_BYTES)}
     return say(language, reason.reason, name=safe_name(name), **limits, **reason.values)
-
-
-def _chip(index: int, attachment: Attachment, language: str) -> str:
-    remove = html.escape(say(language, "detach", name=attachment.name))
-    return (
-        f"<li><span>{html.escape(attachment.name)}</span><small>{size(attachment.num_bytes)}</small>"
-        f'<button data-act="remove" data-index="{index}" title="{remove}" aria-label="{remove}">'
-        "✕</button></li>"
-    )

@@ -7,8 +7,9 @@ form exact, whatever the file says. Pure; does not know how a file is read (web.
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from web.files.documents import Unsure
 from web.writing import read_typed, typed
 
 NAME_LENGTH = 80
@@ -24,11 +25,15 @@ _UNITS = ((2**20, "MB"), (2**10, "KB"))
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file's text. name: safe to show once it is escaped; num_bytes: of the file itself."""
+    """A file's text. name: safe to show once it is escaped; num_bytes: of the file itself.
+
+    unsure: its bytes, as long as it waits and their charset is not clear.
+    """
 
     name: str
     text: str
     num_bytes: int
+    unsure: Unsure | None = field(default=None, compare=False, repr=False)
 
     @property
     def block(self) -> str:

@@ -10,11 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from web.files import documents
-from web.files.documents import Unreadable
+from web.files import documents, unpacking
+from web.files.documents import Document
+from web.files.unpacking import Unreadable
 
 AT_ONCE = 2
-_PATIENCE_S = 6 * documents.READ_S  # it has that much of the processor, and others come first
+_PATIENCE_S = 6 * unpacking.READ_S  # it has that much of the processor, and others come first
 
 
 class Reading:
@@ -23,17 +24,17 @@ class Reading:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def read(self, path: Path, suffix: str) -> str:
+    async def read(self, path: Path, suffix: str) -> Document:
         """As `documents.read`. Raises Unreadable or OSError."""
         async with self._places:
-            if await asyncio.to_thread(documents.is_unpacked, path, suffix):
-                return await _read_apart(path, suffix)
+            if await asyncio.to_thread(documents.is_costly, path, suffix):
+                return documents.plain(await _read_apart(path, suffix.lower()))
             return await asyncio.to_thread(documents.read, path, suffix)
 
 
 async def _read_apart(path: Path, suffix: str) -> str:
     program = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", documents.__file__, str(path), suffix,
+        sys.executable, "-I", unpacking.__file__, str(path), suffix,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip

@@ -150,6 +150,23 @@ def test_a_file_can_be_taken_away_again(attaching: Attaching, tmp_path: Path) ->
     assert [a.name for a in attaching.said("tab", "").attachments] == ["b.txt"]
 
 
+def test_a_file_of_unsure_charset_is_read_anew_in_the_one_that_is_chosen(
+    attaching: Attaching, tmp_path: Path
+) -> None:
+    assert "<select" not in add(attaching, upload(tmp_path, "sure.txt", "Grüße".encode()))
+    raw = "PostgreSQL 擴".encode("big5")
+    shown = add(attaching, upload(tmp_path, "a.txt", raw))
+    assert 'data-index="1"' in shown.split("<select")[1]
+    for charset, text in (("koi8_r", "PostgreSQL бX"), ("nonsense", "PostgreSQL бX"),
+                          ("cp950", "PostgreSQL 擴")):  # fmt: skip
+        asyncio.run(attaching.choose("tab", 1, charset, "en"))
+        assert attaching.said("tab", "").attachments[1].text == text
+    asyncio.run(attaching.choose("tab", 0, "cp950", "en"))
+    asyncio.run(attaching.choose("tab", 7, "cp950", "en"))
+    assert '<option value="cp950" selected>' in attaching.render("tab", "en")
+    assert attaching.take("tab", "What?").message.endswith("PostgreSQL 擴\n</file>\n\nWhat?")
+
+
 def test_a_program_sends_text_or_text_with_files(attaching: Attaching, tmp_path: Path) -> None:
     async def scenario() -> None:
         assert await attaching.message_of("Hello", "en") == "Hello"

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.web.files.test_documents import pdf, word
-from web.files import documents, reading
-from web.files.documents import Unreadable
+from web.files import reading, unpacking
+from web.files.documents import Document
 from web.files.reading import Reading
+from web.files.unpacking import Unreadable
 
 
 def read(path: Path) -> str:
     async def once() -> str:
-        return await Reading().read(path, path.suffix)
+        return (await Reading().read(path, path.suffix)).text
 
     return asyncio.run(once())
 
@@ -56,7 +57,7 @@ def test_documents_are_read_as_before(tmp_path: Path) -> None:
 
 
 def test_a_reason_comes_back_with_its_values(tmp_path: Path) -> None:
-    refused = refusal(placed(tmp_path, "a.pdf", pdf(*["x"] * (documents.MAX_PAGES + 1))))
+    refused = refusal(placed(tmp_path, "a.pdf", pdf(*["x"] * (unpacking.MAX_PAGES + 1))))
     assert (refused.reason, refused.values) == ("file_too_many_pages", {"limit": "2,000"})
 
 
@@ -68,7 +69,7 @@ def test_a_file_that_takes_too_much_memory_costs_nobody_else(tmp_path: Path) -> 
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = placed(tmp_path, "hangs.py", b"import time\ntime.sleep(3600)")
-    monkeypatch.setattr(documents, "__file__", str(hangs))
+    monkeypatch.setattr(unpacking, "__file__", str(hangs))
     monkeypatch.setattr(reading, "_PATIENCE_S", 0.0)
     assert refusal(placed(tmp_path, "a.pdf", pdf("x"))).reason == "file_slow"
 
@@ -90,7 +91,7 @@ def test_only_so_many_are_read_at_once(tmp_path: Path, monkeypatch: pytest.Monke
         await asyncio.to_thread(lambda: None)
         assert len(running) == reading.AT_ONCE
         go_on.set()
-        assert await asyncio.gather(*tasks) == ["text"] * len(tasks)
+        assert await asyncio.gather(*tasks) == [Document("text")] * len(tasks)
 
     monkeypatch.setattr(reading, "_read_apart", read_apart)
     asyncio.run(scenario())

@@ -52,6 +52,7 @@ function tellOfLost() {
   trigger('click', { act: 'add', lost });
 }
 
+let againAt = null; // the chip whose charset was chosen: it is drawn anew, and keeps the focus
 let newest = null; // what the server has drawn last: an older answer may come behind it
 
 new MutationObserver(() => {
@@ -60,6 +61,10 @@ new MutationObserver(() => {
   if (newest && Number(waiting.dataset.rendering) < Number(newest.dataset.rendering))
     return waiting.replaceWith(newest.cloneNode(true));
   if (!newest) tellOfLost();
+  if (againAt !== null && waiting.dataset.rendering !== newest?.dataset.rendering) {
+    waiting.querySelector(`select[data-index="${againAt}"]`)?.focus();
+    againAt = null;
+  }
   newest = waiting.cloneNode(true);
   const isRead = ({ dataset }) => Number(dataset.number) <= Number(newest.dataset.added);
   const read = [...coming.children].filter(isRead);
@@ -68,7 +73,7 @@ new MutationObserver(() => {
 }).observe(element, { childList: true, subtree: true, attributes: true });
 
 element.addEventListener('click', (event) => {
-  const button = event.target.closest('[data-act]');
+  const button = event.target.closest('button[data-act]');
   if (!button) return;
   if (button.dataset.act === 'remove') return trigger('click', { act: 'remove', index: button.dataset.index });
   const picker = document.createElement('input');
@@ -76,6 +81,12 @@ element.addEventListener('click', (event) => {
   picker.multiple = true;
   picker.addEventListener('change', () => add(picker.files));
   picker.click();
+});
+
+element.addEventListener('change', ({ target }) => {
+  if (target.dataset.act !== 'charset') return;
+  againAt = target.dataset.index;
+  trigger('click', { act: 'charset', index: target.dataset.index, charset: target.value });
 });
 
 const holdsFiles = (event) => event.dataTransfer?.types.includes('Files');
