@@ -3,11 +3,13 @@
 import logging
 import sys
 
+from export.console import write_what_can_be_written
 from web.options import parse_options
 
 
 def main() -> int:
     """Run what the command line asks for; returns the exit status."""
+    write_what_can_be_written()
     options = parse_options(sys.argv[1:])
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("web").setLevel(logging.INFO)

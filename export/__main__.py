@@ -10,6 +10,7 @@ from typing import Any
 
 from export import ExportError, export_model
 from export.catalog import CATALOG
+from export.console import write_what_can_be_written
 from export.formats import FORMATS
 from export.progress import Bars
 
@@ -18,6 +19,7 @@ MODELS = Path("data/models")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one export; returns the exit status."""
+    write_what_can_be_written()
     options = _parser().parse_args(arguments)
     out = options.out or MODELS / default_name(options.source)
     bars, started = Bars(), time.monotonic()

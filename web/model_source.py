@@ -125,7 +125,7 @@ def _automatic(data_dir: Path, progress: Progress, tell: Tell) -> ModelChoice:
 def _from_hub(data_dir: Path, progress: Progress, tell: Tell) -> ModelChoice:
     from export.sources import hub  # noqa: PLC0415  (needed at the first start only)
 
-    if not hub.answers(READY_MADE, _HUB_ANSWERS_WITHIN_S):
+    if not hub.answers(READY_MADE, _HUB_ANSWERS_WITHIN_S) and not hub.is_cached(READY_MADE):
         raise HubUnreachable("The hub does not answer.")
     folder = data_dir / "models"
     try:

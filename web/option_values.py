@@ -38,14 +38,17 @@ def parse_size(text: str) -> int:
 def parse_bytes(text: str) -> int:
     """As `parse_size`, no larger than this machine's memory."""
     size = parse_size(text)
-    if size > (memory := _memory_bytes()):
+    if (memory := _memory_bytes()) is not None and size > memory:
         raise argparse.ArgumentTypeError(
             f"{text} is more than this machine's memory of {memory / 2**30:.1f} GiB; choose less."
         )
     return size
 
 
-def _memory_bytes() -> int:
+def _memory_bytes() -> int | None:
+    """None where the system does not say, as Windows."""
+    if not hasattr(os, "sysconf"):
+        return None
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

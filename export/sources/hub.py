@@ -7,54 +7,58 @@ of the repository is never fetched. Knows nothing of what the files hold but the
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import re
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from export.errors import ExportError, HubUnreachable, NotOnHub
+from export.errors import ExportError
 from export.progress import Progress, silent
-from export.sources import proxies
+from export.sources import hub_cache, proxies
+from export.sources.hub_errors import Translated, is_away
+from export.sources.hub_source import (
+    INDEXES,
+    READY_MADE,
+    SINGLES,
+    SMALL_FILES,
+    HubSource,
+    is_small,
+    parse,
+    weight_files,
+)
 
 log = logging.getLogger(__name__)
 
+__all__ = [
+    "MODELSCOPE",
+    "HubSource",
+    "answers",
+    "download",
+    "download_from_modelscope",
+    "is_cached",
+    "parse",
+]
+
 MODELSCOPE = "modelscope:"
-SOURCE = re.compile(r"([\w.-]+/[\w.-]+?)(/[^@]+\.gguf)?(@[\w./-]+)?")
-SMALL_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-READY_MADE = "openvino_model.xml"
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-SINGLES = ("model.safetensors", "pytorch_model.bin")
-
-
-@dataclass(frozen=True)
-class HubSource:
-    """owner/name, a GGUF file in it, and a branch, tag or commit."""
-
-    repository: str
-    gguf: str | None = None
-    revision: str | None = None
-
-
-def parse(source: str) -> HubSource | None:
-    """`owner/name[/file.gguf][@revision]`, or None if it has another form."""
-    match = SOURCE.fullmatch(source)
-    if match is None:
-        return None
-    repository, gguf, revision = match.groups()
-    return HubSource(repository, gguf and gguf[1:], revision and revision[1:])
 
 
 def download(source: HubSource, progress: Progress = silent) -> Path:
-    """Fetch what is needed; the folder (or GGUF file) in the cache. Raises ExportError."""
+    """Fetch what is needed; the folder (or GGUF file) in the cache. Raises ExportError.
+
+    Where the hub is away, or HF_HUB_OFFLINE says so, what the cache holds whole will do.
+    """
     proxies.check()
-    with _Translated(source):
-        return _Download(source, progress).run()
+    with Translated(source):
+        try:
+            found = _Download(source, progress).run()
+        except Exception as error:
+            if not is_away(error) or (cached := hub_cache.find(source)) is None:
+                raise
+            log.warning("The hub does not answer; %s is taken from its cache.", source.repository)
+            return cached
+        return found
 
 
 class _Download:
@@ -75,12 +79,17 @@ class _Download:
 
     def run(self) -> Path:
         """Fetch the small files, then the weights; returns where they are."""
+        found = self._fetched()
+        hub_cache.remember(self._source, self._commit)
+        return found
+
+    def _fetched(self) -> Path:
         if self._source.gguf is not None:
             return self._fetch_all([self._source.gguf])
         names = sorted(self._sizes)
         if not {READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys():
             raise ExportError(self._no_weights(names))
-        small = [name for name in names if _is_small(name)]
+        small = [name for name in names if is_small(name)]
         folder = self._fetch_all(small).parent
         weights = weight_files(names, lambda name: (folder / name).read_text("utf-8"))
         self._fetch_all(weights)
@@ -130,26 +139,6 @@ class _Download:
         return f"{self._source.repository} on the hub holds no weights that can be exported."
 
 
-def weight_files(names: list[str], read_text: Callable[[str], str]) -> list[str]:
-    """The weights to fetch: ready-made OpenVINO, else safetensors, else torch .bin."""
-    if READY_MADE in names:
-        return [
-            name
-            for name in names
-            if fnmatch(name, "openvino_*.xml") or fnmatch(name, "openvino_*.bin")
-        ]
-    for index, single in zip(INDEXES, SINGLES, strict=True):
-        if index in names:
-            return sorted(set(json.loads(read_text(index)).get("weight_map", {}).values()))
-        if single in names:
-            return [single]
-    return []
-
-
-def _is_small(name: str) -> bool:
-    return "/" not in name and any(fnmatch(name, pattern) for pattern in SMALL_FILES)
-
-
 def _forwarding_bar(advance: Callable[[float], None]) -> Any:
     """A bar class for the hub's client that draws nothing and tells `advance`."""
     from tqdm import tqdm  # type: ignore[import-untyped]  # noqa: PLC0415
@@ -165,64 +154,9 @@ def _forwarding_bar(advance: Callable[[float], None]) -> Any:
     return Forwarding
 
 
-class _Translated:
-    """Turns the hub client's errors into one sentence each."""
-
-    def __init__(self, source: HubSource) -> None:
-        self._source = source
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Raise ExportError for what the hub or the network did."""
-        if error is None or isinstance(error, ExportError) or not isinstance(error, Exception):
-            return
-        for types, said in self._sentences():
-            if isinstance(error, types):
-                raise said from error
-        module = type(error).__module__.split(".")[0]
-        if module in ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests"):
-            raise self._unreachable() from error
-
-    def _sentences(self) -> Iterator[tuple[type[Exception], ExportError]]:
-        from huggingface_hub import errors  # noqa: PLC0415
-
-        name = self._source.repository
-        yield (
-            errors.GatedRepoError,
-            NotOnHub(
-                f"{name} is gated: accept its terms on the hub, then set HF_TOKEN or run "
-                "`hf auth login`."
-            ),
-        )
-        yield (
-            errors.RepositoryNotFoundError,
-            NotOnHub(
-                f"The hub knows no model {name}, or it is private; check the name, or set HF_TOKEN."
-            ),
-        )
-        yield (
-            errors.RevisionNotFoundError,
-            NotOnHub(f"{name} has no revision {self._source.revision!r}; check it on the hub."),
-        )
-        yield errors.LocalEntryNotFoundError, self._unreachable()
-        yield errors.OfflineModeIsEnabled, self._unreachable()
-        yield (
-            errors.EntryNotFoundError,
-            ExportError(f"A file of {name} is not to be had from the hub now; try again later."),
-        )
-        yield (
-            errors.HFValidationError,
-            ExportError(f"{name} is not a valid name of a model on the hub."),
-        )
-
-    def _unreachable(self) -> HubUnreachable:
-        endpoint = os.environ.get("HF_ENDPOINT") or "the Hugging Face hub"
-        return HubUnreachable(
-            f"{self._source.repository} could not be fetched from {endpoint}; check the network "
-            "(HF_ENDPOINT names a mirror), then run the same command: the download resumes."
-        )
+def is_cached(repository: str) -> bool:
+    """Whether the hub's cache holds the whole model."""
+    return hub_cache.find(HubSource(repository)) is not None
 
 
 def answers(repository: str, within_s: float) -> bool:

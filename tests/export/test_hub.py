@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from export import ExportError, artifacts
-from export.sources.hub import HubSource, parse, weight_files
+from export.sources.hub_source import HubSource, parse, weight_files
 from tests import ROOT
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import LLAMA, write_folder, write_tokenizer
@@ -167,6 +168,52 @@ def test_a_proxy_that_cannot_be_used_is_one_sentence(
     assert name.upper() in sentence_said
     assert said in sentence_said
     assert "secret" not in sentence_said
+
+
+AWAY = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize("settings", [{}, {"HF_HUB_OFFLINE": "1"}])
+@pytest.mark.parametrize("revision", ["", "@v2"])
+def test_what_is_in_the_cache_needs_no_hub(
+    hub: Hub, tmp_path: Path, settings: dict[str, str], revision: str
+) -> None:
+    hub.revisions.add("v2")
+    assert export(NAME + revision, tmp_path, hub.url).returncode == 0
+    shutil.rmtree(tmp_path / "out")
+    run = export(NAME + revision, tmp_path, AWAY, **settings)
+    assert run.returncode == 0, run.stderr
+    assert artifacts.is_complete(tmp_path / "out")
+    assert "could not be fetched" in sentence(export("someone/else", tmp_path, AWAY, **settings))
+
+
+def test_a_cache_that_lacks_a_part_will_not_do(hub: Hub, tmp_path: Path) -> None:
+    assert export(NAME, tmp_path, hub.url).returncode == 0
+    shutil.rmtree(tmp_path / "out")
+    next((tmp_path / "hf").rglob("model-00002-of-00002.safetensors")).unlink()
+    assert "does not hold all of it" in sentence(export(NAME, tmp_path, AWAY))
+
+
+def test_a_gguf_file_in_the_cache_needs_no_hub(hub: Hub, tmp_path: Path) -> None:
+    folder = hub.root / "someone" / "tiny-gguf"
+    folder.mkdir()
+    write_gguf(folder / "tiny.Q4_0.gguf", "Q4_0")
+    source = "someone/tiny-gguf/tiny.Q4_0.gguf"
+    assert export(source, tmp_path, hub.url).returncode == 0
+    shutil.rmtree(tmp_path / "out")
+    assert export(source, tmp_path, AWAY).returncode == 0
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    said = sentence(export(NAME, tmp_path, hub.url, HF_HOME=str(tmp_path / "file" / "hf")))
+    assert "cannot be written" in said
+    assert "HF_HOME" in said
+
+
+def test_a_host_that_needs_no_proxy_is_asked_itself(hub: Hub, tmp_path: Path) -> None:
+    settings = {"HTTP_PROXY": AWAY, "NO_PROXY": "127.0.0.1"}
+    assert export(NAME, tmp_path, hub.url, **settings).returncode == 0
 
 
 def test_a_gguf_file_of_a_repository_is_exported(hub: Hub, tmp_path: Path) -> None:

@@ -198,3 +198,10 @@ def test_the_graph_for_single_tokens_can_be_asked_for_and_refused(
 ) -> None:
     assert parse("--single-token-graph", said).single_token_graph is expected
     assert parse(WARMCHAT_SINGLE_TOKEN_GRAPH=said).single_token_graph is expected
+
+
+def test_a_system_that_does_not_tell_its_memory_takes_any_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("os.sysconf")
+    assert parse("--kv-budget", "900TiB").kv_budget_bytes == 900 * 2**40
