@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 
 from export.errors import ExportError, HubUnreachable, NotOnHub
-from export.sources.hub_cache import cache_folder
 from export.sources.hub_source import HubSource
 
 _CLIENT = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "requests")
@@ -86,8 +85,7 @@ class Translated:
         endpoint = os.environ.get("HF_ENDPOINT") or "the Hugging Face hub"
         return HubUnreachable(
             f"{self._source.repository} could not be fetched from {endpoint}; check the network "
-            "(HF_ENDPOINT names a mirror), then run the same command: the download resumes. Its cache "
-            f"({cache_folder()}) does not hold all of it."
+            "(HF_ENDPOINT names a mirror), then run the same command: the download resumes."
         )
 
 
@@ -101,6 +99,6 @@ def _is_of_the_disk(error: OSError) -> bool:
 
 def _unwritable(error: OSError) -> str:
     return (
-        f"The hub's cache {cache_folder()} cannot be written ({error.strerror}); set HF_HOME to a folder "
-        "with room that can, then run the same command."
+        f"The hub's cache cannot be written ({error.strerror}); set HF_HOME to a folder that can be, with "
+        "room, then run the same command."
     )

@@ -12,6 +12,7 @@ SENTENCES = {
     "A file of {name} is not to be had from the hub now; try again later.": "现在无法从模型站取得 {name} 的一个文件，请稍后重试。",
     "{name} is not a valid name of a model on the hub.": "{name} 不是模型站上有效的模型名称。",
     "{name} could not be fetched from {hub}; check the network (HF_ENDPOINT names a mirror), then run the same command: the download resumes.": "无法从 {hub} 取得 {name}。请检查网络（可用 HF_ENDPOINT 指定镜像站），然后运行同一命令：下载会接着进行。",
+    "The hub's cache cannot be written ({reason}); set HF_HOME to a folder that can be, with room, then run the same command.": "无法写入模型站的缓存（{reason}）。请用 HF_HOME 指定一个可写且空间足够的文件夹，然后运行同一命令。",
     "The hub does not answer.": "模型站没有响应。",
     "{name} on the hub has no {file}; it cannot be exported.": "模型站上的 {name} 没有 {file}，无法导出。",
     "{name} holds GGUF files; name one of them: {example}.": "{name} 中是 GGUF 文件，请指定其中之一：{example}。",

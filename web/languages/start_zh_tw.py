@@ -12,6 +12,7 @@ SENTENCES = {
     "A file of {name} is not to be had from the hub now; try again later.": "現在無法從模型站取得 {name} 的一個檔案，請稍後再試。",
     "{name} is not a valid name of a model on the hub.": "{name} 不是模型站上有效的模型名稱。",
     "{name} could not be fetched from {hub}; check the network (HF_ENDPOINT names a mirror), then run the same command: the download resumes.": "無法從 {hub} 取得 {name}。請檢查網路（可用 HF_ENDPOINT 指定鏡像站），然後執行同一命令：下載會接續進行。",
+    "The hub's cache cannot be written ({reason}); set HF_HOME to a folder that can be, with room, then run the same command.": "無法寫入模型站的快取（{reason}）。請用 HF_HOME 指定一個可寫入且空間足夠的資料夾，然後執行同一命令。",
     "The hub does not answer.": "模型站沒有回應。",
     "{name} on the hub has no {file}; it cannot be exported.": "模型站上的 {name} 沒有 {file}，無法匯出。",
     "{name} holds GGUF files; name one of them: {example}.": "{name} 中是 GGUF 檔案，請指定其中之一：{example}。",
