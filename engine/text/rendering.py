@@ -6,6 +6,7 @@ what is cached.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from engine.text.chat_template import OPEN_THOUGHTS, ChatTemplate, Message
@@ -16,10 +17,14 @@ MARK = "\ufdd1"  # a noncharacter: where a rendered text is cut
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What surrounds the messages: the system prompt and variables of the template."""
+    """What surrounds the messages: the system prompt and variables of the template.
+
+    began_at: when the conversation began, which templates that print a date take for today; None: now.
+    """
 
     system: str | None = None
     template_options: dict[str, Any] = field(default_factory=dict)
+    began_at: datetime | None = None
 
 
 class Renderer:
@@ -56,7 +61,7 @@ class Renderer:
         prompt = setting.system or self._operator_prompt
         system = (Message("system", prompt),) if prompt else ()
         escaped = [self._escaped(message) for message in (*system, *_answered(messages))]
-        return self._template.render(escaped, **setting.template_options)
+        return self._template.render(escaped, setting.began_at, **setting.template_options)
 
     def opens_thoughts(self, text: str, messages: Sequence[Message]) -> bool:
         """Whether the template has opened the thoughts in `text`, rendered of `messages`, for the reply."""
