@@ -109,7 +109,7 @@ class Idle:
         branch = session.branches[head] = session.take(head, self._shift.pool)
         before = [Message(e.node.role, e.node.content) for e in session.transcript]
         try:
-            prompt = self._prompts.ahead(branch, before, draft, setting)
+            prompt = self._prompts.ahead(branch, before, draft, session.dated(setting))
         except EngineError as error:
             log.info("Nothing is prefilled ahead: %s", error)
             return

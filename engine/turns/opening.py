@@ -39,7 +39,7 @@ class Opening:
         """What the request's prompt is; nothing is changed. Raises RequestError."""
         if request.session_id is None:
             return self.prompts.completion(session.active, request.message)
-        source, setting = self.source(session, request), request.setting
+        source, setting = self.source(session, request), session.dated(request.setting)
         before = [Message(n.role, n.content) for n in session.kept(request.keep)]
         if request.continues:
             return self.prompts.more(source, before, setting, request.params.max_tokens)
