@@ -16,8 +16,6 @@ from engine.text.template_environment import template_environment, variables_at
 from engine.text.template_files import find_template, read_template, template_tokens
 
 THINKING = "enable_thinking"  # Qwen3's name for it, which others took over
-# How models that think mark where they do. What they say is told as it is; these say where it begins.
-OPEN_THOUGHTS, CLOSE_THOUGHTS = "<think>", "</think>"
 ANOTHER = "--chat-template FILE names another."
 
 _PROBE = "\ufdd2"  # a noncharacter: it comes out of a template as it went in, or not at all

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from engine.text.chat_template import OPEN_THOUGHTS, ChatTemplate, Message
+from engine.text.chat_template import ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
+from engine.text.wordless import OPEN_THOUGHTS
 
 MARK = "\ufdd1"  # a noncharacter: where a rendered text is cut
 
