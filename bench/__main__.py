@@ -15,7 +15,7 @@ BENCHMARKS = (
     *("turns", "sessions", "overflow"),
     *("restore", "crowd", "exact", "typing", "fairness"),
     *("quality", "export_speed", "peers"),
-    *("limit", "scale", "restart_under_load"),
+    *("limit", "scale", "restart_under_load", "templates"),
 )
 # A module of that name would stand in front of the library's own.
 MODULES = {"typing": "typing_ahead", "peers": "peers.compare", "scale": "scale.sections"}

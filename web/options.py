@@ -144,7 +144,7 @@ def _add_model_options(parser: _Parser) -> None:
         type=one_of(OVERFLOWS),
         default="recompute",
         metavar="HOW",
-        help="what becomes of the KV when the oldest turns no longer fit: recompute (exact) or "
+        help="what becomes of the KV when the oldest turns no longer fit, or thoughts go: recompute (exact) or "
         "shift (at once, with traces of what was left out) (default: recompute)",
     )
     add("--precision", type=one_of(PRECISIONS), default="auto", metavar="TYPE",

@@ -123,6 +123,18 @@ def test_an_answer_behind_opened_thoughts_is_read_again_while_people_read() -> N
     assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + "<think>\n")) - read_ahead
 
 
+def test_an_answer_behind_opened_thoughts_is_moved_where_kv_may_be_shifted() -> None:
+    """As with --overflow shift: nothing is read again, and traces of the thoughts stay."""
+    thought, answer = "Hm.\n</think>\n\n", f"{ANSWER} Paris it is."
+    rig = make_rig(
+        num_blocks=200, template=OPENED, choose=saying("<think>\n", thought, answer), shifts=True
+    )
+    rig.chat("Capital?", params=LONG)
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert "Hm." not in rig.tokenizer.decode(rig.tokens())
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + "<think>\n"))
+
+
 def test_an_edited_answer_keeps_the_empty_thought_and_what_is_in_front_of_the_change() -> None:
     rig = thinking_rig(EMPTY, ANSWER)
     rig.chat("Capital?", params=LONG, enable_thinking=False)
