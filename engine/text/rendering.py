@@ -85,6 +85,10 @@ class Renderer:
         continues = token_before is not None and token_before not in self._special_ids
         return self._tokenizer.encode(text, continues=continues)
 
+    def encode_reply(self, text: str) -> list[int]:
+        """The tokens of what a reply says."""
+        return self.encode(self._escaped(Message("assistant", text)).content, None)
+
     def operator_tokens(self) -> list[int]:
         """The tokens that every conversation under the operator's prompt begins with."""
         if self._template is None:

@@ -103,6 +103,10 @@ class PromptBuilder:
             limit = self._context_length
             raise MessageTooLong(ANSWER_TOO_LONG.format(tokens=num_tokens, limit=limit))
 
+    def num_reply_tokens(self, text: str) -> int:
+        """Tokens of a reply that a person wrote, as the end of a prompt."""
+        return len(self._renderer.encode_reply(text))
+
     def ahead(
         self, branch: Branch, before: Sequence[Message], draft: str, setting: Setting
     ) -> Prompt | None:
