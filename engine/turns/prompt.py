@@ -53,6 +53,10 @@ class PromptBuilder:
         """Whether the model was trained to chat."""
         return self._renderer.has_template
 
+    def operator_tokens(self) -> list[int]:
+        """The tokens that every conversation which begins now begins with."""
+        return self._renderer.operator_tokens()
+
     def chat(
         self,
         branch: Branch,
