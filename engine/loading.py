@@ -24,18 +24,6 @@ from engine.turns import EngineCore, PromptBuilder, assemble
 
 log = logging.getLogger(__name__)
 
-NO_TEMPLATE = (
-    "The model has no chat template: it is taken for a base model, which goes on with texts. If it was "
-    "trained to chat, name its template with --chat-template FILE."
-)
-ASSUMED = (
-    "The model has several chat templates and none is the default; '{name}' is used. --chat-template "
-    "FILE names another."
-)
-NO_SYSTEM = (
-    "The model's chat template knows no system prompts; they stand in front of the first question."
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelInfo:
@@ -104,9 +92,18 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
 def _tell(template: ChatTemplate | None, system_prompt: str | None) -> None:
     """Say in the log what is assumed of the template."""
     if template is None:
-        log.warning(NO_TEMPLATE)
+        log.warning(
+            "The model has no chat template: it is taken for a base model, which goes on with texts. "
+            "If it was trained to chat, name its template with --chat-template FILE."
+        )
         return
     if template.assumed is not None:
-        log.warning(ASSUMED.format(name=template.assumed))
+        log.warning(
+            "The model has several chat templates and none is the default; '%s' is used. "
+            "--chat-template FILE names another.",
+            template.assumed,
+        )
     if system_prompt and not template.knows_system:
-        log.warning(NO_SYSTEM)
+        log.warning(
+            "The model's chat template knows no system prompts; they stand in front of the first question."
+        )

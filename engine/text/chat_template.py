@@ -16,7 +16,6 @@ from engine.text.template_environment import template_environment, variables_at
 from engine.text.template_files import find_template, read_template, template_tokens
 
 THINKING = "enable_thinking"  # Qwen3's name for it, which others took over
-ANOTHER = "--chat-template FILE names another."
 
 _PROBE = "\ufdd2"  # a noncharacter: it comes out of a template as it went in, or not at all
 
@@ -49,7 +48,8 @@ class ChatTemplate:
             asked_for = meta.find_undeclared_variables(environment.parse(source))
         except Exception as error:  # noqa: BLE001  (a template is a program)
             raise ModelUnsupported(
-                f"The model's chat template cannot be read: {_reason(error)}. {ANOTHER}"
+                f"The model's chat template cannot be read: {_reason(error)}. "
+                "--chat-template FILE names another."
             ) from None
         self._can_think = THINKING in asked_for
         self.knows_system, self._in_parts = True, False
@@ -83,7 +83,8 @@ class ChatTemplate:
             raise RequestError(f"The model's chat template refuses this: {error}") from None
         except Exception as error:  # noqa: BLE001  (it can fail in any way)
             raise RequestError(
-                f"The model's chat template fails here: {_reason(error)}. {ANOTHER}"
+                f"The model's chat template fails here: {_reason(error)}. "
+                "--chat-template FILE names another."
             ) from None
 
     def _finds_system(self) -> bool:

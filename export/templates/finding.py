@@ -59,7 +59,7 @@ def _entry(file: Path) -> Any:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ExportError(f"{file} is not valid JSON ({error}); fetch it again") from error
+        raise ExportError(f"{file} is not valid JSON ({error}); fetch it again.") from error
     return content.get("chat_template") if isinstance(content, dict) else None
 
 
