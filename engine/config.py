@@ -33,6 +33,7 @@ class EngineConfig:
     takes bf16 along. KV in f32 makes `auto` exact too.
     kv_precision: element type of the KV cache; u8 is quantised, keys as `engine.model.key_scales` says;
     bf16 is refused (ConfigError) when the model is loaded on a CPU without it.
+    chat_template: a file with the Jinja template to use instead of the model's own; None: that one.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
     storage: what if conversations cannot be kept in data_dir: `preferred` keeps them in memory and says so,
@@ -57,6 +58,7 @@ class EngineConfig:
     kv_budget_bytes: int | None = None
     precision: str = "auto"
     kv_precision: str = "u8"
+    chat_template: Path | None = None
     system_prompt: str | None = None
     data_dir: Path | None = None
     storage: str = "preferred"

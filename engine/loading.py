@@ -4,6 +4,7 @@ Owns: the order, and what one package's parts tell the next. Runs once, in the e
 raises ModelError or ConfigError with what to do next.
 """
 
+import logging
 from dataclasses import dataclass
 
 from engine.config import EngineConfig
@@ -17,9 +18,11 @@ from engine.model import (
     read_eos_token_ids,
     read_settings,
 )
-from engine.text import Renderer, Tokenizer, read_chat_template
+from engine.text import ChatTemplate, Renderer, Tokenizer, read_chat_template
 from engine.tiers import make_tiers
 from engine.turns import EngineCore, PromptBuilder, assemble
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +47,8 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
     """Read and compile the model, allocate the KV pool, put the core together."""
     settings = read_settings(config.model_dir)
     tokenizer = Tokenizer(config.model_dir)
-    template = read_chat_template(config.model_dir)
+    template = read_chat_template(config.model_dir, config.chat_template)
+    _tell(template, config.system_prompt)
     loaded = load_model(config)
     prefix = read_completion_prefix(config.model_dir)
     renderer = Renderer(tokenizer, template, config.system_prompt, prefix)
@@ -83,3 +87,23 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         can_think=template is not None and template.can_think,
     )
     return core, info
+
+
+def _tell(template: ChatTemplate | None, system_prompt: str | None) -> None:
+    """Say in the log what is assumed of the template."""
+    if template is None:
+        log.warning(
+            "The model has no chat template: it is taken for a base model, which goes on with texts. "
+            "If it was trained to chat, name its template with --chat-template FILE."
+        )
+        return
+    if template.assumed is not None:
+        log.warning(
+            "The model has several chat templates and none is the default; '%s' is used. "
+            "--chat-template FILE names another.",
+            template.assumed,
+        )
+    if system_prompt and not template.knows_system:
+        log.warning(
+            "The model's chat template knows no system prompts; they stand in front of the first question."
+        )

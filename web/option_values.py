@@ -137,6 +137,14 @@ def folder(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def template(text: str) -> Path:
+    """A file that is there, for a chat template."""
+    file = Path(text).expanduser()
+    if not file.is_file():
+        raise argparse.ArgumentTypeError(f"{text}: no such file; name a Jinja chat template.")
+    return file
+
+
 def device(text: str) -> str:
     """A device of OpenVINO that is supported."""
     if text.upper() == "CPU":

@@ -24,6 +24,7 @@ from web.option_values import (
     parse_size,
     prefix,
     proxies,
+    template,
     threads,
     user,
     user_file,
@@ -57,6 +58,7 @@ class Options:
     disk_budget_bytes: int
     precision: str
     overflow: str
+    chat_template: Path | None
     system_prompt: str | None
     num_threads: int | None
     single_token_graph: bool | None
@@ -142,11 +144,13 @@ def _add_model_options(parser: _Parser) -> None:
         type=one_of(OVERFLOWS),
         default="recompute",
         metavar="HOW",
-        help="what becomes of the KV when the oldest turns no longer fit: recompute (exact) or "
+        help="what becomes of the KV when the oldest turns no longer fit, or thoughts go: recompute (exact) or "
         "shift (at once, with traces of what was left out) (default: recompute)",
     )
     add("--precision", type=one_of(PRECISIONS), default="auto", metavar="TYPE",
         help="auto: bf16 and int8 where the CPU has them; f32: exact, prefills half as fast (default: auto)")  # fmt: skip
+    add("--chat-template", type=template, metavar="FILE",
+        help="a Jinja chat template to use instead of the model's own (default: none)")  # fmt: skip
     add("--system-prompt", metavar="TEXT",
         help="what every conversation begins with, computed once for all (default: none)")  # fmt: skip
     add("--titles", type=yes_or_no, default=True, metavar="YES|NO",

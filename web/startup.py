@@ -58,6 +58,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         precision=options.precision,
         overflow=options.overflow,
         kv_precision=options.kv_precision,
+        chat_template=options.chat_template,
         system_prompt=options.system_prompt or advised_prompt(choice.directory),
         data_dir=None if options.ask is not None else options.data_dir,
         storage=options.storage,

@@ -7,6 +7,7 @@ from engine.conversations.conversation import Entry, Feedback, Node
 from engine.conversations.home import Home, open_journal
 from engine.conversations.journal import Journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
+from engine.conversations.restoring import moment
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
 from engine.conversations.storage import Storage, open_storage
 from engine.conversations.store import ConversationRow, StoreError, Trouble
@@ -29,6 +30,7 @@ __all__ = [
     "StoreError",
     "Stored",
     "Trouble",
+    "moment",
     "open_journal",
     "open_storage",
 ]

@@ -101,8 +101,10 @@ class Journal:
         Raises StoreError, with nothing stored.
         """
         ids = user_id, reply_id = self._new_id(message), self._new_id()
+        began_at = session.begin().timestamp()
         if (store := self.store) is not None and session.id is not None:
-            self._put(partial(store.add_turn, *session.id, parent, ids, message), session, message)
+            add = partial(store.add_turn, *session.id, parent, ids, message, created_at=began_at)
+            self._put(add, session, message)
         user = Node(user_id, parent, "user", message)
         return user, Node(reply_id, user_id, "assistant", "", "streaming")
 
@@ -221,7 +223,8 @@ class Journal:
 
     def _add(self, session: Session, node: Node) -> None:
         if (store := self.store) is not None and session.id is not None:
-            add = partial(_add_message, store, session.id, node)
+            began_at = session.begin().timestamp()
+            add = partial(_add_message, store, session.id, node, began_at)
             self._put(add, session, node.content)
 
     def _write(self, session: Session, node: Node) -> Stored:
@@ -270,10 +273,10 @@ def _check_storable(text: str) -> None:
         raise Unstorable(HALF_A_CHARACTER) from error
 
 
-def _add_message(store: Store, session_id: SessionId, node: Node) -> None:
+def _add_message(store: Store, session_id: SessionId, node: Node, began_at: float) -> None:
     """In the writer's thread."""
     if node.parent is None:
-        store.create(*session_id)
+        store.create(*session_id, began_at)
     owner, name = session_id
     store.add_message(
         owner,

@@ -1,6 +1,7 @@
 """Sessions as they were: from the store, or from memory where they were closed before they were stored."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from engine.conversations.session import Branch, Session, SessionId
 from engine.conversations.store import StoredConversation
@@ -23,6 +24,7 @@ def restored(session_id: SessionId, stored: StoredConversation) -> Session:
         if ledger.num_tokens == len(branch.tokens):
             sequence = Sequence(list(branch.tokens))
             session.branches[branch.leaf] = Branch(ledger, sequence, branch.num_hidden)
+    session.began_at = moment(stored.created_at)
     session.publish()
     return session
 
@@ -32,5 +34,14 @@ def still_unstored(session: Session) -> Session:
     again = Session(session.id)
     again.conversation.nodes = dict(session.conversation.nodes)
     again.conversation.head = session.conversation.head
+    again.began_at = session.began_at
     again.forget_engine()
     return again
+
+
+def moment(seconds: object) -> datetime | None:
+    """Seconds since 1970 in local time; None where damage has left something else."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone()  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError, OSError):
+        return None

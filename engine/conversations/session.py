@@ -8,12 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from engine.conversations.conversation import Conversation, Entry, Node
 from engine.errors import RequestError, SessionNotFound
 from engine.scheduling import BlockPool, Sequence, Status, common_length
-from engine.text import Ledger, Message
+from engine.text import Ledger, Message, Setting
 
 
 class SessionId(NamedTuple):
@@ -64,7 +65,8 @@ class Session:
     """A conversation and its branches, by the message that each ends with.
 
     transcript: the conversation up to its head, made anew at every change, for any thread to read.
-    unread_drafts: on their way to the engine's thread.
+    unread_drafts: on their way to the engine's thread. began_at: when its first message was taken, in local
+    time, which stays the date that its prompts tell; None: it has none yet.
     """
 
     id: SessionId | None = None
@@ -72,11 +74,21 @@ class Session:
     branches: dict[int | None, Branch] = field(default_factory=dict)
     transcript: tuple[Entry, ...] = ()
     unread_drafts: deque[str] = field(default_factory=deque)
+    began_at: datetime | None = None
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """What the model saw and said, without the system prompt."""
         return tuple(Message(e.node.role, e.node.content) for e in self.transcript)
+
+    def begin(self) -> datetime:
+        """Its first message is taken, now or before; when that was."""
+        self.began_at = self.began_at or datetime.now().astimezone()
+        return self.began_at
+
+    def dated(self, setting: Setting) -> Setting:
+        """The setting with the date of this conversation, so that a new day changes no prompt."""
+        return replace(setting, began_at=self.began_at)
 
     @property
     def active(self) -> Branch:

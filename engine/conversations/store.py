@@ -86,10 +86,13 @@ class Store:
             title, bool(pinned), created_at, updated_at, head, nodes, branches
         )
 
-    def create(self, owner: str, conversation: str) -> None:
-        """Make the conversation unless it is there. One that was deleted starts anew, empty."""
+    def create(self, owner: str, conversation: str, created_at: float | None = None) -> None:
+        """Make the conversation unless it is there. One that was deleted starts anew, empty.
+
+        created_at: seconds since 1970; None: now.
+        """
         with self._database.transaction() as db:
-            self._create(db, owner, conversation)
+            self._create(db, owner, conversation, created_at)
 
     def reserve_ids(self, count: int) -> range:
         """So many ids that no message has or gets, in any program, but by `node_id`."""
@@ -122,17 +125,24 @@ class Store:
             return self._add(db, key, (node_id, key, parent, role, content, status, is_edited))
 
     def add_turn(
-        self, owner: str, conversation: str, parent: int | None, ids: tuple[int, int], message: str
+        self,
+        owner: str,
+        conversation: str,
+        parent: int | None,
+        ids: tuple[int, int],
+        message: str,
+        *,
+        created_at: float | None = None,
     ) -> None:
         """Add a user's message and the reply about to stream, both or none of them.
 
-        ids: of the two, reserved. Makes the conversation if `parent` is None. Raises
+        ids: of the two, reserved. Makes the conversation if `parent` is None, as `create` does. Raises
         ConversationNotFound.
         """
         user, reply = ids
         with self._database.transaction() as db:
             if parent is None:
-                self._create(db, owner, conversation)
+                self._create(db, owner, conversation, created_at)
             key = _key(db, owner, conversation)
             _check_message(db, key, parent)
             self._add(db, key, (user, key, parent, "user", message, "complete", False))
@@ -244,10 +254,13 @@ class Store:
         self._mark_changed(db, key)
         return node_id
 
-    def _create(self, db: sqlite3.Connection, owner: str, conversation: str) -> None:
+    def _create(
+        self, db: sqlite3.Connection, owner: str, conversation: str, created_at: float | None
+    ) -> None:
         now = self._now()
         db.execute(queries.DROP_DELETED, (owner, conversation))
-        db.execute(queries.CREATE, (owner, conversation, now, now))
+        began_at = now if created_at is None else created_at
+        db.execute(queries.CREATE, (owner, conversation, began_at, now))
 
     def _mark_changed(self, db: sqlite3.Connection, key: int) -> None:
         db.execute("UPDATE conversation SET updated_at = ? WHERE id = ?", (self._now(), key))

@@ -80,12 +80,24 @@ class SamplingParams:
 
 
 class Sampler:
-    """One turn's sampling: its parameters, random state and token counts."""
+    """One turn's sampling: its parameters, random state and token counts.
 
-    def __init__(self, params: SamplingParams, prompt: Sequence[int], vocab_size: int) -> None:
+    said: what the reply says already, where it goes on; it is the end of the prompt.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        prompt: Sequence[int],
+        vocab_size: int,
+        said: Sequence[int] = (),
+    ) -> None:
         self.params = params
         self._random = default_rng(params.seed)
         self._penalties = _Penalties(params, prompt, vocab_size) if params.has_penalties else None
+        if self._penalties is not None:
+            for token in said:
+                self._penalties.count(token)
 
     def sample(self, logits: Row) -> int:
         """The next token id, from logits of shape [vocab]."""

@@ -4,8 +4,6 @@ Does not know sequences under way, KV or conversations.
 """
 
 from engine.text.chat_template import (
-    CLOSE_THOUGHTS,
-    OPEN_THOUGHTS,
     THINKING,
     ChatTemplate,
     Message,
@@ -16,6 +14,7 @@ from engine.text.rendering import MARK, Renderer, Setting
 from engine.text.special_tokens import escaped_offsets, plain_offsets
 from engine.text.streaming import ReplyText
 from engine.text.tokenizer import Tokenizer
+from engine.text.wordless import CLOSE_THOUGHTS, OPEN_THOUGHTS
 
 __all__ = [
     "CLOSE_THOUGHTS",

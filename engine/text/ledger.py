@@ -2,15 +2,19 @@
 
 Owns: the segments of the text (delta: encoded by us; reply: sampled by the model). Does not own the
 ids: they are the sequence's. Does not know: KV, scheduling. The ids that the model produced are the
-truth; a reply is never encoded again unless the template really changes its text.
+truth; a reply is never encoded again unless the template really changes its text. What the model saw in front
+of a reply stays, too, where the template prints the same reply behind fewer marks of thoughts without a word:
+some prompts open or close them (DeepSeek-R1, Qwen3), and the conversation afterwards has none.
 Invariant: the segments' token counts add up to the length of the sequence's tokens.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from engine.scheduling import common_length
+from engine.text.wordless import CLOSE_THOUGHTS, behind, unopened
 
 _CONTEXT = 8  # characters around a reply that tell it from others that say the same
 
@@ -29,15 +33,28 @@ class Segment:
     def match(self, text: str, start: int) -> int | None:
         """Where in `text` this segment ends if it stands at `start`; None if it does not.
 
-        Templates strip the white space around replies; that leaves a reply the same reply.
+        Templates strip the white space around replies, and thoughts that say nothing; that leaves a reply
+        the same reply.
         """
         if text.startswith(self.text, start):
             return start + len(self.text)
-        stripped = self.text.strip()
-        if self.ends is None or not stripped:
+        words = self.text[behind(self.text) :].rstrip()
+        if self.ends is None or not words:
             return None
-        begin = start + len(text[start:]) - len(text[start:].lstrip())
-        return begin + len(stripped) if text.startswith(stripped, begin) else None
+        begin = behind(text, start)
+        return begin + len(words) if text.startswith(words, begin) else None
+
+    def match_unopened(self, text: str, start: int, reply: "Segment") -> int | None:
+        """As `match`, of a delta that opens thoughts in front of `reply`, where `text` does not.
+
+        The reply says the same there, with no thoughts of its own, or begins to: an edited one.
+        """
+        head = unopened(self.text)
+        if self.ends is not None or reply.ends is None or not text.startswith(head, start):
+            return None
+        end = start + len(head)
+        says_more = CLOSE_THOUGHTS not in reply.text and reply.head(text[end:]).num_tokens
+        return end if says_more or reply.match(text, end) is not None else None
 
     def find(self, text: str, start: int, before: str, after: str) -> tuple[int, int] | None:
         """Where in `text` this reply begins and ends, from `start` on; None if it is not there.
@@ -46,10 +63,11 @@ class Segment:
         """
         if self.ends is None:
             return None
-        for said in dict.fromkeys((self.text, self.text.strip())):
-            sought = before[-_CONTEXT:] + said + after[:_CONTEXT]
+        leads = dict.fromkeys((before[-_CONTEXT:], unopened(before)[-_CONTEXT:]))
+        for said, lead in product(dict.fromkeys((self.text, self.text.strip())), leads):
+            sought = lead + said + after[:_CONTEXT]
             if said and (place := text.find(sought, start)) >= 0:
-                begin = place + len(before[-_CONTEXT:])
+                begin = place + len(lead)
                 return begin, begin + len(said)
         return None
 
@@ -152,6 +170,8 @@ class Ledger:
             if offset == len(text):  # what is behind, if only a token without text, is not of it
                 return self.segments[:i], num_tokens, offset
             end = segment.match(text, offset)
+            if end is None and i + 1 < len(self.segments):
+                end = segment.match_unopened(text, offset, self.segments[i + 1])
             if end is None:
                 if segment.ends is None:
                     return self.segments[:i], num_tokens, offset

@@ -6,20 +6,26 @@ what is cached.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from engine.text.chat_template import OPEN_THOUGHTS, ChatTemplate, Message
+from engine.text.chat_template import ChatTemplate, Message
 from engine.text.tokenizer import Tokenizer
+from engine.text.wordless import OPEN_THOUGHTS
 
 MARK = "\ufdd1"  # a noncharacter: where a rendered text is cut
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What surrounds the messages: the system prompt and variables of the template."""
+    """What surrounds the messages: the system prompt and variables of the template.
+
+    began_at: when the conversation began, which templates that print a date take for today; None: now.
+    """
 
     system: str | None = None
     template_options: dict[str, Any] = field(default_factory=dict)
+    began_at: datetime | None = None
 
 
 class Renderer:
@@ -56,7 +62,7 @@ class Renderer:
         prompt = setting.system or self._operator_prompt
         system = (Message("system", prompt),) if prompt else ()
         escaped = [self._escaped(message) for message in (*system, *_answered(messages))]
-        return self._template.render(escaped, **setting.template_options)
+        return self._template.render(escaped, setting.began_at, **setting.template_options)
 
     def opens_thoughts(self, text: str, messages: Sequence[Message]) -> bool:
         """Whether the template has opened the thoughts in `text`, rendered of `messages`, for the reply."""
@@ -78,6 +84,10 @@ class Renderer:
         """The tokens of rendered text that goes on behind `token_before`."""
         continues = token_before is not None and token_before not in self._special_ids
         return self._tokenizer.encode(text, continues=continues)
+
+    def encode_reply(self, text: str) -> list[int]:
+        """The tokens of what a reply says."""
+        return self.encode(self._escaped(Message("assistant", text)).content, None)
 
     def operator_tokens(self) -> list[int]:
         """The tokens that every conversation under the operator's prompt begins with."""

@@ -39,11 +39,15 @@ class ImportRefused(RequestError):
 
 @dataclass(frozen=True, slots=True)
 class PortableTokens:
-    """The tokens that the messages are for one model."""
+    """The tokens that the messages are for one model.
+
+    began_at: seconds since 1970 of the day that they tell, if they tell one; None: not known.
+    """
 
     tokens: list[int]
     ledger: Ledger
     num_hidden: int
+    began_at: float | None = None
 
 
 def to_markdown(messages: Sequence[Message]) -> str:
@@ -88,6 +92,7 @@ def pack(
         "tokens": kept.tokens,
         "segments": [[s.text, s.num_tokens, s.ends] for s in kept.ledger.segments],
         "num_hidden": kept.num_hidden,
+        "began_at": kept.began_at,
     }
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -193,7 +198,8 @@ def _tokens(record: dict[str, Any], vocab_size: int) -> PortableTokens:
             Segment(str(text), int(count), None if ends is None else tuple(map(int, ends)))
             for text, count, ends in record["segments"]
         )
-        kept = PortableTokens(tokens, Ledger(segments), int(record["num_hidden"]))
+        began_at = None if record.get("began_at") is None else float(record["began_at"])
+        kept = PortableTokens(tokens, Ledger(segments), int(record["num_hidden"]), began_at)
     except (KeyError, TypeError, ValueError, OverflowError):
         raise ImportRefused("The file's tokens cannot be read.") from None
     if (

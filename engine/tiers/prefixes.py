@@ -38,6 +38,11 @@ class Prefixes:
             tiers.store_operator(sequence)
         self.operator = sequence
 
+    def renew_operator(self, sequence: Sequence) -> None:
+        """Everybody begins otherwise from now on; what began so far keeps the blocks that it shares."""
+        self.operator.truncate_kv(0, self._pool)
+        self.operator = sequence
+
     def share(self, owner: str, sequence: Sequence) -> None:
         """Give `sequence` the longest known beginning of its tokens, if it has less of its own."""
         blocks = self._index.longest(owner, sequence.tokens)

@@ -7,6 +7,7 @@ from engine.scheduling import Scheduler, StepCosts, TokenBudget
 from engine.text import Tokenizer
 from engine.tiers import Fingerprint, Move, Prefixes, Shift, Tiers
 from engine.turns.ahead import Ahead
+from engine.turns.beginning import Beginning
 from engine.turns.core import CoreParts, EngineCore
 from engine.turns.editing import Editing
 from engine.turns.idle import Idle
@@ -75,6 +76,13 @@ def assemble(
             journal=home.journal,
             pool=pool,
             is_on=config.titles and prompts.has_template,
+        ),
+        beginning=Beginning(
+            prefixes=opening.prefixes,
+            prompts=prompts,
+            scheduler=scheduler,
+            runner=runner,
+            tiers=tiers,
         ),
     )
     return EngineCore(

@@ -192,7 +192,8 @@ class EngineCore:
         sequences = {branch.sequence for _, _, branch in parts.sessions.branches()}
         sequences |= {*self._turns, parts.opening.prefixes.operator}
         tables = [sequence.block_table for sequence in sequences]
-        own = [*parts.tiers.own_tables, *parts.idle.titles.own_tables]
+        idle = parts.idle
+        own = [*parts.tiers.own_tables, *idle.titles.own_tables, *idle.beginning.own_tables]
         parts.pool.check_integrity([*tables, *own])
         for sequence in sequences:
             covered = len(sequence.block_table) * parts.pool.block_size

@@ -14,6 +14,7 @@ from engine.model import WarmUp
 from engine.text import Ledger, Message, Setting
 from engine.tiers import Prefixes, Shift, Snapshot, SnapshotRefused, Tiers
 from engine.turns.ahead import Ahead
+from engine.turns.beginning import Beginning
 from engine.turns.prompt import Prompt, PromptBuilder
 from engine.turns.titles import Titles
 
@@ -42,6 +43,7 @@ class Idle:
         prefixes: Prefixes,
         shift: Shift,
         titles: Titles,
+        beginning: Beginning,
     ) -> None:
         self._warm_up = warm_up
         self._ahead = ahead
@@ -50,12 +52,14 @@ class Idle:
         self._prefixes = prefixes
         self._shift = shift
         self.titles = titles
+        self.beginning = beginning
         self._arriving: dict[Session, _Arrival] = {}
 
     @property
     def is_warm(self) -> bool:
         """Whether all likely shapes were run, and nothing is left to prefill ahead or to name."""
-        return not (self._warm_up.has_work or self._ahead.has_work or self.titles.has_work)
+        works = (self._warm_up, self._ahead, self.titles, self.beginning)
+        return not any(work.has_work for work in works)
 
     def wait_s(self) -> float | None:
         """How long to wait for requests before the next `step`; None: there is nothing to do."""
@@ -77,6 +81,8 @@ class Idle:
             self._tiers.saving.step()
         elif self._ahead.has_work:
             self._ahead.step()
+        elif self.beginning.has_work:
+            self.beginning.step()
         elif self.titles.has_work:
             self.titles.step()
         elif self._warm_up.has_work:
@@ -88,6 +94,7 @@ class Idle:
         """A turn of the session begins: it fetches what it needs itself, and finds all blocks."""
         self._arriving.pop(session, None)
         self.titles.interrupt()
+        self.beginning.interrupt()
 
     def forget(self, session: Session) -> None:
         """The session leaves memory: nothing is done for it any more."""
@@ -109,7 +116,7 @@ class Idle:
         branch = session.branches[head] = session.take(head, self._shift.pool)
         before = [Message(e.node.role, e.node.content) for e in session.transcript]
         try:
-            prompt = self._prompts.ahead(branch, before, draft, setting)
+            prompt = self._prompts.ahead(branch, before, draft, session.dated(setting))
         except EngineError as error:
             log.info("Nothing is prefilled ahead: %s", error)
             return

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.conversations import Branch, Journal, Node, Session
 from engine.errors import RequestError
 from engine.metrics import KVSource
-from engine.scheduling import BlockPool, Guesses, Pace, Sampler
+from engine.scheduling import BlockPool, Guesses, Pace, Sampler, SamplingParams
 from engine.text import Ledger, Message, ReplyText, plain_offsets
 from engine.tiers import Prefixes, Shift
 from engine.turns.prompt import Prompt, PromptBuilder
@@ -39,7 +39,7 @@ class Opening:
         """What the request's prompt is; nothing is changed. Raises RequestError."""
         if request.session_id is None:
             return self.prompts.completion(session.active, request.message)
-        source, setting = self.source(session, request), request.setting
+        source, setting = self.source(session, request), session.dated(request.setting)
         before = [Message(n.role, n.content) for n in session.kept(request.keep)]
         if request.continues:
             return self.prompts.more(source, before, setting, request.params.max_tokens)
@@ -64,18 +64,26 @@ class Opening:
         branch = session.branches[reply.id]
         self._take_tokens(session, branch, request, prompt)
         earlier = _reopened(branch, reply.content)
+        tokens, params = branch.sequence.tokens, request.params
+        said = tokens[-num_said:] if (num_said := self._num_said(earlier, params)) else ()
         return Turn(
             request=request,
             session=session,
             branch=branch,
             node_id=reply.id,
-            sampler=Sampler(request.params, branch.sequence.tokens, self.vocab_size),
-            reply=ReplyText(branch.sequence.tokens, request.params.stop),
+            sampler=Sampler(params, tokens, self.vocab_size, said),
+            reply=ReplyText(tokens, params.stop),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
-            guesses=Guesses(branch.sequence.tokens),
+            guesses=Guesses(tokens),
             earlier=earlier,
         )
+
+    def _num_said(self, earlier: Earlier, params: SamplingParams) -> int:
+        """How many tokens of the prompt are the reply's own, for penalties that count them."""
+        if not (params.has_penalties and earlier.text):
+            return 0
+        return len(earlier.ends) or self.prompts.num_reply_tokens(earlier.text)
 
     def _reply(self, session: Session, request: TurnRequest) -> Node:
         """The reply that is about to stream, and stored; what comes before it is shown."""

@@ -53,6 +53,10 @@ class PromptBuilder:
         """Whether the model was trained to chat."""
         return self._renderer.has_template
 
+    def operator_tokens(self) -> list[int]:
+        """The tokens that every conversation which begins now begins with."""
+        return self._renderer.operator_tokens()
+
     def chat(
         self,
         branch: Branch,
@@ -102,6 +106,10 @@ class PromptBuilder:
         if num_tokens >= self._context_length:
             limit = self._context_length
             raise MessageTooLong(ANSWER_TOO_LONG.format(tokens=num_tokens, limit=limit))
+
+    def num_reply_tokens(self, text: str) -> int:
+        """Tokens of a reply that a person wrote, as the end of a prompt."""
+        return len(self._renderer.encode_reply(text))
 
     def ahead(
         self, branch: Branch, before: Sequence[Message], draft: str, setting: Setting

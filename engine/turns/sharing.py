@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.conversations import Branch, Journal, Session
+from engine.conversations import Branch, Journal, Session, moment
 from engine.errors import RequestError
 from engine.scheduling import Sequence as TokenSequence
 from engine.text import Message
@@ -42,7 +42,12 @@ class Sharing:
             raise RequestError("There is nothing in this conversation yet.")
         branch = session.active
         num_tokens = branch.ledger.num_tokens
-        kept = PortableTokens(branch.sequence.tokens[:num_tokens], branch.ledger, branch.num_hidden)
+        kept = PortableTokens(
+            branch.sequence.tokens[:num_tokens],
+            branch.ledger,
+            branch.num_hidden,
+            None if session.began_at is None else session.began_at.timestamp(),
+        )
         snapshot = self.tiers.snapshot_of(session, branch)
         return portable.pack(session.messages, kept, snapshot, self.fingerprint)
 
@@ -65,6 +70,7 @@ class Sharing:
         sequence = TokenSequence(list(kept.tokens))
         if snapshot is not None:
             self._adopt(sequence, snapshot)
+        session.began_at = moment(kept.began_at)
         self._fill(session, messages, Branch(kept.ledger, sequence, kept.num_hidden))
 
     @property

@@ -7,7 +7,7 @@ KV and snapshots stay as they are. Takes only free blocks, evicts nobody.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -112,7 +112,7 @@ class Titles:
         wording = wording_for(before[0].content)
         fork = session.active.fork(self._pool)
         try:
-            return self._asked(fork, before, wording, setting)
+            return self._asked(fork, before, wording, session.dated(setting))
         except EngineError as error:
             log.info("No title is made: %s", error)
         fork.sequence.truncate(0, self._pool)
@@ -122,7 +122,8 @@ class Titles:
         self, fork: Branch, before: list[Message], wording: Wording, setting: Setting
     ) -> _Draft | None:
         # Where a template knows it, thinking is off: a title is not worth that long.
-        unthinking = Setting(setting.system, setting.template_options | {"enable_thinking": False})
+        options = setting.template_options | {"enable_thinking": False}
+        unthinking = replace(setting, template_options=options)
         prompt = self._prompts.chat(fork, before, wording.instruction, unthinking, _ROOM_TOKENS)
         sequence, plan = fork.sequence, prompt.plan
         is_warm = sequence.num_cached_tokens >= plan.num_kept - 1

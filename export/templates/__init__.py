@@ -1,6 +1,6 @@
-"""Chat templates for models that ship none, found by model type and name.
+"""Chat templates: where checkpoints keep theirs, and those for models that ship none.
 
-Each file is the family's published format; its source is in the first comment. A model that is
+The latter are found by model type and name. Each file is the family's published format; its source is in the first comment. A model that is
 not known here is a base model: it gets no template and completes text.
 """
 
@@ -10,7 +10,9 @@ import json
 import re
 from pathlib import Path
 
-__all__ = ["builtin_template"]
+from export.templates.finding import folder_template, gguf_template
+
+__all__ = ["builtin_template", "folder_template", "gguf_template"]
 
 _FOLDER = Path(__file__).parent
 _TEMPLATES = (  # model type, name, file (None: a base model)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import AddedToken, Tokenizer
 
 from export.errors import ExportError
-from export.templates import builtin_template
+from export.templates import builtin_template, folder_template
 from export.tokenizers import chatglm
 from export.tokenizers.pieces import fast_tokenizer
 from export.tokenizers.sentencepiece_model import SentencePieceModel, read_sentencepiece
@@ -45,7 +45,7 @@ def _from_tokenizer_json(path: Path, model_type: str) -> TokenizerSource:
         tokenizer,
         names,
         prefix=_explicit_prefix(names, _post_processor_prefix(tokenizer)),
-        template=_own_template(path, config) or builtin_template(model_type, path),
+        template=folder_template(path, config) or builtin_template(model_type, path),
     )
 
 
@@ -59,13 +59,13 @@ def _from_sentencepiece(path: Path, model: SentencePieceModel, model_type: str) 
         tokenizer,
         names,
         prefix=_explicit_prefix(names, _content(names["bos_token"]) or ""),
-        template=_own_template(path, config) or builtin_template(model_type, path),
+        template=folder_template(path, config) or builtin_template(model_type, path),
     )
 
 
 def _chatglm(path: Path, model: SentencePieceModel) -> TokenizerSource:
     # What tokenizer_config.json declares is left aside: it spells the special tokens otherwise.
-    own = _own_template(path, read_json(path / "tokenizer_config.json"))
+    own = folder_template(path, read_json(path / "tokenizer_config.json"))
     return _source(
         path,
         chatglm.chatglm_tokenizer(model),
@@ -148,18 +148,6 @@ def _explicit_prefix(names: dict[str, Any], prefix: str) -> str:
     if names.get("add_bos_token") is False and prefix == bos:
         return ""
     return prefix or (bos if names.get("add_bos_token") else "")
-
-
-def _own_template(path: Path, config: dict[str, Any]) -> str | None:
-    file = path / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    found = config.get("chat_template") or read_json(path / "chat_template.json").get(
-        "chat_template"
-    )
-    if isinstance(found, list):  # several named ones
-        found = next((entry["template"] for entry in found if entry["name"] == "default"), None)
-    return found or None
 
 
 def _declared_eos_ids(path: Path) -> list[int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tokenizers import Tokenizer, decoders, models
 
 from export.errors import ExportError
+from export.templates import gguf_template
 from export.tokenizers import pretokenizers
 from export.tokenizers.pieces import Piece, PieceKind, add_tokens, fast_tokenizer
 from export.tokenizers.source import TokenizerSource, end_of_turn_ids
@@ -35,7 +36,7 @@ def from_gguf(reader: GGUFReader) -> TokenizerSource:
         unk_token=_token(metadata, pieces, "unknown"),
         eos_token_ids=end_of_turn_ids(tokenizer, map(metadata.get, _END_KEYS)),
         completion_prefix=_completion_prefix(metadata, pieces),
-        chat_template=metadata.get("chat_template"),
+        chat_template=gguf_template(metadata.get),
     )
 
 

@@ -234,6 +234,25 @@ def test_versions_of_a_question_are_kept_and_switched(page: Page) -> None:
     expect(lines(page).last).to_have_attribute("title", re.compile(r"\(memory\)"))
 
 
+INDENTED = "  def f():\n      pass\n"
+
+
+def test_an_edit_of_white_space_alone_is_one_and_a_retry_of_such_text_is_none(
+    page: Page, app: ScriptedApp
+) -> None:
+    ask(page, INDENTED)
+    edit_first(page, "def f():\n    pass\n")
+    expect(page.locator("#chat .question-tools .versions")).to_contain_text("2/2")
+    finished(page)
+    assert app.script.asked == [INDENTED, "def f():\n    pass\n"]
+    page.get_by_title("Earlier version").click()
+    page.reload()
+    tool(page, "Retry").last.click()
+    expect(page.locator("#chat .answer-tools .versions")).to_have_text(re.compile("2/2"))
+    finished(page)
+    assert app.script.asked[2:] == [INDENTED]
+
+
 def test_undo_takes_back_and_a_reload_keeps_the_rest(page: Page) -> None:
     first = ask(page, FRANCE)
     ask(page, ITALY, 2)

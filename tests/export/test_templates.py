@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.text.chat_template import ChatTemplate, Message
-from export.templates import builtin_template
+from export.templates import builtin_template, gguf_template
 
 SYSTEM, ASK, REPLY, AGAIN = (
     Message("system", "Be brief."),
@@ -111,3 +111,21 @@ def test_a_chatglm_is_known_by_its_code(code: str, mark: str, tmp_path: Path) ->
     found = builtin_template("chatglm", tmp_path)
     assert found is not None
     assert mark in found
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, None),
+        ({"chat_template": "yes"}, "yes"),
+        ({"chat_template": "yes", "chat_templates": ["a"], "chat_template.a": "no"}, "yes"),
+        ({"chat_templates": ["rag", "a"], "chat_template.rag": "no", "chat_template.a": "yes"}, "yes"),
+        ({"chat_templates": ["rag"], "chat_template.rag": "yes"}, "yes"),
+        ({"chat_templates": ["lost"]}, None),
+    ],
+)  # fmt: skip
+def test_a_gguf_files_template_is_its_default_one_or_that_for_talk(
+    keys: dict[str, object], expected: str | None
+) -> None:
+    """Keys as llama.cpp's converter names them."""
+    assert gguf_template(keys.get) == expected

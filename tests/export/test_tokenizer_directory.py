@@ -252,15 +252,22 @@ def test_a_token_that_only_the_configuration_knows_is_added(tmp_path: Path) -> N
         from_directory(folder, "qwen2")
 
 
-@pytest.mark.parametrize("shape", ["jinja", "named", "json"])
+@pytest.mark.parametrize("shape", ["jinja", "named", "json", "processor", "additional", "rag"])
 def test_a_template_is_found_wherever_it_is_kept(shape: str, tmp_path: Path) -> None:
     named = [{"name": "tool", "template": "no"}, {"name": "default", "template": "yes"}]
-    config = {"chat_template": named} if shape == "named" else {}
+    if shape == "rag":  # none of them is the default
+        named = [{"name": "rag", "template": "no"}, {"name": "chat", "template": "yes"}]
+    config = {"chat_template": named} if shape in ("named", "rag") else {}
     folder = save(tmp_path / "model", qwen_like(), **config)
     if shape == "jinja":
         (folder / "chat_template.jinja").write_text("yes", encoding="utf-8")
     if shape == "json":
         (folder / "chat_template.json").write_text('{"chat_template": "yes"}', encoding="utf-8")
+    if shape == "processor":
+        (folder / "processor_config.json").write_text('{"chat_template": "yes"}', encoding="utf-8")
+    if shape == "additional":
+        (folder / "additional_chat_templates").mkdir()
+        (folder / "additional_chat_templates" / "chat.jinja").write_text("yes", encoding="utf-8")
     assert from_directory(folder, "qwen2").chat_template == "yes"
 
 

@@ -57,6 +57,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--device", "GPU"], "OpenVINO sees here: CPU"),
         (["--modle", "x"], "unrecognized"),
         (["--mod", "x"], "unrecognized"),
+        (["--chat-template", "no-such-file"], "Jinja chat template"),
         (["--raw"], "--ask"),
         (["--root-path", "chat"], "like /chat"),
         (["--root-path", "/a b"], "like /chat"),
@@ -123,6 +124,15 @@ def test_a_tilde_is_the_home_folder_from_the_environment_too(
     monkeypatch.setenv("HOME", str(tmp_path))
     assert parse("--data-dir", "~/x").data_dir == tmp_path / "x"
     assert parse(WARMCHAT_DATA_DIR="~/x").data_dir == tmp_path / "x"
+
+
+def test_a_chat_template_is_a_file_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "chat.jinja").write_text("{{ messages }}")
+    assert parse().chat_template is None
+    assert parse("--chat-template", "~/chat.jinja").chat_template == tmp_path / "chat.jinja"
 
 
 def test_the_queue_is_limited_and_the_page_open_unless_said_otherwise() -> None:

@@ -5,6 +5,7 @@ message: common prefix, truncate. Pure. Texts of the page are used to count, nev
 sent to the model: the canonical messages are the engine's.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from engine import Message
 from web.files import read_page
 
 PageMessage = dict[str, Any]
+
+_LINE_END = re.compile(r"\r\n?")
 
 
 def text_of(content: Any) -> str:
@@ -32,7 +35,12 @@ def user_texts(history: Sequence[PageMessage]) -> list[str]:
 
 
 def same_text(left: str, right: str) -> bool:
-    """Whether two user messages differ in white space only (Gradio trims and unindents)."""
+    """Whether two user messages say the same: a browser's text box knows one end of a line only."""
+    return _LINE_END.sub("\n", left) == _LINE_END.sub("\n", right)
+
+
+def _same_words(left: str, right: str) -> bool:
+    """Whether two user messages differ in white space only, which histories of other programs may trim."""
     return left.split() == right.split()
 
 
@@ -49,7 +57,7 @@ def kept_messages(history: Sequence[PageMessage], canonical: Sequence[Message]) 
     texts = user_texts(history)
     for text in texts:
         for ahead in range(matched, len(questions)):
-            if same_text(text, canonical[questions[ahead]].content):
+            if _same_words(text, canonical[questions[ahead]].content):
                 matched = ahead + 1
                 break
     if matched == 0 and any(text.strip() for text in texts):

@@ -94,7 +94,10 @@ def test_k_beyond_the_vocabulary_keeps_everything() -> None:
     assert len(kept(logits, SamplingParams(top_k=99, top_p=1))) == 3
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 1}, {"temperature": 1e-6}])
+@pytest.mark.parametrize(
+    "options",
+    [{"temperature": 0}, {"top_k": 1}, *({"temperature": t} for t in (1e-6, 1e-30, 1e-39, 5e-324))],
+)
 def test_greedy_takes_the_most_probable(options: dict[str, Any]) -> None:
     logits = np.random.default_rng(2).normal(size=1000).astype(np.float32)
     assert draw(logits, SamplingParams(**options), 20) == [int(logits.argmax())] * 20
@@ -144,6 +147,14 @@ def penalised(prompt: list[int], reply: list[int], **options: float) -> list[flo
 def test_the_repetition_penalty_counts_prompt_and_reply() -> None:
     assert penalised([0, 1], [], repetition_penalty=2) == [1, -4, 1, 0]
     assert penalised([1], [2, 2], repetition_penalty=2) == [2, -4, 0.5, 0]
+
+
+def test_tokens_that_the_reply_has_already_count_as_said() -> None:
+    params = SamplingParams(temperature=0, frequency_penalty=0.5, presence_penalty=0.25)
+    sampler = Sampler(params, [0, 2, 2], 4, said=[2, 2])
+    assert sampler._penalties is not None
+    found = sampler._penalties.apply(np.array([2, -2, 1, 0], np.float32))
+    assert found.tolist() == [2, -2, 1 - 0.25 - 1, 0]
 
 
 def test_the_presence_penalty_counts_the_reply_once() -> None:

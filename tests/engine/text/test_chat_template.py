@@ -1,15 +1,15 @@
 """The template's environment against that of transformers, which defines what templates mean."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import ModelUnsupported, RequestError
-from engine.text.chat_template import ChatTemplate, Message, read_chat_template
+from engine.text.chat_template import ChatTemplate, Message
+from engine.text.rendering import Setting
+from tests import ROOT
 from tests.engine.fakes import CHATML
-from tests.engine.rig import assistant, user
+from tests.engine.rig import assistant, make_rig, user
 
 TALK = [
     Message("system", "Be brief."),
@@ -57,6 +57,14 @@ TEMPLATES = {
 }
 
 
+# As in the world, but for those that print the date, which may change between two calls.
+FAMILIES = {
+    file.stem: source
+    for file in sorted((ROOT / "tests" / "templates").glob("*.jinja"))
+    if "strftime_now" not in (source := file.read_text("utf-8"))
+}
+
+
 def expected(template: str, messages: list[Message], **options: Any) -> str:
     from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -72,17 +80,84 @@ def expected(template: str, messages: list[Message], **options: Any) -> str:
     return str(rendered[0])
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", [*TEMPLATES, *FAMILIES])
 @pytest.mark.parametrize("options", [{}, {"enable_thinking": False}])
 def test_a_template_renders_as_in_transformers(name: str, options: dict[str, Any]) -> None:
-    template = ChatTemplate(TEMPLATES[name], {"bos_token": "<s>", "eos_token": "</s>"})
-    assert template.render(TALK, **options) == expected(TEMPLATES[name], TALK, **options)
+    source = (TEMPLATES | FAMILIES)[name]
+    template = ChatTemplate(source, {"bos_token": "<s>", "eos_token": "</s>"})
+    talk = TALK if template.knows_system else TALK[1:]
+    assert template.render(talk, **options) == expected(source, talk, **options)
 
 
 def test_what_the_template_refuses_is_a_request_error_with_its_reason() -> None:
     template = ChatTemplate(LLAMA2, {"bos_token": "<s>"})
     with pytest.raises(RequestError, match="Roles must alternate"):
         template.render([user("one"), user("two")])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ messages[0].tool_calls | tojson }}", "{{ 1 + 'a' }}", "{{ 1 / 0 }}", "{{ '%d' % 'x' }}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ strftime_now(3) }}",
+        "{% for x in range(10 ** 8) %}{% endfor %}",
+    ],
+)  # fmt: skip
+def test_whatever_goes_wrong_in_a_template_is_a_sentence_about_the_template(source: str) -> None:
+    with pytest.raises(
+        RequestError, match=r"chat template fails here: \w+: .*--chat-template FILE"
+    ):
+        ChatTemplate(source, {}).render([user("Hi")])
+
+
+UNGUARDED = (
+    "{% if tools is not none %}Tools:{% endif %}{% if documents is not none %}Documents:{% endif %}"
+)
+
+
+def test_a_conversation_has_no_tools_and_no_documents_not_even_undefined_ones() -> None:
+    assert ChatTemplate(UNGUARDED, {}).render([user("Hi")]) == expected(UNGUARDED, [user("Hi")])
+    assert ChatTemplate(UNGUARDED, {}).render([user("Hi")]) == ""
+
+
+NO_SYSTEM = {
+    "refused": "{% if messages[0].role == 'system' %}{{ raise_exception('No system') }}{% endif %}",
+    "dropped": "",
+    "dropped later": "{% if messages[0].role == 'system' and messages | length < 3 %}"
+    "{{ messages[0].content }}{% endif %}",
+}  # fmt: skip
+TALKING = (
+    "{% for m in messages %}{% if m.role == 'user' %}[{{ m.content }}]"
+    "{% elif m.role == 'assistant' %}{{ m.content }}.{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("start", NO_SYSTEM.values(), ids=NO_SYSTEM)
+def test_a_system_prompt_that_a_template_does_not_know_is_in_front_of_the_first_question(
+    start: str,
+) -> None:
+    template = ChatTemplate(start + TALKING, {})
+    assert not template.knows_system
+    first = [Message("system", "Be brief."), user("One")]
+    assert template.render(first) == "[Be brief.\n\nOne]"
+    more = [*first, assistant("1"), user("Two")]
+    assert template.render(more) == "[Be brief.\n\nOne]1.[Two]"
+    assert template.render(more[1:]) == "[One]1.[Two]"
+
+
+@pytest.mark.parametrize("source", [CHATML, LLAMA2, "no messages at all"])
+def test_a_system_prompt_that_a_template_knows_stays_where_it_puts_it(source: str) -> None:
+    assert ChatTemplate(source, {}).knows_system
+
+
+def test_a_template_of_a_model_that_sees_images_gets_parts_of_text() -> None:
+    template = ChatTemplate(
+        "{% for m in messages %}{% for part in m.content %}"
+        "{% if part.type == 'text' %}{{ m.role }}: {{ part.text }}\n{% endif %}{% endfor %}{% endfor %}",
+        {},
+    )
+    assert template.render(TALK[:1]) == "system: Be brief.\n"
+    assert template.knows_system
 
 
 def test_a_template_cannot_reach_into_python() -> None:
@@ -116,33 +191,15 @@ def test_a_template_that_asks_for_enable_thinking_can_think(source: str, can_thi
     assert ChatTemplate(source, {}).can_think is can_think
 
 
-def write(model_dir: Path, config: dict[str, Any], file: str | None = None) -> ChatTemplate | None:
-    (model_dir / "tokenizer_config.json").write_text(json.dumps(config))
-    if file is not None:
-        (model_dir / "chat_template.jinja").write_text(file, encoding="utf-8")
-    return read_chat_template(model_dir)
-
-
-def test_the_file_goes_before_the_configuration(tmp_path: Path) -> None:
-    template = write(tmp_path, {"chat_template": "old"}, "答 {{ messages[0].content }}")
-    assert template is not None
-    assert template.render([user("x")]) == "答 x"
-
-
-def test_special_tokens_come_from_the_configuration_in_either_form(tmp_path: Path) -> None:
-    config = {"chat_template": "{{ bos_token }}{{ eos_token }}", "bos_token": {"content": "<s>"}}
-    template = write(tmp_path, config | {"eos_token": "</s>"})
-    assert template is not None
-    assert template.render([]) == "<s></s>"
-
-
-def test_of_several_templates_the_default_is_taken(tmp_path: Path) -> None:
-    named = [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]
-    template = write(tmp_path, {"chat_template": named})
-    assert template is not None
-    assert template.render([]) == "d"
-
-
-@pytest.mark.parametrize("config", [{}, {"chat_template": ""}, {"chat_template": []}])
-def test_a_base_model_has_no_template(tmp_path: Path, config: dict[str, Any]) -> None:
-    assert write(tmp_path, config) is None
+def test_a_template_that_fails_in_any_way_refuses_its_turn_and_harms_nobody() -> None:
+    failing = CHATML.replace(
+        "{% endfor %}", "{% if 'x' in message.content %}{{ 1 / 0 }}{% endif %}{% endfor %}"
+    )
+    rig = make_rig(template=failing)
+    rig.chat("Hello")
+    with pytest.raises(RequestError, match="ZeroDivisionError"):
+        rig.chat("x")
+    rig.core.draft(rig.session(), "x", Setting())
+    rig.rest()
+    assert rig.chat("Hello again").over
+    rig.check()

@@ -1,6 +1,7 @@
 """A reply that was cut off, stopped or interrupted goes on where it ended."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,32 @@ def test_a_cut_reply_goes_on_as_if_it_had_never_ended(rigs: Rigs) -> None:
     assert rig.session().messages[1].content == first.text + more.text
     assert len(rig.versions(1)) == 1, "it is the same message"
     assert rig.session().transcript[1].node.ending == more.end
+
+
+def always_z(_context: list[int]) -> int:
+    return ord("z")
+
+
+@pytest.mark.parametrize("penalty", ["frequency_penalty", "presence_penalty"])
+def test_penalties_count_the_first_part_of_a_reply_that_goes_on(rigs: Rigs, penalty: str) -> None:
+    def params(max_tokens: int) -> SamplingParams:
+        return replace(at_most(max_tokens), **{penalty: 50.0})  # type: ignore[arg-type]
+
+    whole = make_rig(num_blocks=256, choose=always_z).chat("One", params=params(4)).text
+    assert not whole.startswith("zz"), "the model says z again and again but for the penalty"
+    rig = rigs(num_blocks=256, choose=always_z)
+    first = rig.chat("One", params=params(1))
+    assert first.text + rig.more(params=params(3)).text == whole
+
+
+def test_penalties_count_what_a_person_has_written_in_a_reply_that_goes_on(rigs: Rigs) -> None:
+    rig = rigs(num_blocks=256, choose=always_z)
+    rig.chat("z?", params=at_most(1))
+    params = SamplingParams(temperature=0, max_tokens=1, presence_penalty=50.0)
+    rig.edit(1, "Not this")
+    assert rig.more(params=params).text == "z", "the question's letters do not count"
+    rig.edit(1, "Not this z")
+    assert rig.more(params=params).text != "z"
 
 
 def test_going_on_prefills_at_most_one_token_even_behind_what_was_prefilled_ahead(

@@ -13,7 +13,7 @@ from engine.text.chat_template import ChatTemplate, Message
 from engine.text.ledger import Ledger, Segment
 from engine.text.tokenizer import Tokenizer as CompiledTokenizer
 from export.tokenizer import ensure_compiled
-from tests.engine.fakes import saying
+from tests.engine.fakes import PIECE_IDS, saying
 from tests.engine.rig import Rig, make_rig
 from tests.export.checkpoints import byte_level_vocabulary
 
@@ -73,15 +73,94 @@ def test_the_answer_without_its_thought_is_prefilled_while_people_read() -> None
     )
 
 
-def test_without_thinking_the_empty_thought_alone_goes() -> None:
-    empty = "<think>\n\n</think>\n\n"
-    rig = thinking_rig(
-        empty, ANSWER
-    )  # counts from "assistant", so the prompt's part is said already
+EMPTY = "<think>\n\n</think>\n\n"
+
+
+def test_without_thinking_nothing_is_read_again() -> None:
+    """The empty thought that the prompt ended with stays, though the template prints none behind it."""
+    rig = thinking_rig(EMPTY, ANSWER)  # counts from "assistant": the prompt's part is said already
+    for question in ("Capital?", "Sure?", "Sure?"):
+        before = len(rig.tokens())
+        figures = rig.chat(question, params=LONG, enable_thinking=False).figures
+        assert figures.reused_tokens == before
+        rig.check()
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + EMPTY))
+
+
+def test_a_thought_without_a_word_that_the_model_wrote_stays_with_its_answer() -> None:
+    """As Qwen3 does behind a question with /no_think."""
+    rig = thinking_rig(EMPTY, ANSWER)
+    rig.chat("Capital?", params=LONG)
+    before = len(rig.tokens())
+    assert rig.chat("Sure?", params=LONG).figures.reused_tokens == before
+
+
+# As DeepSeek-R1's: the prompt opens the thoughts.
+OPENED = QWEN3.replace("assistant\\n' }}\n    {%- if", "assistant\\n<think>\\n' }}\n    {%- if")
+
+
+@pytest.mark.parametrize("reply", [ANSWER, "\n</think>\n\n" + ANSWER])
+def test_an_answer_without_thoughts_stays_where_the_prompt_had_opened_some(reply: str) -> None:
+    rig = make_rig(num_blocks=200, template=OPENED, choose=saying("<think>\n", reply))
+    for question in ("Capital?", "Sure?", "Sure?"):
+        before = len(rig.tokens())
+        figures = rig.chat(question, params=LONG).figures
+        assert figures.reused_tokens == before
+        rig.check()
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + "<think>\n"))
+    assert rig.session().messages[1].content == reply
+
+
+def test_an_answer_behind_opened_thoughts_is_read_again_while_people_read() -> None:
+    """The template drops what was thought, so the model must not see it any more."""
+    thought = "Hm.\n</think>\n\n"
+    rig = make_rig(num_blocks=200, template=OPENED, choose=saying("<think>\n", thought, ANSWER))
+    rig.chat("Capital?", params=LONG)
+    rig.rest()
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert "Hm." not in rig.tokenizer.decode(rig.tokens())
+    read_ahead = len(rig.tokenizer.encode("<|im_end|>\n<|im_start|>user\n"))
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + "<think>\n")) - read_ahead
+
+
+def test_an_answer_behind_opened_thoughts_is_moved_where_kv_may_be_shifted() -> None:
+    """As with --overflow shift: nothing is read again, and traces of the thoughts stay."""
+    thought, answer = "Hm.\n</think>\n\n", f"{ANSWER} Paris it is."
+    rig = make_rig(
+        num_blocks=200, template=OPENED, choose=saying("<think>\n", thought, answer), shifts=True
+    )
+    rig.chat("Capital?", params=LONG)
+    figures = rig.chat("Sure?", params=LONG).figures
+    assert "Hm." not in rig.tokenizer.decode(rig.tokens())
+    assert figures.prefilled_tokens == len(rig.tokenizer.encode(SECOND + "<think>\n"))
+
+
+def test_an_edited_answer_keeps_the_empty_thought_and_what_is_in_front_of_the_change() -> None:
+    rig = thinking_rig(EMPTY, ANSWER)
     rig.chat("Capital?", params=LONG, enable_thinking=False)
+    rig.edit(1, "It is Lyon.")
+    figures = rig.chat("Sure?", params=LONG, enable_thinking=False).figures
+    assert figures.reused_tokens == len(rig.tokenizer.encode(FIRST + EMPTY + "It is "))
+
+
+def test_an_answer_in_other_words_is_not_taken_for_the_models() -> None:
+    rig = thinking_rig(EMPTY, ANSWER)
+    rig.chat("Capital?", params=LONG, enable_thinking=False)
+    rig.edit(1, "Lyon.")
     figures = rig.chat("Sure?", params=LONG, enable_thinking=False).figures
     assert figures.reused_tokens == len(rig.tokenizer.encode(FIRST))
-    assert figures.prefilled_tokens == len(rig.tokenizer.encode(ANSWER + SECOND + empty))
+
+
+def test_answers_behind_turns_that_are_left_out_keep_their_ids_without_thinking_too() -> None:
+    piece = PIECE_IDS["the"]
+    rig = make_rig(num_blocks=128, template=QWEN3, choose=saying(EMPTY, piece, piece))
+    for number in range(9):
+        asked = rig.chat(
+            f"{number} is a question of several words", params=LONG, enable_thinking=False
+        )
+    assert asked.figures.first_visible > 0, "the context has overflown"
+    assert rig.tokens().count(piece) == 2 * (9 - asked.figures.first_visible // 2)
+    rig.check()
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +205,6 @@ def test_a_real_tokenizer_takes_marks_in_questions_for_ordinary_text(
     assert mark in qwen3_tokenizer.encode("</think>")
     assert mark not in qwen3_tokenizer.encode(qwen3_tokenizer.escape("</think>"))
     assert mark in qwen3_tokenizer.encode(qwen3_tokenizer.escape_reply("</think>"))
-
-
-# As DeepSeek-R1's: the prompt opens the thoughts.
-OPENED = QWEN3.replace("assistant\\n' }}\n    {%- if", "assistant\\n<think>\\n' }}\n    {%- if")
 
 
 @pytest.mark.parametrize(("template", "is_opened"), [(OPENED, True), (QWEN3, False)])

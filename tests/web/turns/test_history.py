@@ -31,7 +31,7 @@ def test_a_prefix_of_the_conversation_keeps_exactly_that_prefix(
     assert kept_messages(page(*questions[:n]), canonical(*questions)) == 2 * n
 
 
-def test_white_space_that_gradio_trims_does_not_matter() -> None:
+def test_white_space_that_was_trimmed_does_not_matter_in_what_precedes() -> None:
     assert kept_messages(page("a\nb"), canonical("  a\n  b\n", "c")) == 2
 
 

@@ -143,13 +143,28 @@ def test_retry_edit_and_continue_keep_what_precedes_them(
     run(scenario())
 
 
+@pytest.mark.parametrize("ending", ["\r\n", "\r"])
 def test_a_retried_message_goes_out_as_it_was_first_written(
-    engine: ScriptedEngine, turns: Turns
+    engine: ScriptedEngine, turns: Turns, ending: str
 ) -> None:
+    """A browser's text box knows one end of a line only."""
+    written = f"  def f():{ending}      pass{ending}"
+
     async def scenario() -> None:
+        await said(turns, written)
         await said(turns, "  def f():\n      pass\n")
+        assert questions(engine) == [written]
+        assert len(engine.transcript(ID)[1].versions) == 2
+
+    run(scenario())
+
+
+def test_an_edit_of_white_space_alone_is_an_edit(engine: ScriptedEngine, turns: Turns) -> None:
+    async def scenario() -> None:
+        await said(turns, "def f():\n  pass")
         await said(turns, "def f():\n    pass")
-        assert questions(engine) == ["  def f():\n      pass\n"]
+        assert questions(engine) == ["def f():\n    pass"]
+        assert len(engine.transcript(ID)[0].versions) == 2
 
     run(scenario())
 
