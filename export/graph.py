@@ -56,11 +56,13 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     embedding = nodes.weight_node(weights.matrix(EMBEDDING), EMBEDDING)
     indices = ops.convert(input_ids, ov.Type.i32)
     x = ops.gather(embedding, indices, ops.constant(np.array(0, np.int32)))
+    x = nodes.scaled(x, spec.embedding_scale, 3)
     for layer in range(spec.layers):
         x = _layer(spec, weights, inputs, layer, x)
     x = nodes.rms_norm(x, weights.vector(FINAL_NORM), spec.eps, 3)
     head = embedding if spec.tied else nodes.weight_node(weights.matrix(LM_HEAD), LM_HEAD)
-    logits = nodes.result(ops.matmul(x, head, False, True), "logits")
+    logits = nodes.scaled(ops.matmul(x, head, False, True), spec.logit_scale, 3)
+    logits = nodes.result(logits, "logits")
     results = [logits, *inputs.presents]
     if not stateful:
         return ov.Model(results, inputs.parameters, spec.family)
@@ -101,7 +103,8 @@ def _angles(spec: DecoderSpec, position_ids: Node) -> tuple[Node, Node]:
     positions = ops.convert(ops.unsqueeze(position_ids, axes(1)), ov.Type.f32)
     angles = ops.transpose(ops.matmul(inv_freq, positions, False, False), axes(0, 2, 1))
     angles = ops.concat([angles, angles], -1)
-    return ops.unsqueeze(ops.cos(angles), axes(1)), ops.unsqueeze(ops.sin(angles), axes(1))
+    cos, sin = (nodes.scaled(turn(angles), spec.rotary_scale, 3) for turn in (ops.cos, ops.sin))
+    return ops.unsqueeze(cos, axes(1)), ops.unsqueeze(sin, axes(1))
 
 
 def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
@@ -110,14 +113,17 @@ def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: 
     def norm(value: Node, which: str) -> Node:
         return nodes.rms_norm(value, weights.vector(f"{name}.{which}.weight"), spec.eps, 3)
 
-    attended = _attention(spec, weights, inputs, layer, norm(x, "input_layernorm"))
-    if spec.post_norms:
-        attended = norm(attended, "post_self_attn_layernorm")
-    x = ops.add(x, attended)
-    fed = _mlp(spec, weights, f"{name}.mlp", norm(x, "post_attention_layernorm"))
-    if spec.post_norms:
-        fed = norm(fed, "post_mlp_layernorm")
-    return ops.add(x, fed)
+    def before(value: Node, which: str) -> Node:
+        return norm(value, which) if spec.pre_norms else value
+
+    def behind(value: Node, which: str) -> Node:
+        value = norm(value, which) if spec.post_norms else value
+        return nodes.scaled(value, spec.residual_scale, 3)
+
+    attended = _attention(spec, weights, inputs, layer, before(x, "input_layernorm"))
+    x = ops.add(x, behind(attended, "post_self_attn_layernorm"))
+    fed = _mlp(spec, weights, f"{name}.mlp", before(x, "post_attention_layernorm"))
+    return ops.add(x, behind(fed, "post_mlp_layernorm"))
 
 
 def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
@@ -137,12 +143,14 @@ def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
 
 def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
     name = f"model.layers.{layer}.self_attn"
-    query = _rotated(spec, inputs, _heads(spec, weights, name, "q", x))
-    key = _rotated(spec, inputs, _heads(spec, weights, name, "k", x))
+    query, key = (_heads(spec, weights, name, which, x) for which in "qk")
+    if layer not in spec.unrotated:
+        query, key = _rotated(spec, inputs, query), _rotated(spec, inputs, key)
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
-    mixed = ops.scaled_dot_product_attention(query, keys, values, inputs.mask, causal=False)
+    scale = None if spec.attention_scale is None else ops.constant(np.float32(spec.attention_scale))
+    mixed = ops.scaled_dot_product_attention(query, keys, values, inputs.mask, scale, causal=False)
     mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
     mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
     return _linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
@@ -152,6 +160,8 @@ def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) 
     """Project and split: [batch, heads, tokens, head_dim]."""
     count = spec.heads if which == "q" else spec.kv_heads
     y = _linear(weights, f"{name}.{which}_proj", x, bias=spec.qkv_bias)
+    if spec.flat_qk_norm and which != "v":
+        y = nodes.rms_norm(y, weights.vector(f"{name}.{which}_norm.weight"), spec.eps, 3)
     y = ops.reshape(y, axes(0, 0, count, spec.head_dim), True)
     if spec.qk_norm and which != "v":
         y = nodes.rms_norm(y, weights.vector(f"{name}.{which}_norm.weight"), spec.eps, 4)

@@ -21,6 +21,10 @@ ARCHITECTURES = {
     "qwen3": "Qwen3ForCausalLM",
     "glm": "GlmForCausalLM",
     "glm4": "Glm4ForCausalLM",
+    "phi3": "Phi3ForCausalLM",
+    "granite": "GraniteForCausalLM",
+    "smollm3": "SmolLM3ForCausalLM",
+    "olmo2": "Olmo2ForCausalLM",
     "chatglm": "ChatGLMModel",
 }
 SAMPLING_KEYS = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty")
@@ -54,8 +58,9 @@ def _config(checkpoint: Checkpoint, spec: DecoderSpec) -> Config:
         "intermediate_size": spec.intermediate,
         "vocab_size": spec.vocab,
         "max_position_embeddings": spec.max_positions,
-        "rotary_inv_freq": list(spec.inv_freq),
     }
+    if not spec.unrotated:  # by which the engine may move keys to other positions
+        config["rotary_inv_freq"] = list(spec.inv_freq)
     config.pop("auto_map", None)
     return config
 

@@ -122,6 +122,11 @@ def rms_norm(x: Node, weight: Floats, eps: float, rank: int) -> Node:
     return ops.multiply(scaled, floats(weight.reshape((1,) * (rank - 1) + (-1,))))
 
 
+def scaled(x: Node, factor: float, rank: int) -> Node:
+    """X * factor; `x` itself where that is one."""
+    return x if factor == 1.0 else ops.multiply(x, number(factor, rank))
+
+
 def dimension(shape: Node, axis: int, *, keep: bool) -> Node:
     """One entry of a shape, as [1] (keep) or as a scalar."""
     index = axes(axis) if keep else scalar(axis)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.errors import ExportError
+from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
@@ -39,11 +40,27 @@ class Settings:
 
     @property
     def rope_scaling(self) -> Config:
-        """The scaling of rotary angles, empty for none."""
+        """The scaling of rotary angles, empty for none; with what it takes from beside it."""
         for key in ("rope_parameters", "rope_scaling"):
             if isinstance(value := self.config.get(key), dict):
-                return value
+                return self._completed(value)
         return {}
+
+    def _completed(self, scaling: Config) -> Config:
+        """The original context may stand outside; longrope's factor is then that of the whole to it."""
+        whole = self.config.get("max_position_embeddings")
+        original = scaling.get(ORIGINAL) or self.config.get(ORIGINAL) or whole
+        completed = {**scaling, ORIGINAL: original}
+        if method_of(scaling) in LONGROPE and scaling.get("factor") is None and original and whole:
+            completed["factor"] = whole / original
+        return completed
+
+    @property
+    def max_positions(self) -> int:
+        """Tokens of context; with longrope the original ones, for which its short factors are."""
+        if method_of(self.rope_scaling) in LONGROPE:
+            return Settings(self.rope_scaling).size(ORIGINAL)
+        return self.size("max_position_embeddings")
 
     def rope(self, key: str, default: float) -> float:
         """A rotary setting, from rope_parameters or the configuration itself."""
@@ -77,4 +94,4 @@ class Settings:
             return True
         window = self.config.get("sliding_window")
         used = self.config.get("use_sliding_window", True)
-        return bool(used and window and window < self.size("max_position_embeddings"))
+        return bool(used and window and window < self.max_positions)

@@ -1,7 +1,7 @@
 """The numbers that define a decoder, whatever family it comes from, and its canonical weights.
 
-Every family is reduced to one shape: pre-norm decoder, RMSNorm, half-split rotary embedding,
-grouped-query attention, SwiGLU. Names are those of Hugging Face's llama. Knows neither config
+Every family is reduced to one shape: decoder with norms before, behind or around attention and MLP, RMSNorm,
+half-split rotary embedding, grouped-query attention, SwiGLU. Names are those of Hugging Face's llama. Knows neither config
 files nor OpenVINO.
 """
 
@@ -20,7 +20,13 @@ LM_HEAD = "lm_head.weight"
 
 @dataclass(frozen=True)
 class DecoderSpec:
-    """Sizes and switches of one decoder; `inv_freq` has rotary_dim / 2 angles per position."""
+    """Sizes and switches of one decoder; `inv_freq` has rotary_dim / 2 angles per position.
+
+    rotary_scale: of cosines and sines. unrotated: layers without rotary embedding. pre_norms, post_norms:
+    whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
+    all heads at once. The scales multiply embeddings, what each layer adds, and logits; attention_scale
+    multiplies scores in place of 1 / sqrt(head_dim).
+    """
 
     family: str
     hidden: int
@@ -38,7 +44,15 @@ class DecoderSpec:
     o_bias: bool = False
     mlp_bias: bool = False
     qk_norm: bool = False
+    flat_qk_norm: bool = False
+    pre_norms: bool = True
     post_norms: bool = False
+    rotary_scale: float = 1.0
+    unrotated: frozenset[int] = frozenset()
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    attention_scale: float | None = None
+    logit_scale: float = 1.0
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
@@ -80,15 +94,14 @@ class DecoderSpec:
         yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():
             yield f"{norm}.weight", (self.hidden,)
-        if self.qk_norm:
-            yield "self_attn.q_norm.weight", (self.head_dim,)
-            yield "self_attn.k_norm.weight", (self.head_dim,)
+        if self.qk_norm or self.flat_qk_norm:
+            yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
+            yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)
 
     def _layer_norms(self) -> tuple[str, ...]:
-        norms = ("input_layernorm", "post_attention_layernorm")
-        return (*norms, "post_self_attn_layernorm", "post_mlp_layernorm")[
-            : 4 if self.post_norms else 2
-        ]
+        before = ("input_layernorm", "post_attention_layernorm") if self.pre_norms else ()
+        behind = ("post_self_attn_layernorm", "post_mlp_layernorm") if self.post_norms else ()
+        return (*before, *behind)
 
     @staticmethod
     def _projection(

@@ -82,6 +82,56 @@ FAMILIES: dict[str, Config] = {
     "mistral": {**LLAMA, "model_type": "mistral", "head_dim": 32, "sliding_window": None},
     "qwen2": {**LLAMA, "model_type": "qwen2", "use_sliding_window": False, "sliding_window": 64},
     "qwen3": {**LLAMA, "model_type": "qwen3", "head_dim": 32, "tie_word_embeddings": True},
+    "llama (dynamic)": {**LLAMA, "rope_scaling": {"rope_type": "dynamic", "factor": 4.0}},
+    "llama (yarn)": {
+        **LLAMA,
+        "rope_scaling": {
+            "rope_type": "yarn",
+            "factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+    },
+    "qwen3 (yarn, all of its settings)": {
+        **LLAMA,
+        "model_type": "qwen3",
+        "head_dim": 32,
+        "rope_parameters": {
+            "rope_theta": 1000.0,
+            "rope_type": "yarn",
+            "factor": 2.0,
+            "original_max_position_embeddings": 256,
+            "beta_fast": 8,
+            "beta_slow": 2,
+            "mscale": 1.0,
+            "mscale_all_dim": 0.5,
+            "truncate": False,
+        },
+    },
+    "phi3": {**LLAMA, "model_type": "phi3", "sliding_window": 512},
+    "phi3 (longrope, half of each head)": {
+        **LLAMA,
+        "model_type": "phi3",
+        "head_dim": 32,
+        "partial_rotary_factor": 0.5,
+        "original_max_position_embeddings": 128,
+        "rope_scaling": {
+            "type": "longrope",
+            "short_factor": [1.0 + i / 8 for i in range(8)],
+            "long_factor": [2.0 + i for i in range(8)],
+        },
+    },
+    "granite": {
+        **LLAMA,
+        "model_type": "granite",
+        "embedding_multiplier": 12.0,
+        "residual_multiplier": 0.22,
+        "attention_multiplier": 0.08,
+        "logits_scaling": 8.0,
+        "tie_word_embeddings": True,
+    },
+    "smollm3": {**LLAMA, "model_type": "smollm3", "no_rope_layers": [1, 0]},
+    "smollm3 (by interval)": {**LLAMA, "model_type": "smollm3", "no_rope_layer_interval": 2},
+    "olmo2": {**LLAMA, "model_type": "olmo2"},
     "glm": {
         **LLAMA,
         "model_type": "glm",
@@ -124,10 +174,25 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
         "input_layernorm.weight": (hidden,),
         "post_attention_layernorm.weight": (hidden,),
     }
-    if kind in ("glm", "glm4"):
+    if kind in ("glm", "glm4", "phi3"):
         layer["mlp.gate_up_proj.weight"] = (2 * wide, hidden)
     else:
         layer |= {"mlp.gate_proj.weight": (wide, hidden), "mlp.up_proj.weight": (wide, hidden)}
+    if kind == "phi3":
+        whole = q + 2 * kv
+        layer = {
+            k: v
+            for k, v in layer.items()
+            if not k.startswith(("self_attn.q", "self_attn.k", "self_attn.v"))
+        }
+        layer["self_attn.qkv_proj.weight"] = (whole, hidden)
+    if kind == "olmo2":
+        del layer["input_layernorm.weight"]
+        layer |= {
+            "post_feedforward_layernorm.weight": (hidden,),
+            "self_attn.q_norm.weight": (q,),
+            "self_attn.k_norm.weight": (kv,),
+        }
     if kind == "qwen2" or c.get("attention_bias"):
         biases = {"q": q, "k": kv, "v": kv}
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}

@@ -27,8 +27,8 @@ class Block:
     gate: F
     up: F
     down: F
-    norm_1: F
-    norm_2: F
+    norm_1: F | None
+    norm_2: F | None
     bq: F | float = 0.0
     bk: F | float = 0.0
     bv: F | float = 0.0
@@ -37,6 +37,7 @@ class Block:
     k_norm: F | None = None
     after_attention: F | None = None
     after_mlp: F | None = None
+    rotates: bool = True
 
 
 @dataclass
@@ -51,39 +52,51 @@ class Reference:
     frequencies: NDArray[np.float64]
     interleaved: bool
     blocks: list[Block] = field(default_factory=list)
+    turned_by: float = 1.0  # beside turning
+    embedded_by: float = 1.0
+    added_by: float = 1.0
+    scored_by: float | None = None
+    said_by: float = 1.0
 
     def logits(self, ids: Sequence[int]) -> F:
         """[tokens, vocab] for one sequence that starts at position 0."""
-        x = self.embedding[np.asarray(ids)].astype(np.float32)
-        turns = np.exp(1j * np.outer(np.arange(len(ids)), self.frequencies))
+        x = self.embedding[np.asarray(ids)].astype(np.float32) * np.float32(self.embedded_by)
+        turns = np.exp(1j * np.outer(np.arange(len(ids)), self.frequencies)) * self.turned_by
         for block in self.blocks:
-            mixed = self._attend(block, self._norm(x, block.norm_1), turns)
-            x = x + self._maybe_norm(mixed, block.after_attention)
-            h = self._norm(x, block.norm_2)
+            mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turns)
+            x = x + self._maybe_norm(mixed, block.after_attention) * np.float32(self.added_by)
+            h = self._maybe_norm(x, block.norm_2)
             g = h @ block.gate.T
             fed = (g / (1 + np.exp(-g)) * (h @ block.up.T)) @ block.down.T
-            x = x + self._maybe_norm(fed, block.after_mlp)
-        out: F = self._norm(x, self.last_norm) @ self.head.T
+            x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
+        out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
         return out
 
     def _attend(self, b: Block, h: F, turns: NDArray[np.complex128]) -> F:
         n, d = len(h), self.head_dim
-        q = (h @ b.wq.T + b.bq).reshape(n, self.heads, d)
-        k = (h @ b.wk.T + b.bk).reshape(n, self.kv_heads, d)
+        q = self._heads(h @ b.wq.T + b.bq, b.q_norm)
+        k = self._heads(h @ b.wk.T + b.bk, b.k_norm)
         v = (h @ b.wv.T + b.bv).reshape(n, self.kv_heads, d)
-        q = self._turn(self._maybe_norm(q, b.q_norm), turns)
-        k = self._turn(self._maybe_norm(k, b.k_norm), turns)
+        if b.rotates:
+            q, k = self._turn(q, turns), self._turn(k, turns)
         per_group = self.heads // self.kv_heads
         future = np.triu(np.ones((n, n), bool), 1)
         out = np.empty((n, self.heads, d), np.float32)
         for head in range(self.heads):
             group = head // per_group
-            scores = q[:, head] @ k[:, group].T / math.sqrt(d)
+            scores = q[:, head] @ k[:, group].T * (self.scored_by or 1 / math.sqrt(d))
             scores[future] = -np.inf
             weights = np.exp(scores - scores.max(1, keepdims=True))
             out[:, head] = weights / weights.sum(1, keepdims=True) @ v[:, group]
         mixed: F = out.reshape(n, -1) @ b.wo.T + b.bo
         return mixed
+
+    def _heads(self, x: F, norm: F | None) -> F:
+        """[tokens, heads, head_dim]; a norm as long as a head is each head's own, else that of the whole row."""
+        if norm is not None and len(norm) != self.head_dim:
+            x = self._norm(x, norm)
+        x = x.reshape(len(x), -1, self.head_dim)
+        return self._norm(x, norm) if norm is not None and len(norm) == self.head_dim else x
 
     def _turn(self, x: F, turns: NDArray[np.complex128]) -> F:
         pairs = len(self.frequencies)
@@ -127,8 +140,39 @@ def llama3_frequencies(plain: NDArray[np.float64], s: Mapping[str, Any]) -> NDAr
     return np.array(scaled)
 
 
+def yarn_frequencies(
+    plain: NDArray[np.float64], s: Mapping[str, Any], theta: float
+) -> NDArray[np.float64]:
+    """YaRN's paper, pair by pair: by how often each turns within the original context."""
+    d = 2 * len(plain)
+
+    def pair_that_turns(times: float) -> float:
+        return (
+            d
+            * math.log(s["original_max_position_embeddings"] / (times * 2 * math.pi))
+            / (2 * math.log(theta))
+        )
+
+    first, last = pair_that_turns(s.get("beta_fast", 32)), pair_that_turns(s.get("beta_slow", 1))
+    if s.get("truncate", True):
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, d - 1)
+    scaled = []
+    for i, frequency in enumerate(plain):
+        kept = 1 - min(max((i - first) / (last - first), 0), 1)
+        scaled.append(frequency * kept + frequency / s["factor"] * (1 - kept))
+    return np.array(scaled)
+
+
+def yarn_magnitude(s: Mapping[str, float]) -> float:
+    grown = math.log(s["factor"]) / 10
+    if "mscale" in s:
+        return (1 + s["mscale"] * grown) / (1 + s["mscale_all_dim"] * grown)
+    return 1 + grown
+
+
 def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
-    """llama, mistral, qwen2, qwen3, glm, glm4."""
+    """llama, mistral, qwen2, qwen3, phi3, granite, smollm3, olmo2, glm, glm4."""
     glm = c["model_type"] in ("glm", "glm4")
     d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
     rope = c.get("rope_parameters") or {}
@@ -140,6 +184,14 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         frequencies = llama3_frequencies(frequencies, scaling)
     if scaling.get("rope_type") == "linear":
         frequencies = frequencies / scaling["factor"]
+    turned_by = 1.0
+    if scaling.get("rope_type") == "yarn":
+        frequencies = yarn_frequencies(frequencies, scaling, theta)
+        turned_by = yarn_magnitude(scaling)
+    if scaling.get("type") == "longrope":
+        frequencies = frequencies / np.array(scaling["short_factor"])
+        old = c["original_max_position_embeddings"]
+        turned_by = math.sqrt(1 + math.log(c["max_position_embeddings"] / old) / math.log(old))
     embedding = t["model.embed_tokens.weight"]
     tied = c.get("tie_word_embeddings", False)
     model = Reference(
@@ -152,15 +204,40 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         c["rms_norm_eps"],
         frequencies,
         interleaved=glm,
+        turned_by=turned_by,
+        embedded_by=c.get("embedding_multiplier", 1.0),
+        added_by=c.get("residual_multiplier", 1.0),
+        scored_by=c.get("attention_multiplier"),
+        said_by=1 / c.get("logits_scaling", 1.0),
     )
     for i in range(c["num_hidden_layers"]):
-        model.blocks.append(_hugging_face_block(t, f"model.layers.{i}.", glm))
+        block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
+        if c["model_type"] == "smollm3":
+            interval = c.get("no_rope_layer_interval", 4)
+            block.rotates = bool(
+                c.get("no_rope_layers", [(j + 1) % interval for j in range(i + 1)])[i]
+            )
+        model.blocks.append(block)
     return model
 
 
-def _hugging_face_block(t: Mapping[str, F], p: str, glm: bool) -> Block:
+def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
+    """A layer whose queries, keys and values are apart, and whose norms have llama's names."""
+    t, a = dict(t), p + "self_attn."
+    if (whole := t.get(a + "qkv_proj.weight")) is not None:
+        d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+        q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
+        t[a + "q_proj.weight"], t[a + "k_proj.weight"] = whole[:q], whole[q : q + kv]
+        t[a + "v_proj.weight"] = whole[q + kv :]
+    if c["model_type"] == "olmo2":
+        t[p + "post_self_attn_layernorm.weight"] = t.pop(p + "post_attention_layernorm.weight")
+        t[p + "post_mlp_layernorm.weight"] = t[p + "post_feedforward_layernorm.weight"]
+    return t
+
+
+def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
     a = p + "self_attn."
-    if glm:
+    if p + "mlp.gate_up_proj.weight" in t:
         both = t[p + "mlp.gate_up_proj.weight"]
         gate, up = both[: len(both) // 2], both[len(both) // 2 :]
     else:
@@ -173,8 +250,8 @@ def _hugging_face_block(t: Mapping[str, F], p: str, glm: bool) -> Block:
         gate,
         up,
         t[p + "mlp.down_proj.weight"],
-        t[p + "input_layernorm.weight"],
-        t[p + "post_attention_layernorm.weight"],
+        t.get(p + "input_layernorm.weight"),
+        t.get(p + "post_attention_layernorm.weight"),
         t.get(a + "q_proj.bias", 0.0),
         t.get(a + "k_proj.bias", 0.0),
         t.get(a + "v_proj.bias", 0.0),

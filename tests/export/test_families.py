@@ -109,8 +109,9 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
     ("change", "said"),
     [
         ({"model_type": "mamba"}, "'mamba'"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "'yarn'"),
-        ({"rope_scaling": {"type": "dynamic", "factor": 4.0}}, "'dynamic'"),
+        ({"rope_scaling": {"rope_type": "proportional", "factor": 4.0}}, "'proportional'"),
+        ({"rope_scaling": {"rope_type": "yarn"}}, "'factor'"),
+        ({"rope_scaling": {"type": "longrope", "short_factor": [1.0]}}, "'short_factor'"),
         ({"rope_scaling": {**LLAMA_3_SCALING, "factor": None}}, "'factor'"),
         ({"model_type": "mistral", "sliding_window": 128}, "sliding-window"),
         ({"model_type": "qwen2", "layer_types": ["sliding_attention"]}, "sliding-window"),

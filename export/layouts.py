@@ -1,0 +1,83 @@
+"""A checkpoint's own tensor names and matrices -> canonical ones, for the families in llama's words.
+
+Unknown names stay as they are, for the decoder to refuse. Knows neither file formats nor OpenVINO.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from export.spec import DecoderSpec
+from export.tensors import StoredTensor, evens_then_odds
+
+Tensors = dict[str, StoredTensor]
+Items = Iterator[tuple[str, StoredTensor]]
+
+
+def same_names(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """They are canonical already."""
+    return tensors
+
+
+def glm_names(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """One matrix is taken apart, and rotary pairs stand together."""
+    return dict(_glm_items(spec, tensors))
+
+
+def _glm_items(spec: DecoderSpec, tensors: Tensors) -> Items:
+    """gate_up_proj is gate, then up; the rotary pairs of queries and keys are interleaved."""
+    for name, tensor in tensors.items():
+        if ".mlp.gate_up_proj." in name:
+            yield from _gate_and_up(spec, name, tensor)
+        elif re.search(r"self_attn\.[qk]_proj\.", name) and tensor.rows % spec.head_dim == 0:
+            heads = tensor.rows // spec.head_dim
+            order = evens_then_odds(heads, spec.head_dim, spec.rotary_dim)
+            yield name, tensor.reorder(order)
+        else:
+            yield name, tensor
+
+
+def phi3_names(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Two matrices are taken apart."""
+    return dict(_phi3_items(spec, tensors))
+
+
+def _phi3_items(spec: DecoderSpec, tensors: Tensors) -> Items:
+    """gate_up_proj is gate, then up; qkv_proj is queries, keys, then values."""
+    queries, keys = spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
+    for name, tensor in tensors.items():
+        if ".mlp.gate_up_proj." in name:
+            yield from _gate_and_up(spec, name, tensor)
+        elif ".self_attn.qkv_proj." in name and tensor.rows == queries + 2 * keys:
+            parts = tensor.split(queries, keys, keys)
+            yield from (
+                (name.replace("qkv", which), part) for which, part in zip("qkv", parts, strict=True)
+            )
+        else:
+            yield name, tensor
+
+
+def _gate_and_up(spec: DecoderSpec, name: str, tensor: StoredTensor) -> Items:
+    if tensor.rows != 2 * spec.intermediate:
+        yield name, tensor
+        return
+    gate, up = tensor.split(spec.intermediate, spec.intermediate)
+    yield name.replace("gate_up_proj", "gate_proj"), gate
+    yield name.replace("gate_up_proj", "up_proj"), up
+
+
+_OLMO2_NORMS = {
+    "post_attention_layernorm": "post_self_attn_layernorm",
+    "post_feedforward_layernorm": "post_mlp_layernorm",
+}
+
+
+def olmo2_names(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Its norms stand behind attention and MLP, and are named for that."""
+    return {_olmo2_name(name): tensor for name, tensor in tensors.items()}
+
+
+def _olmo2_name(name: str) -> str:
+    *front, norm, kind = name.split(".") if name.count(".") > 1 else ["", name, ""]
+    return ".".join([*front, _OLMO2_NORMS[norm], kind]) if norm in _OLMO2_NORMS else name

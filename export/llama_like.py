@@ -1,0 +1,128 @@
+"""Specs of the families whose configuration is in llama's words: what each of them adds to it.
+
+Defaults that a silent config.json means stand beside the families (families.py). Knows neither file
+formats nor tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from export.rope import attention_factor, inverse_frequencies
+from export.settings import Settings
+from export.sources.checkpoint import Config
+from export.spec import DecoderSpec
+
+
+def _spec(config: Config, **switches: Any) -> DecoderSpec:
+    settings = Settings(config)
+    settings.refuse_unmodelled()
+    hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
+    head_dim = settings.size("head_dim", hidden // heads)
+    partial = settings.rope("partial_rotary_factor", 1.0)
+    return DecoderSpec(
+        family=str(config["model_type"]),
+        hidden=hidden,
+        layers=settings.size("num_hidden_layers"),
+        heads=heads,
+        kv_heads=settings.size("num_key_value_heads", heads),
+        head_dim=head_dim,
+        intermediate=settings.size("intermediate_size"),
+        vocab=settings.size("vocab_size"),
+        eps=settings.number("rms_norm_eps"),
+        inv_freq=_angles(settings, int(head_dim * partial)),
+        rotary_scale=attention_factor(settings.rope_scaling),
+        max_positions=settings.max_positions,
+        tied=bool(config.get("tie_word_embeddings", False)),
+        **switches,
+    )
+
+
+def _angles(settings: Settings, rotary_dim: int) -> tuple[float, ...]:
+    plain = inverse_frequencies(
+        settings.rope("rope_theta", 10000.0), rotary_dim, settings.rope_scaling
+    )
+    factors = settings.config.get("rope_frequency_factors")
+    if factors is None:
+        return plain
+    return tuple(angle / factor for angle, factor in zip(plain, factors, strict=True))
+
+
+def llama(config: Config) -> DecoderSpec:
+    """Biases where the configuration says so."""
+    bias = bool(config.get("attention_bias", False))
+    mlp_bias = bool(config.get("mlp_bias", False))
+    return _spec(
+        config,
+        qkv_bias=bias,
+        o_bias=bool(config.get("attention_output_bias", bias)),
+        mlp_bias=mlp_bias,
+    )
+
+
+def mistral(config: Config) -> DecoderSpec:
+    """Llama, with a size of heads of its own."""
+    return _spec(config)
+
+
+def qwen2(config: Config) -> DecoderSpec:
+    """Biases on queries, keys and values."""
+    return _spec(config, qkv_bias=True)
+
+
+def qwen3(config: Config) -> DecoderSpec:
+    """A norm of each query's and key's head."""
+    bias = bool(config.get("attention_bias", False))
+    o_bias = bool(config.get("attention_output_bias", bias))
+    return _spec(config, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
+
+
+def glm(config: Config) -> DecoderSpec:
+    """The first half of a head rotates; glm4 has norms behind attention and MLP, too."""
+    return _spec(
+        config,
+        qkv_bias=bool(config.get("attention_bias", False)),
+        post_norms=config["model_type"] == "glm4",
+    )
+
+
+def phi3(config: Config) -> DecoderSpec:
+    """Queries, keys and values in one matrix, gate and up in another; the first part of a head may rotate."""
+    return _spec(config)
+
+
+def granite(config: Config) -> DecoderSpec:
+    """Llama with four constants."""
+    settings, bias = Settings(config), bool(config.get("attention_bias", False))
+    return _spec(
+        config,
+        qkv_bias=bias,
+        o_bias=bias,
+        mlp_bias=bool(config.get("mlp_bias", False)),
+        embedding_scale=settings.number("embedding_multiplier", 1.0),
+        residual_scale=settings.number("residual_multiplier", 1.0),
+        attention_scale=settings.number("attention_multiplier", 1.0),
+        logit_scale=1.0 / settings.number("logits_scaling", 1.0),
+    )
+
+
+def smollm3(config: Config) -> DecoderSpec:
+    """Llama without rotary embedding in every fourth layer, or where `no_rope_layers` has a 0."""
+    layers, interval = config["num_hidden_layers"], config.get("no_rope_layer_interval") or 4
+    rotates = config.get("no_rope_layers") or [(i + 1) % interval for i in range(layers)]
+    bias = bool(config.get("attention_bias", False))
+    return _spec(
+        config,
+        qkv_bias=bias,
+        o_bias=bias,
+        mlp_bias=bool(config.get("mlp_bias", False)),
+        unrotated=frozenset(i for i, turns in enumerate(rotates) if not turns),
+    )
+
+
+def olmo2(config: Config) -> DecoderSpec:
+    """Norms behind attention and MLP alone, and over all heads of queries and keys."""
+    bias = bool(config.get("attention_bias", False))
+    return _spec(
+        config, qkv_bias=bias, o_bias=bias, flat_qk_norm=True, pre_norms=False, post_norms=True
+    )
