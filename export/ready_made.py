@@ -14,6 +14,7 @@ from pathlib import Path
 
 from export import artifacts
 from export.errors import ExportError
+from export.sources.gguf_parts import parts_of
 
 LABEL = "ready-made"
 _JSON = (artifacts.CONFIG, artifacts.GENERATION_CONFIG, "tokenizer_config.json", "tokenizer.json")
@@ -49,7 +50,7 @@ def _link(source: Path, target: Path) -> None:
 def _read_off_gguf(model_dir: Path) -> None:
     """Add the settings of the GGUF file that lies beside the model."""
     ggufs = sorted(model_dir.glob("*.gguf"))
-    if len(ggufs) != 1:
+    if not ggufs or ggufs != parts_of(ggufs[0]):
         raise ExportError(
             f"{model_dir} has no {artifacts.CONFIG}; download it again, all files included, or put "
             "the GGUF file that it was made from (and no other) beside it."
