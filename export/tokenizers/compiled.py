@@ -50,8 +50,10 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
     # Else transformers prints that PyTorch is missing, which is how it should be.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     import openvino  # noqa: PLC0415 - seconds to load, not needed to read a tokenizer
-    import openvino_tokenizers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
+
+    from export.tokenizers.agreement import check  # noqa: PLC0415
+    from export.tokenizers.conversion import convert  # noqa: PLC0415
 
     fast = PreTrainedTokenizerFast(
         tokenizer_object=single_pass(source.tokenizer),
@@ -63,13 +65,12 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
         clean_up_tokenization_spaces=False,
     )
     try:
-        encode, decode = openvino_tokenizers.convert_tokenizer(
-            fast, with_detokenizer=True, add_special_tokens=False
-        )
+        encode, decode = convert(fast)
     except Exception as error:  # the converter raises many kinds
         raise ExportError(
             f"The tokenizer cannot be compiled for OpenVINO: {error}. Please report the model's name."
         ) from error
+    check(source.tokenizer, encode, decode)
     openvino.save_model(encode, out_dir / TOKENIZER_FILE)
     openvino.save_model(decode, out_dir / DETOKENIZER_FILE)
 

@@ -1,0 +1,92 @@
+"""Whether a compiled tokenizer gives the ids and the text of its tokenizer.json.
+
+Looked at when it is made, on export.tokenizers.corpus. What OpenVINO's operations cannot do becomes a
+sentence with the piece: a warning where it concerns a rare text, an error where it concerns special
+tokens, or more texts than RARE.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import openvino as ov
+import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
+
+from export.errors import ExportError
+from export.tokenizers import corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenizers import Tokenizer
+
+RARE = 0.02  # of the texts
+_BATCH = 64
+_SHOWN = 60
+log = logging.getLogger(__name__)
+
+
+class Difference(NamedTuple):
+    """A text of which the compiled tokenizer makes something else."""
+
+    text: str
+    ids: list[int]
+    expected: list[int]
+
+
+def check(tokenizer: Tokenizer, encode: ov.Model, decode: ov.Model) -> None:
+    """Warn of rare differences; raise ExportError for those that a model cannot be used with."""
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    texts = corpus.texts(special)
+    found = differences(tokenizer, encode, decode, texts)
+    if not found:
+        return
+    first = min(found, key=lambda difference: len(difference.text))
+    said = (
+        f"{len(found)} of {len(texts)} texts differ from tokenizer.json, such as "
+        f"{first.text[:_SHOWN]!r}: {first.ids[:_SHOWN]} for {first.expected[:_SHOWN]}"
+    )
+    marks = [token for token in special if len(token.strip()) > 1]
+    names_mark = any(mark in difference.text for difference in found for mark in marks)
+    if names_mark or len(found) > RARE * len(texts):
+        raise ExportError(
+            f"OpenVINO cannot do what this tokenizer does: {said}. Please report the model's name."
+        )
+    log.warning("The compiled tokenizer is not exact: %s.", said)
+
+
+def differences(
+    tokenizer: Tokenizer, encode: ov.Model, decode: ov.Model, texts: Sequence[str]
+) -> list[Difference]:
+    """The texts whose ids, or whose text made of them again, are not those of `tokenizer`."""
+    core = ov.Core()
+    to_ids, to_text = (core.compile_model(model, "CPU") for model in (encode, decode))
+    found: list[Difference] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = list(texts[start : start + _BATCH])
+        expected = [
+            encoding.ids for encoding in tokenizer.encode_batch(batch, add_special_tokens=False)
+        ]
+        ids = _ids(to_ids, batch)
+        again = _texts(to_text, expected)
+        wanted = tokenizer.decode_batch(expected)
+        found += [
+            Difference(*entry[:3])
+            for entry in zip(batch, ids, expected, again, wanted, strict=True)
+            if entry[1] != entry[2] or entry[3].rstrip("\0") != entry[4].rstrip("\0")
+        ]
+    return found
+
+
+def _ids(to_ids: ov.CompiledModel, batch: list[str]) -> list[list[int]]:
+    outputs = to_ids(ov.Tensor(batch))
+    rows = zip(outputs["input_ids"], outputs["attention_mask"], strict=True)
+    return [ids[mask.astype(bool)].tolist() for ids, mask in rows]
+
+
+def _texts(to_text: ov.CompiledModel, batch: list[list[int]]) -> list[str]:
+    return [
+        str(to_text(np.array([ids], np.int64))["string_output"][0]) if ids else "" for ids in batch
+    ]
