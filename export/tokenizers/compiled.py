@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.errors import ExportError
 from export.tokenizers.directory import from_directory, read_json
-from export.tokenizers.pretokenizers import single_pass
+from export.tokenizers.pretokenizers import explicit_passes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
     from export.tokenizers.conversion import convert  # noqa: PLC0415
 
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=single_pass(source.tokenizer),
+        tokenizer_object=explicit_passes(source.tokenizer),
         bos_token=source.bos_token,
         eos_token=source.eos_token,
         pad_token=source.pad_token,

@@ -22,12 +22,17 @@ END_OF_TURN = (
     "<|end_of_text|>",
     "<|end|>",
     "<end_of_turn>",
+    "<|return|>",
     "<｜end▁of▁sentence｜>",
 )
 GLM_END_OF_TURN = (
     "<|user|>",
     "<|observation|>",
 )  # GLM opens the next role instead of closing its own
+
+HARMONY_BETWEEN_MESSAGES = (
+    "<|end|>",
+)  # gpt-oss closes its thoughts so; its turn ends in <|return|>
 
 
 @dataclass(frozen=True)
@@ -53,5 +58,6 @@ def end_of_turn_ids(tokenizer: Tokenizer, declared: Iterable[int | None]) -> tup
     """The declared ids in their order, then those of the known end-of-turn strings."""
     added = {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items()}
     known = END_OF_TURN + (GLM_END_OF_TURN if "[gMASK]" in added else ())
-    ids = [*declared, *(added[text] for text in known if text in added)]
+    between = HARMONY_BETWEEN_MESSAGES if "<|return|>" in added else ()
+    ids = [*declared, *(added[text] for text in known if text in added and text not in between)]
     return tuple(dict.fromkeys(i for i in ids if i is not None))

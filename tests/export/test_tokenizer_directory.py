@@ -166,7 +166,7 @@ def test_thinking_marks_are_single_tokens_that_stay_in_the_text(qwen_written: Pa
     assert compiled.decode(ids) == "<think>\nhm\n</think>\n\nHello"
 
 
-def test_digits_before_gpt2_are_compiled_in_one_pass(tmp_path: Path) -> None:
+def test_digits_before_gpt2_are_compiled_in_two_passes(tmp_path: Path) -> None:
     """SmolLM2's tokenizer.json: spaces before a digit must stay together."""
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre.ByteLevel(add_prefix_space=False)
