@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,7 @@ def write_gguf(
     *,
     template: str = "",
     normal: Sequence[str] = (),
-    **more: bool,
+    more: Mapping[str, bool] | None = None,
 ) -> GGUFReader:
     """`normal`: tokens that the converter takes for ordinary ones."""
     vocab = tokenizer.get_vocab(with_added_tokens=True)
@@ -130,7 +130,7 @@ def write_gguf(
     writer.add_token_merges([" ".join(merge) for merge in merges])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    for key, value in more.items():
+    for key, value in (more or {}).items():
         writer.add_bool(f"tokenizer.ggml.{key}", value)
     return finish(writer, path)
 
@@ -236,7 +236,7 @@ def test_ids_beyond_the_vocabulary_decode_to_nothing(tmp_path: Path) -> None:
 def test_a_plain_completion_starts_as_the_model_expects(
     name: str, more: dict[str, bool], prefix: str, tmp_path: Path
 ) -> None:
-    source = from_gguf(write_gguf(tmp_path / "model.gguf", trained(name), name, **more))
+    source = from_gguf(write_gguf(tmp_path / "model.gguf", trained(name), name, more=more))
     assert source.completion_prefix == prefix
 
 
