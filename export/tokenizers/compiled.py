@@ -108,11 +108,13 @@ def _model_type(model_dir: Path) -> str:
 
 def _config(source: TokenizerSource) -> dict[str, Any]:
     names = ("bos_token", "eos_token", "pad_token", "unk_token")
+    more = list(source.additional_special_tokens)
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **{name: getattr(source, name) for name in names},
         "completion_prefix": source.completion_prefix,  # ours: what a raw completion starts with
+        **({"additional_special_tokens": more} if more else {}),
         "added_tokens_decoder": _added_tokens(source.tokenizer),
     }
 

@@ -41,6 +41,7 @@ class TokenizerSource:
 
     `eos_token_ids` holds every id after which the model's turn is over, `eos_token` first.
     `completion_prefix` is the special text in front of a plain completion, such as "<s>".
+    `additional_special_tokens` are those that some templates ask for by their place in the list.
     `chat_template` is Jinja source, None for a base model.
     """
 
@@ -51,6 +52,7 @@ class TokenizerSource:
     unk_token: str | None = None
     eos_token_ids: tuple[int, ...] = ()
     completion_prefix: str = ""
+    additional_special_tokens: tuple[str, ...] = ()
     chat_template: str | None = None
 
 

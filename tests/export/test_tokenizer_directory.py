@@ -312,3 +312,44 @@ def test_a_damaged_configuration_is_refused(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"eos_token": ', encoding="utf-8")
     with pytest.raises(ExportError, match=r"tokenizer_config\.json is not valid JSON"):
         from_directory(folder, "qwen2")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like())
+    file = folder / "tokenizer_config.json"
+    file.write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8-sig")
+    assert from_directory(folder, "qwen2").eos_token == "<|im_end|>"
+
+
+def test_a_token_that_one_file_leaves_empty_is_taken_of_the_other(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), eos_token=None)
+    (folder / "special_tokens_map.json").write_text('{"eos_token": "<|im_end|>"}')
+    assert from_directory(folder, "qwen2").eos_token == "<|im_end|>"
+
+
+def test_ends_are_united_from_every_file(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), eos_token="<|endoftext|>")
+    (folder / "generation_config.json").write_text('{"eos_token_id": 5}')
+    (folder / "config.json").write_text('{"eos_token_id": [6, 5, null]}')
+    assert from_directory(folder, "qwen2").eos_token_ids == (1200, 5, 6, 1202)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"additional_special_tokens": ["<a>", {"content": "<b>"}]},
+        {"extra_special_tokens": {"first_token": "<a>", "second_token": "<b>"}},
+    ],
+)
+def test_additional_special_tokens_come_along(named: dict[str, Any], tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), **named)
+    write(from_directory(folder, "qwen2"), folder)
+    written = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert written["additional_special_tokens"] == ["<a>", "<b>"]
+
+
+def test_tokens_of_older_folders_are_added(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like())
+    (folder / "added_tokens.json").write_text('{"<|im_end|>": 1202, "<|tool|>": 1205}')
+    added = from_directory(folder, "qwen2").tokenizer.get_added_tokens_decoder()
+    assert (added[1205].content, added[1205].special) == ("<|tool|>", True)
