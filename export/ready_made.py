@@ -29,6 +29,7 @@ def take(source: Path, folder: Path) -> None:
         if path.is_file():
             _link(path.resolve(), folder / path.name)
     complete(folder)
+    _make_exact(folder)
 
 
 def complete(model_dir: Path) -> None:
@@ -38,6 +39,13 @@ def complete(model_dir: Path) -> None:
     if not (model_dir / artifacts.CONFIG).is_file():
         _read_off_gguf(model_dir)
     tokenizer.ensure_compiled(model_dir)
+
+
+def _make_exact(folder: Path) -> None:
+    """Replace a compiled tokenizer that is not what tokenizer.json says."""
+    from export import tokenizer  # noqa: PLC0415  (slow to import)
+
+    tokenizer.replace_inexact(folder)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -82,7 +82,7 @@ def ensure_compiled(model_dir: Path) -> None:
     """
     if all((model_dir / name).is_file() for name in COMPILED_FILES):
         return
-    source = from_directory(model_dir, _model_type(model_dir))
+    source = from_directory(model_dir, model_type(model_dir))
     try:
         with tempfile.TemporaryDirectory(dir=model_dir, prefix=".tokenizer-") as folder:
             write(source, Path(folder))
@@ -101,7 +101,8 @@ def _add_missing(folder: Path, model_dir: Path) -> None:
             file.replace(model_dir / file.name)
 
 
-def _model_type(model_dir: Path) -> str:
+def model_type(model_dir: Path) -> str:
+    """That of config.json, empty where it says none."""
     file = model_dir / "config.json"
     return str(read_json(file).get("model_type", ""))
 
