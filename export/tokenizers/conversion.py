@@ -1,8 +1,8 @@
 """A fast tokenizer as two OpenVINO models, through openvino_tokenizers' pipeline of steps.
 
-Its conversion is exact but for three things, which are put right here: splits in several passes are
-kept apart, their patterns are rewritten for PCRE2, and the BPE operation gets symbols of its own
-(export.tokenizers.bpe_symbols). The pipeline is no public face of openvino_tokenizers, whose version
+Its conversion is exact but for four things, which are put right here: splits in several passes are
+kept apart, their patterns are rewritten for PCRE2, the BPE operation gets symbols of its own
+(export.tokenizers.bpe_symbols), and Metaspace leaves its own sign alone. The pipeline is no public face of openvino_tokenizers, whose version
 is pinned; export.tokenizers.agreement finds out where it no longer does what is expected.
 """
 
@@ -31,7 +31,9 @@ def convert(tokenizer: PreTrainedTokenizerFast) -> tuple[ov.Model, ov.Model]:
     """The tokenizer, which adds no special tokens, and the detokenizer, which leaves them out."""
     params = tools.TokenzierConversionParams(with_detokenizer=True, add_special_tokens=False)
     pipeline = TransformersTokenizerPipelineParser(tokenizer, params).parse()
-    pipeline.steps = [_exact(step, tokenizer) for step in pipeline.steps]
+    pipeline.steps = [_exact(step, pipeline, tokenizer) for step in pipeline.steps]
+    pipeline.finalize()
+    _keep_literal_spaces(pipeline)
     encode, decode = _encoder(pipeline), pipeline.get_detokenizer_ov_subgraph()
     for model in (encode, decode):
         tools.update_rt_info_with_params(model, tokenizer, params)
@@ -50,7 +52,15 @@ def _encoder(pipeline: Any) -> ov.Model:
     return model
 
 
-def _exact(step: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
+def _keep_literal_spaces(pipeline: Any) -> None:
+    """A text that begins with Metaspace's own sign for a space gets no other one in front."""
+    if pipeline.is_metaspace_prepend_first:
+        step = pipeline.steps[0]
+        sign = step.replace_term.removesuffix("$2")
+        step.regex_search_pattern = step.regex_search_pattern.replace("| |$)", f"| |{sign}|$)")
+
+
+def _exact(step: Any, pipeline: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
     if isinstance(step, steps.RegexSplitStep):
         kept = replace(step, split_pattern=for_pcre2(step.split_pattern), mergeable=False)
     elif isinstance(step, steps.BPETokenizationStep) and (
@@ -60,7 +70,7 @@ def _exact(step: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
         kept.symbols = symbols
     else:
         return step
-    kept.set_pipeline(step.get_pipeline())
+    kept.set_pipeline(pipeline)
     return kept
 
 
