@@ -109,7 +109,7 @@ class Metadata:
         found = self._value(key)
         if not isinstance(found, str):
             raise ExportError(
-                f"{self._path}: {key} is no text; the file is damaged, fetch it again."
+                f"{self._path}: {key} is not valid text; the file is damaged, download it again."
             )
         return found
 
