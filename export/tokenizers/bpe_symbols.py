@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-# A noncharacter, which no text may contain (Unicode 15, section 23.7).
+# A noncharacter, which no text may contain (Unicode 15, section 23.7); the engine takes it out of texts.
 MARK = "\ufdd0"
 HIDDEN = b"\xff\xff"  # in no UTF-8 text
 _MARK = MARK.encode()

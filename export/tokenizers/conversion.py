@@ -2,8 +2,9 @@
 
 Its conversion is exact but for four things, which are put right here: splits in several passes are
 kept apart, their patterns are rewritten for PCRE2, the BPE operation gets symbols of its own
-(export.tokenizers.bpe_symbols), and Metaspace leaves its own sign alone. The pipeline is no public face of openvino_tokenizers, whose version
-is pinned; export.tokenizers.agreement finds out where it no longer does what is expected.
+(export.tokenizers.bpe_symbols), and Metaspace leaves its own sign alone. The pipeline is no public face
+of openvino_tokenizers, whose version is pinned; export.tokenizers.agreement finds out where it no
+longer does what is expected.
 """
 
 from __future__ import annotations
