@@ -6,6 +6,7 @@ they are given (Llama 2, ChatGLM) would do so at every piece; a piece that conti
 therefore encoded behind an anchor whose ids are cut off again.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.scheduling import common_length
 from engine.text.special_tokens import SPLIT, Escape, is_mark
-from engine.text.tokenizer_files import AddedToken, read_added_tokens
+from engine.text.tokenizer_files import AddedToken, read_added_tokens, read_is_nfc
 
 _ANCHOR = "\n"
 
@@ -43,6 +44,7 @@ class Tokenizer:
             self._detokenizer.get_compiled_model().input(0).get_element_type().to_dtype()
         )
         self._added = (0, 0)
+        self._is_nfc = read_is_nfc(model_dir)
         self._end = ""
         self._added = self._find_added()
         self._end = self._find_end(added)
@@ -92,6 +94,10 @@ class Tokenizer:
         return ids[len(self._anchor) :]
 
     def _encode_whole(self, text: str) -> list[int]:
+        if (
+            self._is_nfc
+        ):  # OpenVINO's own normalisation leaves runs of combining marks in their order
+            text = unicodedata.normalize("NFC", text)
         # OpenVINO's Python tensors lose the zero characters at a text's end.
         end = self._end if text.endswith("\0") else ""
         self._tokenizer.set_input_tensor(ov.Tensor([text + end]))

