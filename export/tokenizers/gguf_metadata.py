@@ -100,7 +100,7 @@ def _pieces(metadata: _Metadata) -> list[Piece]:
         )
     pieces = [Piece(*entry) for entry in zip(texts, scores, kinds, strict=True)]
     named = {index for key in _NAMED_KEYS if (index := metadata.get(key)) is not None}
-    return with_marks(pieces, metadata.get("chat_template") or "", named)
+    return with_marks(pieces, gguf_template(metadata.get) or "", named)
 
 
 def _pre_tokenizer(metadata: _Metadata) -> pretokenizers.PreTokenizer:
