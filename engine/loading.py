@@ -13,12 +13,17 @@ from engine.model import (
     WarmUp,
     likely_shapes,
     load_model,
-    read_completion_prefix,
     read_context_length,
     read_eos_token_ids,
     read_settings,
 )
-from engine.text import ChatTemplate, Renderer, Tokenizer, read_chat_template
+from engine.text import (
+    ChatTemplate,
+    Renderer,
+    Tokenizer,
+    read_chat_template,
+    read_completion_prefix,
+)
 from engine.tiers import make_tiers
 from engine.turns import EngineCore, PromptBuilder, assemble
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def _int4(options: argparse.Namespace) -> dict[str, Any]:
 def default_name(source: str) -> str:
     """The folder's name for a source: catalog name, file stem or last part of an id."""
     name = source.rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    return name.removesuffix(".gguf") or "model"
+    return re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", name) or "model"
 
 
 def _parser() -> argparse.ArgumentParser:

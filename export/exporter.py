@@ -25,6 +25,7 @@ from export.progress import Progress
 from export.sources import hub
 from export.sources.checkpoint import Checkpoint
 from export.sources.directory import open_directory
+from export.sources.gguf_parts import parts_of
 from export.spec import Decoder
 from export.tensors import Floats
 
@@ -81,7 +82,7 @@ def _source(request: Request) -> dict[str, Any]:
     path = Path(request.source).resolve()
     if not path.exists():
         return {"hub": request.source}
-    paths = [path] if path.is_file() else sorted(path.glob("*"))
+    paths = parts_of(path) if path.is_file() else sorted(path.glob("*"))
     states = {item.name: item.stat() for item in paths if item.is_file()}
     files = {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
     return {"path": str(path), "files": files}

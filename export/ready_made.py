@@ -14,6 +14,7 @@ from pathlib import Path
 
 from export import artifacts
 from export.errors import ExportError
+from export.sources.gguf_parts import parts_of
 
 LABEL = "ready-made"
 _JSON = (artifacts.CONFIG, artifacts.GENERATION_CONFIG, "tokenizer_config.json", "tokenizer.json")
@@ -28,6 +29,7 @@ def take(source: Path, folder: Path) -> None:
         if path.is_file():
             _link(path.resolve(), folder / path.name)
     complete(folder)
+    _make_exact(folder)
 
 
 def complete(model_dir: Path) -> None:
@@ -37,6 +39,13 @@ def complete(model_dir: Path) -> None:
     if not (model_dir / artifacts.CONFIG).is_file():
         _read_off_gguf(model_dir)
     tokenizer.ensure_compiled(model_dir)
+
+
+def _make_exact(folder: Path) -> None:
+    """Replace a compiled tokenizer that is not what tokenizer.json says."""
+    from export import tokenizer  # noqa: PLC0415  (slow to import)
+
+    tokenizer.replace_inexact(folder)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -49,7 +58,7 @@ def _link(source: Path, target: Path) -> None:
 def _read_off_gguf(model_dir: Path) -> None:
     """Add the settings of the GGUF file that lies beside the model."""
     ggufs = sorted(model_dir.glob("*.gguf"))
-    if len(ggufs) != 1:
+    if not ggufs or ggufs != parts_of(ggufs[0]):
         raise ExportError(
             f"{model_dir} has no {artifacts.CONFIG}; download it again, all files included, or put "
             "the GGUF file that it was made from (and no other) beside it."

@@ -5,9 +5,25 @@ adds no token while encoding, and every special string becomes its id (so split 
 from people). Behind "\n" any text continues as it is, without the space some tokenizers prepend.
 """
 
+from pathlib import Path
+
 from export.tokenizers.compiled import ensure_compiled, write
 from export.tokenizers.directory import from_directory
 from export.tokenizers.gguf_metadata import from_gguf
 from export.tokenizers.source import TokenizerSource
 
-__all__ = ["TokenizerSource", "ensure_compiled", "from_directory", "from_gguf", "write"]
+__all__ = [
+    "TokenizerSource",
+    "ensure_compiled",
+    "from_directory",
+    "from_gguf",
+    "replace_inexact",
+    "write",
+]
+
+
+def replace_inexact(model_dir: Path) -> None:
+    """See export.tokenizers.stock, which is slow to import."""
+    from export.tokenizers import stock  # noqa: PLC0415
+
+    stock.replace_inexact(model_dir)

@@ -9,7 +9,6 @@ from engine.model.digest import digest_of_model, digest_of_tokenizer
 from engine.model.kv_cache import KVCache, KVPort
 from engine.model.model import CompileOptions, Model
 from engine.model.model_files import (
-    read_completion_prefix,
     read_context_length,
     read_eos_token_ids,
     read_settings,
@@ -36,7 +35,6 @@ __all__ = [
     "fresh_bytes",
     "likely_shapes",
     "load_model",
-    "read_completion_prefix",
     "read_context_length",
     "read_eos_token_ids",
     "read_settings",

@@ -1,4 +1,4 @@
-"""What a model directory's JSON files say: context length, end-of-turn tokens, completion prefix.
+"""What a model directory's JSON files say of the model: context length, end-of-turn tokens.
 
 Reads only; raises ModelNotFound or ModelUnsupported with what to do next.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from engine.errors import ModelNotFound, ModelUnsupported
+from engine.text import read_end_token_ids
 
 _CONTEXT_KEYS = (
     "max_position_embeddings",
@@ -73,24 +74,21 @@ def _is_length(value: object) -> TypeGuard[int]:
 
 
 def read_eos_token_ids(model_dir: Path, settings: dict[str, Any]) -> frozenset[int]:
-    """The ids that end a reply: generation_config.json's, else config.json's."""
+    """The ids that end a reply, united from generation_config.json, config.json and the tokenizer."""
     generation = model_dir / "generation_config.json"
     chosen = _read_json(generation).get("eos_token_id") if generation.is_file() else None
-    chosen = settings.get("eos_token_id") if chosen is None else chosen
-    if chosen is None:
+    ids = read_end_token_ids(model_dir)
+    for declared in (chosen, settings.get("eos_token_id")):
+        several = declared if isinstance(declared, list) else [declared]
+        ids |= {token for token in several if isinstance(token, int) and token >= 0}
+    if not ids:
         raise ModelUnsupported(f"{model_dir}: no eos_token_id in its configuration.")
-    return frozenset(chosen if isinstance(chosen, list) else [chosen])
-
-
-def read_completion_prefix(model_dir: Path) -> str:
-    """Special text in front of a plain completion, such as Llama 2's <s>; usually nothing."""
-    config = model_dir / "tokenizer_config.json"
-    return str(_read_json(config).get("completion_prefix") or "") if config.is_file() else ""
+    return frozenset(ids)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ModelNotFound(
             f"{path.parent}: no {path.name} in it. "

@@ -14,6 +14,7 @@ from engine.text.rendering import MARK, Renderer, Setting
 from engine.text.special_tokens import escaped_offsets, plain_offsets
 from engine.text.streaming import ReplyText
 from engine.text.tokenizer import Tokenizer
+from engine.text.tokenizer_files import read_completion_prefix, read_end_token_ids
 from engine.text.wordless import CLOSE_THOUGHTS, OPEN_THOUGHTS
 
 __all__ = [
@@ -33,4 +34,6 @@ __all__ = [
     "escaped_offsets",
     "plain_offsets",
     "read_chat_template",
+    "read_completion_prefix",
+    "read_end_token_ids",
 ]

@@ -5,47 +5,23 @@ every special string that a message spells out; text is split there before it is
 pieces can only become ordinary tokens. Does not know: the tokenizer, templates.
 """
 
-import json
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
 SPLIT = "\ufdd0"
 REPLACEMENT = "\ufffd"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_BRACKET = re.compile(r"[<>\[\]{}|｜]")
 
 
-class AddedToken(NamedTuple):
-    """A string that the tokenizer takes as one token wherever it stands.
+def is_mark(string: str) -> bool:
+    """Whether a token that is not special looks like markup (<think>) rather than like text.
 
-    is_special: it steers the model and is left out of decoded text; `<think>` of Qwen3 is not.
+    Text is what some tokenizers add whole: runs of spaces, words of another language, one character.
     """
-
-    id: int
-    is_special: bool
-
-
-def read_added_tokens(model_dir: Path) -> dict[str, AddedToken]:
-    """Added tokens by string, from tokenizer_config.json or tokenizer.json in `model_dir`."""
-    config = _read_json(model_dir / "tokenizer_config.json")
-    if decoder := config.get("added_tokens_decoder"):
-        return {t["content"]: AddedToken(int(i), _is_special(t)) for i, t in decoder.items()}
-    added = _read_json(model_dir / "tokenizer.json").get("added_tokens", [])
-    return {t["content"]: AddedToken(int(t["id"]), _is_special(t)) for t in added}
-
-
-def _is_special(token: dict[str, Any]) -> bool:
-    return bool(token.get("special", True))
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
+    return len(string) > 1 and _BRACKET.search(string) is not None
 
 
 class Escape:

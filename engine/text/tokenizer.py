@@ -6,16 +6,19 @@ they are given (Llama 2, ChatGLM) would do so at every piece; a piece that conti
 therefore encoded behind an anchor whose ids are cut off again.
 """
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
+from numpy.typing import NDArray
 
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.scheduling import common_length
-from engine.text.special_tokens import SPLIT, Escape, read_added_tokens
+from engine.text.special_tokens import SPLIT, Escape, is_mark
+from engine.text.tokenizer_files import AddedToken, read_added_tokens, read_is_nfc
 
 _ANCHOR = "\n"
 
@@ -32,11 +35,19 @@ class Tokenizer:
         self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml")
         added = read_added_tokens(model_dir)
         self.special_tokens = {string: token.id for string, token in added.items()}
-        self.escape = Escape(list(added))
+        self.escape = Escape([s for s, token in added.items() if token.is_special or is_mark(s)])
         # A reply may hold added tokens that are not special: templates look for its </think>.
         self.escape_reply = Escape([s for s, token in added.items() if token.is_special])
+        self._left_out = {token.id for token in added.values() if token.is_special}
+        # Tokenizers compiled by others take and give int32, too.
+        self._id_type = (
+            self._detokenizer.get_compiled_model().input(0).get_element_type().to_dtype()
+        )
         self._added = (0, 0)
+        self._is_nfc = read_is_nfc(model_dir)
+        self._end = ""
         self._added = self._find_added()
+        self._end = self._find_end(added)
         self._padding = self._find_padding()
         self._anchor = self._find_anchor()
 
@@ -57,13 +68,19 @@ class Tokenizer:
 
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """The text of each of several runs of token ids, in one call."""
-        width = max((len(ids) for ids in batch), default=0)
+        told = [[token for token in ids if token not in self._left_out] for ids in batch]
+        width = max((len(ids) for ids in told), default=0)
         if width == 0:
             return [""] * len(batch)
-        padded = np.full((len(batch), width), self._padding, np.int64)
-        for row, ids in zip(padded, batch, strict=True):
+        if self._padding is None:
+            return [self._decode_rows(np.array([ids]))[0] if ids else "" for ids in told]
+        padded = np.full((len(told), width), self._padding)
+        for row, ids in zip(padded, told, strict=True):
             row[: len(ids)] = ids
-        self._detokenizer.set_input_tensor(ov.Tensor(padded))
+        return self._decode_rows(padded)
+
+    def _decode_rows(self, ids: NDArray[np.int_]) -> list[str]:
+        self._detokenizer.set_input_tensor(ov.Tensor(ids.astype(self._id_type)))
         self._detokenizer.infer()
         return [str(text) for text in self._detokenizer.get_output_tensor(0).str_data]
 
@@ -77,10 +94,16 @@ class Tokenizer:
         return ids[len(self._anchor) :]
 
     def _encode_whole(self, text: str) -> list[int]:
-        self._tokenizer.set_input_tensor(ov.Tensor([text]))
+        if (
+            self._is_nfc
+        ):  # OpenVINO's own normalisation leaves runs of combining marks in their order
+            text = unicodedata.normalize("NFC", text)
+        # OpenVINO's Python tensors lose the zero characters at a text's end.
+        end = self._end if text.endswith("\0") else ""
+        self._tokenizer.set_input_tensor(ov.Tensor([text + end]))
         self._tokenizer.infer()
         ids: list[int] = self._tokenizer.get_tensor("input_ids").data[0].tolist()
-        return ids[self._added[0] : len(ids) - self._added[1]]
+        return ids[self._added[0] : len(ids) - self._added[1] - bool(end)]
 
     def _find_added(self) -> tuple[int, int]:
         """How many tokens the compiled tokenizer puts around every text: templates own BOS and EOS."""
@@ -94,14 +117,18 @@ class Tokenizer:
         adds_space = self._encode_whole("a") != self._encode_whole(_ANCHOR + "a")[len(alone) :]
         return alone if adds_space else []
 
-    def _find_padding(self) -> int:
-        """A token that decodes to nothing, to fill up the rows of a batch."""
-        for token in self.special_tokens.values():
-            self._detokenizer.set_input_tensor(ov.Tensor(np.array([[token]], np.int64)))
-            self._detokenizer.infer()
-            if not self._detokenizer.get_output_tensor(0).str_data[0]:
-                return token
-        raise ModelUnsupported("The tokenizer has no special token that decodes to nothing.")
+    def _find_end(self, added: Mapping[str, AddedToken]) -> str:
+        """A special string that changes nothing of the text in front of it, "" without one."""
+        alone = self._encode_whole("a ")
+        for text, token in added.items():
+            if token.is_special and self._encode_whole(f"a {text}") == [*alone, token.id]:
+                return text
+        return ""
+
+    def _find_padding(self) -> int | None:
+        """A token that decodes to nothing, to fill up the rows of a batch; some detokenizers tell all."""
+        tokens = self.special_tokens.values()
+        return next((t for t in tokens if not self._decode_rows(np.array([[t]]))[0]), None)
 
 
 def _compile(xml: Path) -> ov.InferRequest:

@@ -3,4 +3,4 @@
 Its modules are offered one by one, since some are slow to import. Does not know graphs.
 """
 
-__all__ = ["checkpoint", "directory", "gguf", "hub", "proxies"]
+__all__ = ["checkpoint", "directory", "gguf", "gguf_parts", "hub", "proxies"]

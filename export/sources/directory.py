@@ -7,6 +7,7 @@ said by name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from export.tensors import StoredTensor
 
 SINGLE_SAFETENSORS = "model.safetensors"
 SINGLE_BIN = "pytorch_model.bin"
+# What torch.compile and data-parallel training put in front of every name.
+WRAPPED = re.compile(r"^((_orig_mod|module)\.)+")
 Reader = Callable[[Path], dict[str, StoredTensor]]
 
 
@@ -30,7 +33,7 @@ def open_directory(folder: Path) -> Checkpoint:
     paths, read = _weight_files(folder)
     tensors: dict[str, StoredTensor] = {}
     for path in paths:
-        tensors |= read(path)
+        tensors |= {WRAPPED.sub("", name): tensor for name, tensor in read(path).items()}
     generation = folder / "generation_config.json"
     return Checkpoint(
         folder, config, tensors, read_json(generation) if generation.is_file() else {}
@@ -40,7 +43,7 @@ def open_directory(folder: Path) -> Checkpoint:
 def read_json(path: Path) -> Config:
     """A JSON object; raises ExportError if it is none."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8-sig"))
     except ValueError as error:
         raise ExportError(f"{path} is not valid JSON; download it again.") from error
     if not isinstance(content, dict):

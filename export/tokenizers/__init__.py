@@ -4,4 +4,4 @@ Import `export.tokenizer`, not these modules. They know files and vocabularies; 
 weights, graphs or the engine.
 """
 
-__all__ = ["compiled", "directory", "gguf_metadata", "source"]
+__all__ = ["compiled", "directory", "gguf_metadata", "source", "stock"]

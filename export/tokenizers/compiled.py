@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.errors import ExportError
 from export.tokenizers.directory import from_directory, read_json
-from export.tokenizers.pretokenizers import single_pass
+from export.tokenizers.pretokenizers import explicit_passes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,11 +50,13 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
     # Else transformers prints that PyTorch is missing, which is how it should be.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     import openvino  # noqa: PLC0415 - seconds to load, not needed to read a tokenizer
-    import openvino_tokenizers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
+    from export.tokenizers.agreement import check  # noqa: PLC0415
+    from export.tokenizers.conversion import convert  # noqa: PLC0415
+
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=single_pass(source.tokenizer),
+        tokenizer_object=explicit_passes(source.tokenizer),
         bos_token=source.bos_token,
         eos_token=source.eos_token,
         pad_token=source.pad_token,
@@ -63,13 +65,12 @@ def write_compiled(source: TokenizerSource, out_dir: Path) -> None:
         clean_up_tokenization_spaces=False,
     )
     try:
-        encode, decode = openvino_tokenizers.convert_tokenizer(
-            fast, with_detokenizer=True, add_special_tokens=False
-        )
+        encode, decode = convert(fast)
     except Exception as error:  # the converter raises many kinds
         raise ExportError(
             f"The tokenizer cannot be compiled for OpenVINO: {error}. Please report the model's name."
         ) from error
+    check(source.tokenizer, encode, decode)
     openvino.save_model(encode, out_dir / TOKENIZER_FILE)
     openvino.save_model(decode, out_dir / DETOKENIZER_FILE)
 
@@ -81,7 +82,7 @@ def ensure_compiled(model_dir: Path) -> None:
     """
     if all((model_dir / name).is_file() for name in COMPILED_FILES):
         return
-    source = from_directory(model_dir, _model_type(model_dir))
+    source = from_directory(model_dir, model_type(model_dir))
     try:
         with tempfile.TemporaryDirectory(dir=model_dir, prefix=".tokenizer-") as folder:
             write(source, Path(folder))
@@ -100,18 +101,21 @@ def _add_missing(folder: Path, model_dir: Path) -> None:
             file.replace(model_dir / file.name)
 
 
-def _model_type(model_dir: Path) -> str:
+def model_type(model_dir: Path) -> str:
+    """That of config.json, empty where it says none."""
     file = model_dir / "config.json"
     return str(read_json(file).get("model_type", ""))
 
 
 def _config(source: TokenizerSource) -> dict[str, Any]:
     names = ("bos_token", "eos_token", "pad_token", "unk_token")
+    more = list(source.additional_special_tokens)
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         **{name: getattr(source, name) for name in names},
         "completion_prefix": source.completion_prefix,  # ours: what a raw completion starts with
+        **({"additional_special_tokens": more} if more else {}),
         "added_tokens_decoder": _added_tokens(source.tokenizer),
     }
 

@@ -39,7 +39,7 @@ def _from_tokenizer_json(path: Path, model_type: str) -> TokenizerSource:
     tokenizer = _load(path / "tokenizer.json")
     config = read_json(path / "tokenizer_config.json")
     _add_declared_tokens(tokenizer, config, path)
-    names = read_json(path / "special_tokens_map.json") | config
+    names = _names(path, config)
     return _source(
         path,
         tokenizer,
@@ -53,7 +53,7 @@ def _from_sentencepiece(path: Path, model: SentencePieceModel, model_type: str) 
     tokenizer = fast_tokenizer(model.pieces, space_prefix=model.space_prefix)
     config = read_json(path / "tokenizer_config.json")
     _add_declared_tokens(tokenizer, config, path)
-    names = _or_default(read_json(path / "special_tokens_map.json") | config)
+    names = _DEFAULT_TOKENS | _names(path, config)
     return _source(
         path,
         tokenizer,
@@ -87,12 +87,22 @@ def _source(
         **named,
         eos_token_ids=end_of_turn_ids(tokenizer, [eos_id, *_declared_eos_ids(path)]),
         completion_prefix=prefix,
+        additional_special_tokens=_additional(names),
         chat_template=template,
     )
 
 
-def _or_default(names: dict[str, Any]) -> dict[str, Any]:
-    return _DEFAULT_TOKENS | {name: value for name, value in names.items() if value is not None}
+def _names(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """What tokenizer_config.json names, and special_tokens_map.json where that is silent."""
+    named = {name: value for name, value in config.items() if value is not None}
+    return read_json(path / "special_tokens_map.json") | named
+
+
+def _additional(names: dict[str, Any]) -> tuple[str, ...]:
+    """Special tokens without a part of their own; transformers 5 calls them extra."""
+    found = names.get("additional_special_tokens") or names.get("extra_special_tokens") or ()
+    listed = found.values() if isinstance(found, dict) else found
+    return tuple(text for token in listed if (text := _content(token)) is not None)
 
 
 def _load(file: Path) -> Tokenizer:
@@ -120,9 +130,16 @@ def _sentencepiece(path: Path) -> SentencePieceModel:
 
 
 def _add_declared_tokens(tokenizer: Tokenizer, config: dict[str, Any], path: Path) -> None:
-    """Tokens that only tokenizer_config.json knows; their ids must follow the vocabulary's."""
+    """Tokens that only tokenizer_config.json knows, or added_tokens.json, which older folders have.
+
+    Their ids must follow the vocabulary's.
+    """
     present = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    declared = config.get("added_tokens_decoder") or {}
+    legacy = read_json(path / "added_tokens.json")
+    declared: dict[str, Any] = {
+        str(index): {"content": text, "special": True} for text, index in legacy.items()
+    }
+    declared |= config.get("added_tokens_decoder") or {}
     for index, entry in sorted(declared.items(), key=lambda item: int(item[0])):
         text = entry["content"]
         if text in present:
@@ -151,11 +168,12 @@ def _explicit_prefix(names: dict[str, Any], prefix: str) -> str:
 
 
 def _declared_eos_ids(path: Path) -> list[int]:
+    ids: list[int] = []
     for name in ("generation_config.json", "config.json"):
         found = read_json(path / name).get("eos_token_id")
-        if found is not None:
-            return found if isinstance(found, list) else [found]
-    return []
+        several = found if isinstance(found, list) else [found]
+        ids += [token for token in several if isinstance(token, int)]
+    return ids
 
 
 def _content(token: str | dict[str, Any] | None) -> str | None:
@@ -167,7 +185,7 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ExportError(f"{file} is not valid JSON ({error}); fetch it again.") from error
     return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ Two kinds: "gpt2" (byte-level BPE with a merge list and a named pre-tokenizer) a
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models
 from export.errors import ExportError
 from export.templates import gguf_template
 from export.tokenizers import pretokenizers
+from export.tokenizers.gguf_marks import with_marks
 from export.tokenizers.pieces import Piece, PieceKind, add_tokens, fast_tokenizer
 from export.tokenizers.source import TokenizerSource, end_of_turn_ids
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from gguf import GGUFReader
 
 _END_KEYS = ("ggml.eos_token_id", "ggml.eot_token_id", "ggml.eom_token_id")
+_NAMED_KEYS = (*_END_KEYS, "ggml.bos_token_id", "ggml.padding_token_id")
+# Files from before May 2024 do not name their pre-tokenizer; of these tokens it follows.
+_TELLING = {"<|begin_of_text|>": "llama-bpe"}
 
 
 def from_gguf(reader: GGUFReader) -> TokenizerSource:
@@ -82,22 +87,43 @@ def _pieces(metadata: _Metadata) -> list[Piece]:
     texts = metadata.require("ggml.tokens")
     scores = metadata.get("ggml.scores") or [0.0] * len(texts)
     kinds = metadata.get("ggml.token_type") or [int(PieceKind.NORMAL)] * len(texts)
-    if not len(texts) == len(scores) == len(kinds) == len(set(texts)):
+    if not len(texts) == len(scores) == len(kinds):
         raise ExportError(
-            f"{metadata.name}: {len(texts)} tokens ({len(set(texts))} different), {len(scores)} "
-            f"scores and {len(kinds)} types do not fit together; fetch the file again."
+            f"{metadata.name}: {len(texts)} tokens, {len(scores)} scores and {len(kinds)} types do not "
+            "fit together; fetch the file again."
         )
-    return [Piece(*entry) for entry in zip(texts, scores, kinds, strict=True)]
+    if len(set(texts)) < len(texts):
+        twice, _ = Counter(texts).most_common(1)[0]
+        raise ExportError(
+            f"{metadata.name}: the token {twice!r} stands twice in the vocabulary, so that its id is "
+            "not known; the file was converted wrongly, get another one."
+        )
+    pieces = [Piece(*entry) for entry in zip(texts, scores, kinds, strict=True)]
+    named = {index for key in _NAMED_KEYS if (index := metadata.get(key)) is not None}
+    return with_marks(pieces, gguf_template(metadata.get) or "", named)
+
+
+def _pre_tokenizer(metadata: _Metadata) -> pretokenizers.PreTokenizer:
+    name = metadata.get("ggml.pre")
+    if name is None:
+        tokens = set(metadata.require("ggml.tokens"))
+        name = next((pre for token, pre in _TELLING.items() if token in tokens), None)
+    if name is None:
+        raise ExportError(
+            f"{metadata.name} does not say how its tokenizer cuts words (tokenizer.ggml.pre), as files "
+            "from before May 2024; get a newer file, or export from the original model."
+        )
+    return pretokenizers.named_pre_tokenizer(name)
 
 
 def _byte_level_bpe(metadata: _Metadata, pieces: list[Piece]) -> Tokenizer:
-    pre = pretokenizers.named_pre_tokenizer(metadata.get("ggml.pre") or "default")
+    pre = _pre_tokenizer(metadata)
     vocab = {piece.text: i for i, piece in enumerate(pieces)}
     merges = _merges(metadata, vocab)
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=pre.ignore_merges))
     if (normalizer := pretokenizers.normalizer(pre)) is not None:
         tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pretokenizers.pipeline(pre.pattern)
+    tokenizer.pre_tokenizer = pretokenizers.pipeline(pre.passes)
     tokenizer.decoder = decoders.ByteLevel()
     add_tokens(tokenizer, pieces)
     return tokenizer
@@ -136,9 +162,8 @@ def _token(metadata: _Metadata, pieces: list[Piece], name: str) -> str | None:
 
 
 def _completion_prefix(metadata: _Metadata, pieces: list[Piece]) -> str:
-    if metadata.get("ggml.pre") in ("chatglm-bpe", "glm4"):
-        return "[gMASK]<sop>"
     add_bos = metadata.get("ggml.add_bos_token")
     if add_bos is None:  # as llama.cpp takes it where the file does not say
-        add_bos = metadata.get("ggml.model") == "llama"
+        is_llama = metadata.get("ggml.model") == "llama"
+        add_bos = is_llama or _pre_tokenizer(metadata).adds_bos
     return _token(metadata, pieces, "bos") or "" if add_bos else ""

@@ -22,12 +22,17 @@ END_OF_TURN = (
     "<|end_of_text|>",
     "<|end|>",
     "<end_of_turn>",
+    "<|return|>",
     "<｜end▁of▁sentence｜>",
 )
 GLM_END_OF_TURN = (
     "<|user|>",
     "<|observation|>",
 )  # GLM opens the next role instead of closing its own
+
+HARMONY_BETWEEN_MESSAGES = (
+    "<|end|>",
+)  # gpt-oss closes its thoughts so; its turn ends in <|return|>
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class TokenizerSource:
 
     `eos_token_ids` holds every id after which the model's turn is over, `eos_token` first.
     `completion_prefix` is the special text in front of a plain completion, such as "<s>".
+    `additional_special_tokens` are those that some templates ask for by their place in the list.
     `chat_template` is Jinja source, None for a base model.
     """
 
@@ -46,6 +52,7 @@ class TokenizerSource:
     unk_token: str | None = None
     eos_token_ids: tuple[int, ...] = ()
     completion_prefix: str = ""
+    additional_special_tokens: tuple[str, ...] = ()
     chat_template: str | None = None
 
 
@@ -53,5 +60,6 @@ def end_of_turn_ids(tokenizer: Tokenizer, declared: Iterable[int | None]) -> tup
     """The declared ids in their order, then those of the known end-of-turn strings."""
     added = {token.content: i for i, token in tokenizer.get_added_tokens_decoder().items()}
     known = END_OF_TURN + (GLM_END_OF_TURN if "[gMASK]" in added else ())
-    ids = [*declared, *(added[text] for text in known if text in added)]
+    between = HARMONY_BETWEEN_MESSAGES if "<|return|>" in added else ()
+    ids = [*declared, *(added[text] for text in known if text in added and text not in between)]
     return tuple(dict.fromkeys(i for i in ids if i is not None))

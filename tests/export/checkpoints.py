@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter, TokenType
+from gguf import GGMLQuantizationType, GGUFEndian, GGUFWriter, TokenType
 from gguf.quants import quantize
 from numpy.typing import NDArray
 
@@ -61,9 +61,15 @@ def write_gguf(
     extra: Mapping[str, Any] | None = None,
     more_shapes: Mapping[str, tuple[int, ...]] | None = None,
     more_tensors: Mapping[str, F] | None = None,
+    big_endian: bool = False,
+    tensors_a_file: int = 0,
 ) -> Path:
-    """Two layers, 4 heads of 16 over 2 key heads; matrices in `encoding`."""
-    writer = GGUFWriter(path, architecture)
+    """Two layers, 4 heads of 16 over 2 key heads; matrices in `encoding`.
+
+    With `tensors_a_file` it is split as llama.cpp does it; the path is then that of the first part.
+    """
+    order = GGUFEndian.BIG if big_endian else GGUFEndian.LITTLE
+    writer = GGUFWriter(path, architecture, endianess=order, split_max_tensors=tensors_a_file)
     writer.add_block_count(2)
     writer.add_context_length(512)
     writer.add_embedding_length(64)
@@ -74,8 +80,7 @@ def write_gguf(
     writer.add_rope_freq_base(10000.0)
     _add_tokenizer(writer)
     for key, value in (extra or {}).items():
-        add = writer.add_string if isinstance(value, str) else writer.add_uint32
-        add(key, value)
+        _add(writer, key, value)
     shapes = {"token_embd.weight": (VOCAB, 64), "output_norm.weight": (64,)}
     for layer in range(2):
         for name, shape in {**GGUF_SHAPES, **(more_shapes or {})}.items():
@@ -87,7 +92,15 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    return path if path.exists() else min(path.parent.glob(f"{path.stem}-*.gguf"))
+
+
+def _add(writer: GGUFWriter, key: str, value: Any) -> None:
+    """`extra` replaces what the file would have."""
+    for pairs in writer.kv_data:
+        pairs.pop(key, None)
+    by_type = {str: writer.add_string, float: writer.add_float32, list: writer.add_array}
+    by_type.get(type(value), writer.add_uint32)(key, value)
 
 
 def _add_tokenizer(writer: GGUFWriter) -> None:

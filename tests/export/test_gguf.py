@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from export import ExportError, export_model
+from export.families import read_decoder
+from export.sources.gguf import open_gguf
 from tests.export.checkpoints import VOCAB, write_gguf
 from tests.export.reference import F, Reference, divergence, from_gguf
 from tests.export.running import Paged, Stateful, compiled, pieces
@@ -147,7 +149,12 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
         ({"llama.attention.sliding_window": 64}, "sliding-window"),
         ({"llama.rope.scaling.type": "yarn"}, "yarn"),
         ({"llama.rope.dimension_count": 8}, "partial rotary"),
-        ({"split.count": 3}, "split"),
+        ({"split.count": 3}, "part 1 of 3"),
+        ({"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 2.0}, "longrope"),
+        (
+            {"llama.attention.head_count_kv": [2, 1]},
+            "head_count_kv that differs from layer to layer",
+        ),
     ],
 )
 def test_what_the_graph_does_not_model_is_refused(
@@ -174,3 +181,98 @@ def test_wrong_shapes_are_refused(tmp_path: Path) -> None:
 def test_an_unknown_weight_format_is_refused(tmp_path: Path) -> None:
     source = write_gguf(tmp_path / "tiny.gguf")
     assert "'int3'" in refused(source, tmp_path / "out", weights="int3")
+
+
+def test_a_big_endian_file_is_refused_by_name(tmp_path: Path) -> None:
+    source = write_gguf(tmp_path / "tiny.gguf", "F16", big_endian=True)
+    assert "big-endian" in refused(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("version", [1, 4])
+def test_another_version_is_refused_by_its_number(tmp_path: Path, version: int) -> None:
+    source = write_gguf(tmp_path / "tiny.gguf")
+    content = bytearray(source.read_bytes())
+    content[4] = version
+    source.write_bytes(content)
+    assert f"version {version}" in refused(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ({"llama.block_count": 2**31}, "2147483648 layers, but holds 2"),
+        ({"llama.block_count": 1}, "1 layers, but holds 2"),
+        ({"llama.attention.head_count": 0}, "llama.attention.head_count is 0"),
+        ({"llama.attention.layer_norm_rms_epsilon": float("nan")}, "epsilon is nan"),
+        ({"llama.embedding_length": "64"}, "embedding_length is '64'"),
+        ({"tokenizer.ggml.tokens": [str(i) for i in range(VOCAB + 1)]}, "289 tokens"),
+    ],
+)
+def test_what_no_model_can_have_is_refused(
+    tmp_path: Path, extra: dict[str, Any], said: str
+) -> None:
+    assert said in refused(write_gguf(tmp_path / "tiny.gguf", extra=extra), tmp_path / "out")
+
+
+def test_the_same_value_for_each_layer_is_that_value(tmp_path: Path) -> None:
+    extra = {"llama.attention.head_count_kv": [2, 2], "llama.feed_forward_length": [96, 96]}
+    whole = open_gguf(write_gguf(tmp_path / "whole.gguf"))
+    by_layer = open_gguf(write_gguf(tmp_path / "by_layer.gguf", extra=extra))
+    assert by_layer.config == whole.config
+
+
+@pytest.mark.parametrize(
+    ("extra", "scaling"),
+    [
+        ({}, None),
+        ({"llama.rope.scale_linear": 4.0}, {"rope_type": "linear", "factor": 4.0}),
+        ({"llama.rope.scaling.factor": 4.0}, {"rope_type": "linear", "factor": 4.0}),
+        (
+            {"llama.rope.scaling.type": "linear", "llama.rope.scale_linear": 4.0},
+            {"rope_type": "linear", "factor": 4.0},
+        ),
+        ({"llama.rope.scale_linear": 1.0}, None),
+        ({"llama.rope.scaling.factor": 0.0}, None),
+        ({"llama.rope.scaling.type": "none", "llama.rope.scaling.factor": 4.0}, None),
+    ],
+)
+def test_rope_scaling_is_read_under_every_spelling(
+    tmp_path: Path, extra: dict[str, Any], scaling: dict[str, Any] | None
+) -> None:
+    checkpoint = open_gguf(write_gguf(tmp_path / "tiny.gguf", extra=extra))
+    assert checkpoint.config["rope_scaling"] == scaling
+    angle = read_decoder(checkpoint).spec.inv_freq[0]
+    assert angle == (1.0 if scaling is None else 0.25)
+
+
+def test_any_part_of_a_split_file_is_the_whole_model(tmp_path: Path) -> None:
+    whole = write_gguf(tmp_path / "whole.gguf", "Q8_0")
+    first = write_gguf(tmp_path / "tiny.gguf", "Q8_0", tensors_a_file=8)
+    parts = sorted(tmp_path.glob("tiny-*.gguf"))
+    assert len(parts) == 3
+    assert first == parts[0]
+    expected = logits_of(export_model(str(whole), tmp_path / "out"))
+    for number, part in enumerate(parts):
+        out = export_model(str(part), tmp_path / f"out-{number}")
+        np.testing.assert_array_equal(logits_of(out), expected)
+
+
+def test_a_split_file_without_a_part_is_refused_by_its_name(tmp_path: Path) -> None:
+    first = write_gguf(tmp_path / "tiny.gguf", tensors_a_file=8)
+    (tmp_path / "tiny-00002-of-00003.gguf").unlink()
+    assert "lacks tiny-00002-of-00003.gguf" in refused(first, tmp_path / "out")
+
+
+def test_parts_under_each_others_names_are_refused(tmp_path: Path) -> None:
+    first = write_gguf(tmp_path / "tiny.gguf", tensors_a_file=8)
+    second, third = tmp_path / "tiny-00002-of-00003.gguf", tmp_path / "tiny-00003-of-00003.gguf"
+    content = second.read_bytes()
+    second.write_bytes(third.read_bytes())
+    third.write_bytes(content)
+    assert "is part 3 of 3, not 2 of 3" in refused(first, tmp_path / "out")
+
+
+def test_a_part_under_another_name_says_what_it_is(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "tiny.gguf", tensors_a_file=8)
+    renamed = (tmp_path / "tiny-00002-of-00003.gguf").rename(tmp_path / "second.gguf")
+    assert "is part 2 of 3 of a model" in refused(renamed, tmp_path / "out")

@@ -70,6 +70,21 @@ def test_opening_reads_no_weights(tmp_path: Path) -> None:
     assert isinstance(base, np.memmap)
 
 
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
+def test_names_that_training_wrapped_are_unwrapped(tmp_path: Path, prefix: str) -> None:
+    """What torch.compile and data-parallel training save."""
+    written = write_folder(tmp_path, LLAMA)
+    wrapped = {prefix + name: tensor for name, tensor in written.items()}
+    write_safetensors(tmp_path / "model.safetensors", wrapped, "BF16")
+    assert open_directory(tmp_path).tensors.keys() == written.keys()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    write_folder(tmp_path, LLAMA)
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA), "utf-8-sig")
+    assert open_directory(tmp_path).config == LLAMA
+
+
 def refused(folder: Path, tmp_path: Path) -> str:
     out = tmp_path / "out"
     with pytest.raises(ExportError) as caught:

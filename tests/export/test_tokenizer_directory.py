@@ -166,7 +166,7 @@ def test_thinking_marks_are_single_tokens_that_stay_in_the_text(qwen_written: Pa
     assert compiled.decode(ids) == "<think>\nhm\n</think>\n\nHello"
 
 
-def test_digits_before_gpt2_are_compiled_in_one_pass(tmp_path: Path) -> None:
+def test_digits_before_gpt2_are_compiled_in_two_passes(tmp_path: Path) -> None:
     """SmolLM2's tokenizer.json: spaces before a digit must stay together."""
     tokenizer = Tokenizer(models.BPE())
     byte_level = pre.ByteLevel(add_prefix_space=False)
@@ -202,10 +202,20 @@ def llama_like(pre_tokenizer: pre.PreTokenizer | None) -> Tokenizer:
     return tokenizer
 
 
-METASPACE = pre.Metaspace(replacement="▁", prepend_scheme="first", split=False)
+def metaspace(scheme: str) -> pre.PreTokenizer:
+    return pre.Metaspace(replacement="▁", prepend_scheme=scheme, split=False)
 
 
-@pytest.mark.parametrize("pre_tokenizer", [None, METASPACE], ids=["normalizer", "metaspace"])
+@pytest.mark.parametrize(
+    "pre_tokenizer",
+    [
+        None,
+        metaspace("first"),
+        metaspace("always"),
+        metaspace("never"),
+    ],
+    ids=["normalizer", "first", "always", "never"],
+)
 def test_a_llama_tokenizer_json_equals_itself_without_bos(
     pre_tokenizer: pre.PreTokenizer | None, tmp_path: Path
 ) -> None:
@@ -214,11 +224,9 @@ def test_a_llama_tokenizer_json_equals_itself_without_bos(
     source = from_directory(folder, "llama")
     write(source, folder)
     assert source.completion_prefix == "<s>"
-    # Known difference: behind a literal U+2581 Metaspace adds no space, the compiled one does.
-    corpus = [text for text in texts(500) if pre_tokenizer is None or not text.startswith("▁")]
     assert_same(
         CompiledPair(folder),
-        corpus,
+        ["▁", "▁▁a", *texts(500)],
         lambda text: own.encode(text, add_special_tokens=False).ids,
         own.decode,
     )
@@ -312,3 +320,44 @@ def test_a_damaged_configuration_is_refused(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"eos_token": ', encoding="utf-8")
     with pytest.raises(ExportError, match=r"tokenizer_config\.json is not valid JSON"):
         from_directory(folder, "qwen2")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like())
+    file = folder / "tokenizer_config.json"
+    file.write_text('{"eos_token": "<|im_end|>"}', encoding="utf-8-sig")
+    assert from_directory(folder, "qwen2").eos_token == "<|im_end|>"
+
+
+def test_a_token_that_one_file_leaves_empty_is_taken_of_the_other(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), eos_token=None)
+    (folder / "special_tokens_map.json").write_text('{"eos_token": "<|im_end|>"}')
+    assert from_directory(folder, "qwen2").eos_token == "<|im_end|>"
+
+
+def test_ends_are_united_from_every_file(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), eos_token="<|endoftext|>")
+    (folder / "generation_config.json").write_text('{"eos_token_id": 5}')
+    (folder / "config.json").write_text('{"eos_token_id": [6, 5, null]}')
+    assert from_directory(folder, "qwen2").eos_token_ids == (1200, 5, 6, 1202)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"additional_special_tokens": ["<a>", {"content": "<b>"}]},
+        {"extra_special_tokens": {"first_token": "<a>", "second_token": "<b>"}},
+    ],
+)
+def test_additional_special_tokens_come_along(named: dict[str, Any], tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like(), **named)
+    write(from_directory(folder, "qwen2"), folder)
+    written = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert written["additional_special_tokens"] == ["<a>", "<b>"]
+
+
+def test_tokens_of_older_folders_are_added(tmp_path: Path) -> None:
+    folder = save(tmp_path / "model", qwen_like())
+    (folder / "added_tokens.json").write_text('{"<|im_end|>": 1202, "<|tool|>": 1205}')
+    added = from_directory(folder, "qwen2").tokenizer.get_added_tokens_decoder()
+    assert (added[1205].content, added[1205].special) == ("<|tool|>", True)

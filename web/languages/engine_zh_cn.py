@@ -101,7 +101,6 @@ SENTENCES = {
     "The model's chat template cannot be read: {reason}. --chat-template FILE names another.": "无法读取模型的对话模板：{reason}。可用 --chat-template FILE 指定另一个。",
     "{path}: {reason}; name a Jinja chat template.": "{path}：{reason}；请指定一个 Jinja 对话模板。",
     "{path} is no text in UTF-8; name a Jinja chat template.": "{path} 不是 UTF-8 文本；请指定一个 Jinja 对话模板。",
-    "The tokenizer has no special token that decodes to nothing.": "分词器中没有解码为空的特殊词元。",
     "{path}: keys cannot be moved, because {reason}. Recompute after an overflow.": "{path}：键无法移动，因为{reason}。上下文溢出后请改用重新计算。",
     "{name}: key blocks of {precision} {shape} cannot be moved. Choose another KV precision, or recompute after an overflow.": "{name}：{precision} {shape} 的键块无法移动。请选择其他 KV 精度，或在上下文溢出后改用重新计算。",
     "config.json rotates {rotated} channels, but a head of {name} has {channels}. Recompute after an overflow, or export the model again.": "config.json 旋转 {rotated} 个通道，而 {name} 的一个头有 {channels} 个。请在上下文溢出后改用重新计算，或重新导出模型。",

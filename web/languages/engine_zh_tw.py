@@ -101,7 +101,6 @@ SENTENCES = {
     "The model's chat template cannot be read: {reason}. --chat-template FILE names another.": "無法讀取模型的對話範本：{reason}。可用 --chat-template FILE 指定另一個。",
     "{path}: {reason}; name a Jinja chat template.": "{path}：{reason}；請指定一個 Jinja 對話範本。",
     "{path} is no text in UTF-8; name a Jinja chat template.": "{path} 不是 UTF-8 文字；請指定一個 Jinja 對話範本。",
-    "The tokenizer has no special token that decodes to nothing.": "分詞器中沒有解碼為空的特殊詞元。",
     "{path}: keys cannot be moved, because {reason}. Recompute after an overflow.": "{path}：鍵無法移動，因為{reason}。上下文溢位後請改用重新計算。",
     "{name}: key blocks of {precision} {shape} cannot be moved. Choose another KV precision, or recompute after an overflow.": "{name}：{precision} {shape} 的鍵區塊無法移動。請選擇其他 KV 精度，或在上下文溢位後改用重新計算。",
     "config.json rotates {rotated} channels, but a head of {name} has {channels}. Recompute after an overflow, or export the model again.": "config.json 旋轉 {rotated} 個通道，而 {name} 的一個頭有 {channels} 個。請在上下文溢位後改用重新計算，或重新匯出模型。",

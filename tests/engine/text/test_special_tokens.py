@@ -1,13 +1,10 @@
 """The escape: no text that anyone writes becomes a special token."""
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.text.special_tokens import SPLIT, AddedToken, Escape, escaped_offsets, read_added_tokens
+from engine.text.special_tokens import SPLIT, Escape, escaped_offsets, is_mark
 from tests.engine.fakes import SPECIAL, SPECIAL_IDS, FakeTokenizer
 
 fragments = st.lists(
@@ -64,21 +61,12 @@ def test_offsets_point_to_the_same_characters_in_the_escaped_text(
         assert escaped[:there].replace(SPLIT, "") == plain[:offset]
 
 
-def test_special_tokens_are_read_from_the_tokenizer_configuration(tmp_path: Path) -> None:
-    decoder = {"7": {"content": "<s>"}, "9": {"content": "</s>"}}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
-    assert read_added_tokens(tmp_path) == {
-        "<s>": AddedToken(7, is_special=True),
-        "</s>": AddedToken(9, is_special=True),
-    }
-
-
-def test_special_tokens_are_read_from_the_tokenizer(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer_config.json").write_text("{}")
-    added = [{"id": 3, "content": "<|user|>"}]
-    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": added}))
-    assert read_added_tokens(tmp_path) == {"<|user|>": AddedToken(3, is_special=True)}
-
-
-def test_a_directory_without_either_has_no_special_tokens(tmp_path: Path) -> None:
-    assert read_added_tokens(tmp_path) == {}
+@pytest.mark.parametrize(
+    ("string", "expected"),
+    [
+        *(("<think>", True), ("[TOOL]", True), ("｜x｜", True), ("  ", False), ("\n\n", False)),
+        *(("你好", False), ("<", False), ("§", False)),
+    ],
+)
+def test_what_is_not_special_is_a_mark_only_with_brackets(string: str, expected: bool) -> None:
+    assert is_mark(string) == expected

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import openvino
 import openvino_tokenizers
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.normalizers import NFC
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -26,17 +28,76 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def compile_stock(tokenizer: Tokenizer, folder: Path, **options: Any) -> None:
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS)
+    encode, decode = openvino_tokenizers.convert_tokenizer(fast, with_detokenizer=True, **options)
+    openvino.save_model(encode, folder / "openvino_tokenizer.xml")
+    openvino.save_model(decode, folder / "openvino_detokenizer.xml")
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+
 @pytest.mark.parametrize("around", [f"{BOS} $A", f"{BOS} $A {EOS}", f"$A {EOS}"])
 def test_nothing_is_put_around_texts(around: str, plain: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
     marks = [(mark, tokenizer.token_to_id(mark)) for mark in (BOS, EOS) if mark in around]
     tokenizer.post_processor = TemplateProcessing(single=around, special_tokens=marks)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BOS, eos_token=EOS)
-    encode, decode = openvino_tokenizers.convert_tokenizer(fast, with_detokenizer=True)
-    openvino.save_model(encode, tmp_path / "openvino_tokenizer.xml")
-    openvino.save_model(decode, tmp_path / "openvino_detokenizer.xml")
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    compile_stock(tokenizer, tmp_path)
     ours, stock = CompiledTokenizer(plain), CompiledTokenizer(tmp_path)
     for text in (f"{BOS}user\nhello{EOS}\n", "a", " there", "你好", ""):
         for continues in (False, True):
             assert stock.encode(text, continues=continues) == ours.encode(text, continues=continues)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"skip_special_tokens": False},
+        {"tokenizer_output_type": openvino.Type.i32, "detokenizer_input_type": openvino.Type.i32},
+    ],
+    ids=["keeps special tokens", "int32"],
+)
+def test_other_ways_of_conversion_tell_the_same(
+    options: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    compile_stock(Tokenizer.from_file(str(plain / "tokenizer.json")), tmp_path, **options)
+    ours, stock = CompiledTokenizer(plain), CompiledTokenizer(tmp_path)
+    ids = ours.encode(f"{BOS}user\nhello 你好{EOS}\n")
+    assert stock.encode(f"{BOS}user\nhello 你好{EOS}\n") == ids
+    batch = [ids, ids[:3], [], ids[:1]]
+    assert (
+        stock.decode_batch(batch)
+        == ours.decode_batch(batch)
+        == ["user\nhello 你好\n", "us", "", ""]
+    )
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0", "a\0\0", "\0b\0", f"{EOS}\0"])
+def test_zero_characters_at_the_end_are_encoded(text: str, plain: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
+    assert CompiledTokenizer(plain).encode(text) == tokenizer.encode(text).ids
+
+
+def test_white_space_that_is_an_added_token_stays_whole_in_peoples_text(
+    plain: Path, tmp_path: Path
+) -> None:
+    """As in GPT-NeoX: runs of spaces, added one by one, and not special."""
+    tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
+    tokenizer.add_tokens(["   ", "  ", "§", "<think>"])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    ensure_compiled(tmp_path)
+    ours = CompiledTokenizer(tmp_path)
+    for text in ("a  b", "a   b", "a    §b", " § "):
+        assert ours.encode(ours.escape(text)) == tokenizer.encode(text).ids
+    assert tokenizer.token_to_id("  ") in ours.encode(ours.escape("a  b"))
+    assert tokenizer.token_to_id("<think>") not in ours.encode(ours.escape("a<think>"))
+
+
+def test_combining_marks_in_any_order_are_normalised(plain: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
+    tokenizer.normalizer = NFC()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+    ensure_compiled(tmp_path)
+    for text in ("\u05d0\u05bf\u05b8\u05b0", "q\u0307\u0323", "e\u0301"):
+        assert CompiledTokenizer(tmp_path).encode(text) == tokenizer.encode(text).ids

@@ -1,0 +1,132 @@
+"""The metadata of a GGUF file as a Hugging Face configuration.
+
+The keys are those of ggml's gguf.md. What the metadata asks for and the families do not model is
+refused, and so is what no model can have. Knows no tensors and no tokenizer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError
+from export.sources.checkpoint import Config
+
+ARCHITECTURES = ("llama", "qwen2", "qwen3")
+
+
+class Metadata:
+    """A file's key-value pairs, typed."""
+
+    def __init__(self, path: Path, reader: Any) -> None:
+        self._path = path
+        self._fields = reader.fields
+        self.architecture = self._text("general.architecture")
+
+    def config(self) -> Config:
+        """The configuration in Hugging Face's words."""
+        self._refuse_what_is_not_modelled()
+        heads = self._size("attention.head_count")
+        hidden = self._size("embedding_length")
+        return {
+            "model_type": self.architecture,
+            "hidden_size": hidden,
+            "intermediate_size": self._size("feed_forward_length"),
+            "num_hidden_layers": self._size("block_count"),
+            "num_attention_heads": heads,
+            "num_key_value_heads": self._size("attention.head_count_kv", heads),
+            "head_dim": self._size("attention.key_length", hidden // heads),
+            "rms_norm_eps": self._positive("attention.layer_norm_rms_epsilon"),
+            "rope_theta": self._positive("rope.freq_base", 10000.0),
+            "rope_scaling": self._rope_scaling(),
+            "max_position_embeddings": self._size("context_length"),
+            "hidden_act": "silu",
+            **self._token_ids(),
+        }
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the tokenizer in the file has; 0 without one."""
+        field = self._fields.get("tokenizer.ggml.tokens")
+        return 0 if field is None else len(field.data)
+
+    def _refuse_what_is_not_modelled(self) -> None:
+        if self.architecture not in ARCHITECTURES:
+            self._refuse(f"architecture {self.architecture!r}")
+        if self._of("expert_count", 0):
+            self._refuse("mixture of experts")
+        window = self._of("attention.sliding_window", None)
+        if window and window < self._size("context_length"):
+            self._refuse("sliding-window attention")
+        heads = self._size("attention.head_count")
+        width = self._size("attention.key_length", self._size("embedding_length") // heads)
+        if self._of("rope.dimension_count", width) != width:
+            self._refuse("partial rotary embedding in this architecture")
+        if self._of("attention.value_length", width) != width:
+            self._refuse("values wider or narrower than the keys")
+
+    def _rope_scaling(self) -> Config | None:
+        """As llama.cpp reads it: a factor without a type is linear, and files of 2023 have another key."""
+        factor = self._of("rope.scaling.factor", None) or self._of("rope.scale_linear", None)
+        factor = float(factor or 1.0)
+        method = self._of("rope.scaling.type", "linear" if factor != 1.0 else "none")
+        return None if method == "none" else {"rope_type": method, "factor": factor}
+
+    def _token_ids(self) -> Config:
+        ids = {
+            name: self._value(f"tokenizer.ggml.{name}", None)
+            for name in ("bos_token_id", "eos_token_id")
+        }
+        end_of_turn = self._value("tokenizer.ggml.eot_token_id", None)
+        known = {name: int(value) for name, value in ids.items() if value is not None}
+        if end_of_turn is None or int(end_of_turn) == known.get("eos_token_id"):
+            return known
+        eos = [known["eos_token_id"]] if "eos_token_id" in known else []
+        return {**known, "eos_token_id": [*eos, int(end_of_turn)]}
+
+    def _size(self, key: str, *default: int) -> int:
+        return int(self._positive(key, *default))
+
+    def _positive(self, key: str, *default: float) -> float:
+        found = self._of(key, *default)
+        if isinstance(found, bool | str) or not 0 < found < float("inf"):
+            raise ExportError(
+                f"{self._path}: {self.architecture}.{key} is {found!r}; the file is damaged, "
+                "download it again."
+            )
+        return float(found)
+
+    def _of(self, key: str, *default: Any) -> Any:
+        """A setting of the architecture; one number where a list has the same for each layer."""
+        found = self._value(f"{self.architecture}.{key}", *default)
+        if not isinstance(found, list):
+            return found
+        if len(set(found)) != 1:
+            self._refuse(f"{key} that differs from layer to layer")
+        return found[0]
+
+    def _text(self, key: str) -> str:
+        found = self._value(key)
+        if not isinstance(found, str):
+            raise ExportError(
+                f"{self._path}: {key} is not valid text; the file is damaged, download it again."
+            )
+        return found
+
+    def _value(self, key: str, *default: Any) -> Any:
+        if key in self._fields:
+            try:
+                return self._fields[key].contents()
+            except UnicodeDecodeError as error:
+                raise ExportError(
+                    f"{self._path}: {key} is not valid text; the file is damaged, download it again."
+                ) from error
+        if not default:
+            raise ExportError(f"{self._path} lacks the metadata {key!r}; it is not a text model.")
+        return default[0]
+
+    def _refuse(self, what: str) -> None:
+        raise ExportError(
+            f"{self._path} asks for {what}, which is not supported "
+            f"(GGUF architectures: {', '.join(ARCHITECTURES)})."
+        )
