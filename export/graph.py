@@ -43,6 +43,7 @@ class _Inputs:
     beam_idx: Node | None
     batch: Node
     mask: Node
+    window_mask: Node | None
     cos: Node
     sin: Node
     sinks: list[Node] = field(default_factory=list)
@@ -75,12 +76,14 @@ def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
     beam_idx = nodes.parameter("beam_idx", ov.Type.i32, [-1]) if stateful else None
     parameters = [input_ids, attention_mask, position_ids]
     shape = ops.shape_of(input_ids, ov.Type.i64)
+    num_queries = nodes.dimension(shape, 1, keep=False)
     cos, sin = _angles(spec, position_ids)
     return _Inputs(
         parameters=parameters if beam_idx is None else [*parameters, beam_idx],
         beam_idx=beam_idx,
         batch=nodes.dimension(shape, 0, keep=True),
-        mask=_mask(attention_mask, nodes.dimension(shape, 1, keep=False)),
+        mask=_mask(attention_mask, num_queries),
+        window_mask=spec.window and _window_mask(attention_mask, num_queries, spec.window),
         cos=cos,
         sin=sin,
     )
@@ -94,6 +97,36 @@ def _mask(attention_mask: Node, num_queries: Node) -> Node:
     causal = ops.less_equal(ops.unsqueeze(keys, axes(0)), ops.unsqueeze(queries, axes(1)))
     real = ops.not_equal(ops.unsqueeze(attention_mask, axes(1, 2)), scalar(0))
     allowed = ops.logical_and(real, ops.unsqueeze(causal, axes(0, 1)))
+    return ops.select(allowed, ops.constant(np.float32(0)), ops.constant(np.float32(MASKED)))
+
+
+def _window_mask(attention_mask: Node, num_queries: Node, window: int) -> Node:
+    """The same where a query may look at `window` keys, its own included.
+
+    The paged-attention transformation finds the window by the shape of these operations, which is that of
+    transformers' masks as Optimum-Intel exports them.
+    """
+    num_keys = nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 1, keep=False)
+    keys = ops.unsqueeze(ops.range(scalar(0), num_keys, scalar(1), ov.Type.i64), axes(0, 1, 2))
+    first = ops.subtract(num_keys, num_queries)
+    queries = ops.unsqueeze(ops.range(first, num_keys, scalar(1), ov.Type.i64), axes(0, 1, 3))
+    near = ops.greater(
+        keys, ops.add(queries, ops.constant(np.full((1, 1, 1, 1), -window, np.int64)))
+    )
+    yes = ops.constant(np.array(True))
+    near = ops.bitwise_and(ops.bitwise_and(yes, near), ops.less_equal(keys, queries))
+    real = ops.not_equal(ops.unsqueeze(attention_mask, axes(1, 2)), scalar(0))
+    allowed = ops.bitwise_and(ops.bitwise_and(yes, near), real)
+    shape = ops.concat(
+        [
+            nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 0, keep=True),
+            axes(1),
+            ops.unsqueeze(num_queries, axes(0)),
+            ops.unsqueeze(num_keys, axes(0)),
+        ],
+        0,
+    )
+    allowed = ops.broadcast(allowed, shape)
     return ops.select(allowed, ops.constant(np.float32(0)), ops.constant(np.float32(MASKED)))
 
 
@@ -150,7 +183,8 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
     scale = None if spec.attention_scale is None else ops.constant(np.float32(spec.attention_scale))
-    mixed = ops.scaled_dot_product_attention(query, keys, values, inputs.mask, scale, causal=False)
+    mask = inputs.window_mask if layer in spec.windowed else inputs.mask
+    mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
     mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
     mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
     return _linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)

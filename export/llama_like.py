@@ -19,11 +19,15 @@ def _spec(config: Config, **switches: Any) -> DecoderSpec:
     settings.refuse_unmodelled()
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
-    partial = settings.rope("partial_rotary_factor", 1.0)
+    partial, layers = (
+        settings.rope("partial_rotary_factor", 1.0),
+        settings.size("num_hidden_layers"),
+    )
+    windowed = settings.windowed(layers)
     return DecoderSpec(
         family=str(config["model_type"]),
         hidden=hidden,
-        layers=settings.size("num_hidden_layers"),
+        layers=layers,
         heads=heads,
         kv_heads=settings.size("num_key_value_heads", heads),
         head_dim=head_dim,
@@ -33,6 +37,8 @@ def _spec(config: Config, **switches: Any) -> DecoderSpec:
         inv_freq=_angles(settings, int(head_dim * partial)),
         rotary_scale=attention_factor(settings.rope_scaling),
         max_positions=settings.max_positions,
+        window=config["sliding_window"] if windowed else None,
+        windowed=windowed,
         tied=bool(config.get("tie_word_embeddings", False)),
         **switches,
     )

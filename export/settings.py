@@ -13,6 +13,7 @@ from export.errors import ExportError
 from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
+SLIDING = "sliding_attention"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -81,17 +82,27 @@ class Settings:
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         activation = get("hidden_act", get("hidden_activation")) or "silu"
         return {
-            "sliding-window attention (sliding_window)": self._slides(),
+            f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
             "mixture of experts": any(get(key) for key in EXPERTS),
             f"weights quantized beforehand ({method})": quantization,
             f"the activation {activation!r}": activation not in ("silu", "swish"),
             "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
-    def _slides(self) -> bool:
-        layer_types = self.config.get("layer_types") or []
-        if any(kind != "full_attention" for kind in layer_types):
-            return True
+    def _strange_layers(self) -> list[str]:
+        kinds = self.config.get("layer_types") or []
+        return sorted({str(kind) for kind in kinds} - {"full_attention", SLIDING})
+
+    def windowed(self, layers: int) -> frozenset[int]:
+        """The layers that look back at `sliding_window` tokens only, where that is less than the context."""
         window = self.config.get("sliding_window")
-        used = self.config.get("use_sliding_window", True)
-        return bool(used and window and window < self.max_positions)
+        if not window or window >= self.max_positions:
+            return frozenset()
+        if kinds := self.config.get("layer_types"):
+            return frozenset(i for i, kind in enumerate(kinds[:layers]) if kind == SLIDING)
+        # Qwen2's configuration has a switch, and names the first of them; others mean all.
+        switch = self.config.get("use_sliding_window")
+        if switch is None:
+            return frozenset(range(layers))
+        first = self.config.get("max_window_layers") or 0
+        return frozenset(range(first, layers)) if switch else frozenset()

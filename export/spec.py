@@ -22,7 +22,8 @@ LM_HEAD = "lm_head.weight"
 class DecoderSpec:
     """Sizes and switches of one decoder; `inv_freq` has rotary_dim / 2 angles per position.
 
-    rotary_scale: of cosines and sines. unrotated: layers without rotary embedding. pre_norms, post_norms:
+    rotary_scale: of cosines and sines. unrotated: layers without rotary embedding. windowed: layers that look
+    back at `window` tokens, their own included. pre_norms, post_norms:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim).
@@ -49,6 +50,8 @@ class DecoderSpec:
     post_norms: bool = False
     rotary_scale: float = 1.0
     unrotated: frozenset[int] = frozenset()
+    window: int | None = None
+    windowed: frozenset[int] = frozenset()
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     attention_scale: float | None = None

@@ -107,6 +107,22 @@ FAMILIES: dict[str, Config] = {
             "truncate": False,
         },
     },
+    "mistral (window)": {**LLAMA, "model_type": "mistral", "head_dim": 32, "sliding_window": 24},
+    "qwen2 (window from the second layer on)": {
+        **LLAMA,
+        "model_type": "qwen2",
+        "use_sliding_window": True,
+        "sliding_window": 24,
+        "max_window_layers": 1,
+    },
+    "qwen3 (window in the first layer)": {
+        **LLAMA,
+        "model_type": "qwen3",
+        "head_dim": 32,
+        "use_sliding_window": True,
+        "sliding_window": 40,
+        "layer_types": ["sliding_attention", "full_attention"],
+    },
     "phi3": {**LLAMA, "model_type": "phi3", "sliding_window": 512},
     "phi3 (longrope, half of each head)": {
         **LLAMA,

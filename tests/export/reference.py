@@ -38,6 +38,7 @@ class Block:
     after_attention: F | None = None
     after_mlp: F | None = None
     rotates: bool = True
+    looks_back: int | None = None  # at so many tokens, the own one included
 
 
 @dataclass
@@ -81,6 +82,8 @@ class Reference:
             q, k = self._turn(q, turns), self._turn(k, turns)
         per_group = self.heads // self.kv_heads
         future = np.triu(np.ones((n, n), bool), 1)
+        if b.looks_back is not None:
+            future |= np.tril(np.ones((n, n), bool), -b.looks_back)
         out = np.empty((n, self.heads, d), np.float32)
         for head in range(self.heads):
             group = head // per_group
@@ -212,6 +215,8 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     )
     for i in range(c["num_hidden_layers"]):
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
+        if _slides(c, i):
+            block.looks_back = c["sliding_window"]
         if c["model_type"] == "smollm3":
             interval = c.get("no_rope_layer_interval", 4)
             block.rotates = bool(
@@ -219,6 +224,14 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
             )
         model.blocks.append(block)
     return model
+
+
+def _slides(c: Mapping[str, Any], layer: int) -> bool:
+    if not c.get("sliding_window") or not c.get("use_sliding_window", True):
+        return False
+    if "layer_types" in c:
+        return bool(c["layer_types"][layer] == "sliding_attention")
+    return bool(layer >= c.get("max_window_layers", 0))
 
 
 def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
