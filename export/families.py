@@ -1,6 +1,7 @@
 """Families: a configuration and a checkpoint's own tensor names -> a canonical decoder.
 
-What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm has a file of its own. A
+What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm and gemma have
+files of their own. A
 family declares what it models; what a configuration asks for beyond that is refused by name, and so is every
 tensor that no rule consumes. Knows neither file formats nor OpenVINO.
 """
@@ -11,9 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from export import chatglm, llama_like
+from export import chatglm, gemma, llama_like
 from export.errors import ExportError
-from export.layouts import Tensors, glm_names, olmo2_names, phi3_names, same_names
+from export.layouts import Tensors, glm_names, names_of_norms_behind, phi3_names, same_names
 from export.sources.checkpoint import Checkpoint, Config
 from export.spec import LM_HEAD, Decoder, DecoderSpec
 
@@ -89,7 +90,10 @@ FAMILIES: dict[str, Family] = {
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, "rope_theta": 2e6},
     ),
     "olmo2": Family(
-        llama_like.olmo2, olmo2_names, {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048}
+        llama_like.olmo2,
+        names_of_norms_behind,
+        {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
     ),
+    "gemma3_text": Family(gemma.spec, names_of_norms_behind, gemma.DEFAULTS),
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

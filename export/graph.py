@@ -3,7 +3,7 @@
 Inputs and outputs are those of Optimum-Intel's exports: input_ids, attention_mask, position_ids
 [batch, tokens] and beam_idx [batch] -> logits [batch, tokens, vocab], with the KV as variables
 ("stateful"), or as past_key_values.N.key / present.N.key [batch, kv_heads, tokens, head_dim]
-("explicit"). Knows neither files nor families. The shapes of subgraphs (mask, rotary embedding,
+("explicit"). Knows neither files nor families. The shapes of subgraphs (masks, rotary embedding,
 key repetition) are those that OpenVINO's transformations match: change them only with the tests.
 """
 
@@ -17,12 +17,12 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from export import nodes
+from export.masks import causal_mask, window_mask
 from export.nodes import Node, axes, scalar
 from export.packing import Weight
+from export.rotary import Turns, rotated, turns_of
 from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD, DecoderSpec
 from export.tensors import Floats
-
-MASKED = -65504.0
 
 
 class Weights(Protocol):
@@ -44,8 +44,8 @@ class _Inputs:
     batch: Node
     mask: Node
     window_mask: Node | None
-    cos: Node
-    sin: Node
+    turns: Turns
+    local_turns: Turns | None
     sinks: list[Node] = field(default_factory=list)
     presents: list[Node] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     x = nodes.scaled(x, spec.embedding_scale, 3)
     for layer in range(spec.layers):
         x = _layer(spec, weights, inputs, layer, x)
-    x = nodes.rms_norm(x, weights.vector(FINAL_NORM), spec.eps, 3)
+    x = _norm(spec, weights, FINAL_NORM, x, 3)
     head = embedding if spec.tied else nodes.weight_node(weights.matrix(LM_HEAD), LM_HEAD)
     logits = nodes.scaled(ops.matmul(x, head, False, True), spec.logit_scale, 3)
     logits = nodes.result(logits, "logits")
@@ -77,74 +77,23 @@ def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
     parameters = [input_ids, attention_mask, position_ids]
     shape = ops.shape_of(input_ids, ov.Type.i64)
     num_queries = nodes.dimension(shape, 1, keep=False)
-    cos, sin = _angles(spec, position_ids)
+    local = spec.local_inv_freq
     return _Inputs(
         parameters=parameters if beam_idx is None else [*parameters, beam_idx],
         beam_idx=beam_idx,
         batch=nodes.dimension(shape, 0, keep=True),
-        mask=_mask(attention_mask, num_queries),
-        window_mask=spec.window and _window_mask(attention_mask, num_queries, spec.window),
-        cos=cos,
-        sin=sin,
+        mask=causal_mask(attention_mask, num_queries),
+        window_mask=spec.window and window_mask(attention_mask, num_queries, spec.window),
+        turns=turns_of(spec.inv_freq, position_ids, spec.rotary_scale),
+        local_turns=None if local is None else turns_of(local, position_ids, 1.0),
     )
-
-
-def _mask(attention_mask: Node, num_queries: Node) -> Node:
-    """[batch, 1, queries, keys]: 0 where a query may look, a large negative number elsewhere."""
-    num_keys = nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 1, keep=False)
-    keys = ops.range(scalar(0), num_keys, scalar(1), ov.Type.i64)
-    queries = ops.range(ops.subtract(num_keys, num_queries), num_keys, scalar(1), ov.Type.i64)
-    causal = ops.less_equal(ops.unsqueeze(keys, axes(0)), ops.unsqueeze(queries, axes(1)))
-    real = ops.not_equal(ops.unsqueeze(attention_mask, axes(1, 2)), scalar(0))
-    allowed = ops.logical_and(real, ops.unsqueeze(causal, axes(0, 1)))
-    return ops.select(allowed, ops.constant(np.float32(0)), ops.constant(np.float32(MASKED)))
-
-
-def _window_mask(attention_mask: Node, num_queries: Node, window: int) -> Node:
-    """The same where a query may look at `window` keys, its own included.
-
-    The paged-attention transformation finds the window by the shape of these operations, which is that of
-    transformers' masks as Optimum-Intel exports them.
-    """
-    num_keys = nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 1, keep=False)
-    keys = ops.unsqueeze(ops.range(scalar(0), num_keys, scalar(1), ov.Type.i64), axes(0, 1, 2))
-    first = ops.subtract(num_keys, num_queries)
-    queries = ops.unsqueeze(ops.range(first, num_keys, scalar(1), ov.Type.i64), axes(0, 1, 3))
-    near = ops.greater(
-        keys, ops.add(queries, ops.constant(np.full((1, 1, 1, 1), -window, np.int64)))
-    )
-    yes = ops.constant(np.array(True))
-    near = ops.bitwise_and(ops.bitwise_and(yes, near), ops.less_equal(keys, queries))
-    real = ops.not_equal(ops.unsqueeze(attention_mask, axes(1, 2)), scalar(0))
-    allowed = ops.bitwise_and(ops.bitwise_and(yes, near), real)
-    shape = ops.concat(
-        [
-            nodes.dimension(ops.shape_of(attention_mask, ov.Type.i64), 0, keep=True),
-            axes(1),
-            ops.unsqueeze(num_queries, axes(0)),
-            ops.unsqueeze(num_keys, axes(0)),
-        ],
-        0,
-    )
-    allowed = ops.broadcast(allowed, shape)
-    return ops.select(allowed, ops.constant(np.float32(0)), ops.constant(np.float32(MASKED)))
-
-
-def _angles(spec: DecoderSpec, position_ids: Node) -> tuple[Node, Node]:
-    """Cos and sin [batch, 1, tokens, rotary_dim]."""
-    inv_freq = nodes.floats(np.array(spec.inv_freq, np.float32).reshape(1, -1, 1))
-    positions = ops.convert(ops.unsqueeze(position_ids, axes(1)), ov.Type.f32)
-    angles = ops.transpose(ops.matmul(inv_freq, positions, False, False), axes(0, 2, 1))
-    angles = ops.concat([angles, angles], -1)
-    cos, sin = (nodes.scaled(turn(angles), spec.rotary_scale, 3) for turn in (ops.cos, ops.sin))
-    return ops.unsqueeze(cos, axes(1)), ops.unsqueeze(sin, axes(1))
 
 
 def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
     name = f"model.layers.{layer}"
 
     def norm(value: Node, which: str) -> Node:
-        return nodes.rms_norm(value, weights.vector(f"{name}.{which}.weight"), spec.eps, 3)
+        return _norm(spec, weights, f"{name}.{which}.weight", value, 3)
 
     def before(value: Node, which: str) -> Node:
         return norm(value, which) if spec.pre_norms else value
@@ -159,6 +108,10 @@ def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: 
     return ops.add(x, behind(fed, "post_mlp_layernorm"))
 
 
+def _norm(spec: DecoderSpec, weights: Weights, name: str, x: Node, rank: int) -> Node:
+    return nodes.rms_norm(x, weights.vector(name) + np.float32(spec.norm_offset), spec.eps, rank)
+
+
 def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
     y = ops.matmul(
         x, nodes.weight_node(weights.matrix(f"{name}.weight"), f"{name}.weight"), False, True
@@ -169,7 +122,8 @@ def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
 
 
 def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
-    gate = ops.swish(_linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias))
+    gate = _linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias)
+    gate = ops.swish(gate) if spec.activation == "silu" else ops.gelu(gate, "TANH")
     up = _linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)
     return _linear(weights, f"{name}.down_proj", ops.multiply(gate, up), bias=spec.mlp_bias)
 
@@ -178,7 +132,8 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     name = f"model.layers.{layer}.self_attn"
     query, key = (_heads(spec, weights, name, which, x) for which in "qk")
     if layer not in spec.unrotated:
-        query, key = _rotated(spec, inputs, query), _rotated(spec, inputs, key)
+        turns = (layer in spec.windowed and inputs.local_turns) or inputs.turns
+        query, key = rotated(spec, turns, query), rotated(spec, turns, key)
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
@@ -195,25 +150,11 @@ def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) 
     count = spec.heads if which == "q" else spec.kv_heads
     y = _linear(weights, f"{name}.{which}_proj", x, bias=spec.qkv_bias)
     if spec.flat_qk_norm and which != "v":
-        y = nodes.rms_norm(y, weights.vector(f"{name}.{which}_norm.weight"), spec.eps, 3)
+        y = _norm(spec, weights, f"{name}.{which}_norm.weight", y, 3)
     y = ops.reshape(y, axes(0, 0, count, spec.head_dim), True)
     if spec.qk_norm and which != "v":
-        y = nodes.rms_norm(y, weights.vector(f"{name}.{which}_norm.weight"), spec.eps, 4)
+        y = _norm(spec, weights, f"{name}.{which}_norm.weight", y, 4)
     return ops.transpose(y, axes(0, 2, 1, 3))
-
-
-def _rotated(spec: DecoderSpec, inputs: _Inputs, x: Node) -> Node:
-    """Half-split rotary embedding of the first rotary_dim dimensions."""
-    half = spec.rotary_dim // 2
-    turning, rest = x, None
-    if spec.rotary_dim != spec.head_dim:
-        turning = ops.slice(x, axes(0), axes(spec.rotary_dim), axes(1), axes(3))
-        rest = ops.slice(x, axes(spec.rotary_dim), axes(nodes.TO_THE_END), axes(1), axes(3))
-    first = ops.slice(turning, axes(0), axes(half), axes(1), axes(3))
-    second = ops.slice(turning, axes(half), axes(nodes.TO_THE_END), axes(1), axes(3))
-    crossed = ops.concat([ops.multiply(second, nodes.number(-1.0, 4)), first], -1)
-    y = ops.add(ops.multiply(turning, inputs.cos), ops.multiply(crossed, inputs.sin))
-    return y if rest is None else ops.concat([y, rest], -1)
 
 
 def _with_past(spec: DecoderSpec, inputs: _Inputs, layer: int, kind: str, new: Node) -> Node:

@@ -67,17 +67,19 @@ def _gate_and_up(spec: DecoderSpec, name: str, tensor: StoredTensor) -> Items:
     yield name.replace("gate_up_proj", "up_proj"), up
 
 
-_OLMO2_NORMS = {
+# Where norms stand behind attention and MLP, llama's name for the one before the MLP is that of the one before it.
+_NORMS_BEHIND = {
     "post_attention_layernorm": "post_self_attn_layernorm",
+    "pre_feedforward_layernorm": "post_attention_layernorm",
     "post_feedforward_layernorm": "post_mlp_layernorm",
 }
 
 
-def olmo2_names(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
-    """Its norms stand behind attention and MLP, and are named for that."""
-    return {_olmo2_name(name): tensor for name, tensor in tensors.items()}
+def names_of_norms_behind(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """OLMo 2's and Gemma 3's, whose norms are named for where they stand."""
+    return {_renamed(name): tensor for name, tensor in tensors.items()}
 
 
-def _olmo2_name(name: str) -> str:
-    *front, norm, kind = name.split(".") if name.count(".") > 1 else ["", name, ""]
-    return ".".join([*front, _OLMO2_NORMS[norm], kind]) if norm in _OLMO2_NORMS else name
+def _renamed(name: str) -> str:
+    *front, norm, kind = ["", *name.split(".")]
+    return ".".join([*front, _NORMS_BEHIND.get(norm, norm), kind])[1:]

@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from export.rope import attention_factor, inverse_frequencies
-from export.settings import Settings
+from export.settings import SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
 
-def _spec(config: Config, **switches: Any) -> DecoderSpec:
+def spec_of(config: Config, activations: tuple[str, ...] = SILU, **switches: Any) -> DecoderSpec:
+    """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError."""
     settings = Settings(config)
-    settings.refuse_unmodelled()
+    settings.refuse_unmodelled(activations)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (
@@ -58,7 +59,7 @@ def llama(config: Config) -> DecoderSpec:
     """Biases where the configuration says so."""
     bias = bool(config.get("attention_bias", False))
     mlp_bias = bool(config.get("mlp_bias", False))
-    return _spec(
+    return spec_of(
         config,
         qkv_bias=bias,
         o_bias=bool(config.get("attention_output_bias", bias)),
@@ -68,24 +69,24 @@ def llama(config: Config) -> DecoderSpec:
 
 def mistral(config: Config) -> DecoderSpec:
     """Llama, with a size of heads of its own."""
-    return _spec(config)
+    return spec_of(config)
 
 
 def qwen2(config: Config) -> DecoderSpec:
     """Biases on queries, keys and values."""
-    return _spec(config, qkv_bias=True)
+    return spec_of(config, qkv_bias=True)
 
 
 def qwen3(config: Config) -> DecoderSpec:
     """A norm of each query's and key's head."""
     bias = bool(config.get("attention_bias", False))
     o_bias = bool(config.get("attention_output_bias", bias))
-    return _spec(config, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
+    return spec_of(config, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
 
 
 def glm(config: Config) -> DecoderSpec:
     """The first half of a head rotates; glm4 has norms behind attention and MLP, too."""
-    return _spec(
+    return spec_of(
         config,
         qkv_bias=bool(config.get("attention_bias", False)),
         post_norms=config["model_type"] == "glm4",
@@ -94,13 +95,13 @@ def glm(config: Config) -> DecoderSpec:
 
 def phi3(config: Config) -> DecoderSpec:
     """Queries, keys and values in one matrix, gate and up in another; the first part of a head may rotate."""
-    return _spec(config)
+    return spec_of(config)
 
 
 def granite(config: Config) -> DecoderSpec:
     """Llama with four constants."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
-    return _spec(
+    return spec_of(
         config,
         qkv_bias=bias,
         o_bias=bias,
@@ -117,7 +118,7 @@ def smollm3(config: Config) -> DecoderSpec:
     layers, interval = config["num_hidden_layers"], config.get("no_rope_layer_interval") or 4
     rotates = config.get("no_rope_layers") or [(i + 1) % interval for i in range(layers)]
     bias = bool(config.get("attention_bias", False))
-    return _spec(
+    return spec_of(
         config,
         qkv_bias=bias,
         o_bias=bias,
@@ -129,6 +130,6 @@ def smollm3(config: Config) -> DecoderSpec:
 def olmo2(config: Config) -> DecoderSpec:
     """Norms behind attention and MLP alone, and over all heads of queries and keys."""
     bias = bool(config.get("attention_bias", False))
-    return _spec(
+    return spec_of(
         config, qkv_bias=bias, o_bias=bias, flat_qk_norm=True, pre_norms=False, post_norms=True
     )

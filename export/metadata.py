@@ -25,6 +25,7 @@ ARCHITECTURES = {
     "granite": "GraniteForCausalLM",
     "smollm3": "SmolLM3ForCausalLM",
     "olmo2": "Olmo2ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
     "chatglm": "ChatGLMModel",
 }
 SAMPLING_KEYS = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty")
@@ -59,7 +60,9 @@ def _config(checkpoint: Checkpoint, spec: DecoderSpec) -> Config:
         "vocab_size": spec.vocab,
         "max_position_embeddings": spec.max_positions,
     }
-    if not spec.unrotated:  # by which the engine may move keys to other positions
+    if (
+        not spec.unrotated and spec.local_inv_freq is None
+    ):  # by which the engine may move keys to other positions
         config["rotary_inv_freq"] = list(spec.inv_freq)
     config.pop("auto_map", None)
     return config

@@ -14,6 +14,7 @@ from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
 SLIDING = "sliding_attention"
+SILU = ("silu", "swish")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -68,24 +69,27 @@ class Settings:
         value = self.rope_scaling.get(key, self.config.get(key))
         return float(default if value is None else value)
 
-    def refuse_unmodelled(self) -> None:
-        """Raise ExportError for a setting that changes the mathematics and is not modelled."""
-        for what, asked in self._unmodelled().items():
+    def refuse_unmodelled(self, activations: tuple[str, ...] = SILU) -> None:
+        """Raise ExportError for a setting that changes the mathematics and is not modelled.
+
+        activations: the names of the one that the family has.
+        """
+        for what, asked in self._unmodelled(activations).items():
             if asked:
                 raise ExportError(
                     f"The model's configuration asks for {what}, which is not supported."
                 )
 
-    def _unmodelled(self) -> dict[str, Any]:
+    def _unmodelled(self, activations: tuple[str, ...]) -> dict[str, Any]:
         get = self.config.get
         quantization = get("quantization_config")
         method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        activation = get("hidden_act", get("hidden_activation")) or "silu"
+        activation = get("hidden_act", get("hidden_activation")) or activations[0]
         return {
             f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
             "mixture of experts": any(get(key) for key in EXPERTS),
             f"weights quantized beforehand ({method})": quantization,
-            f"the activation {activation!r}": activation not in ("silu", "swish"),
+            f"the activation {activation!r}": activation not in activations,
             "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 

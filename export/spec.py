@@ -23,10 +23,11 @@ class DecoderSpec:
     """Sizes and switches of one decoder; `inv_freq` has rotary_dim / 2 angles per position.
 
     rotary_scale: of cosines and sines. unrotated: layers without rotary embedding. windowed: layers that look
-    back at `window` tokens, their own included. pre_norms, post_norms:
+    back at `window` tokens, their own included; local_inv_freq: their angles, where they have others. pre_norms, post_norms:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once. The scales multiply embeddings, what each layer adds, and logits; attention_scale
-    multiplies scores in place of 1 / sqrt(head_dim).
+    multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
+    of the gate, `silu` or `gelu_tanh`.
     """
 
     family: str
@@ -52,10 +53,13 @@ class DecoderSpec:
     unrotated: frozenset[int] = frozenset()
     window: int | None = None
     windowed: frozenset[int] = frozenset()
+    local_inv_freq: tuple[float, ...] | None = None
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     attention_scale: float | None = None
     logit_scale: float = 1.0
+    norm_offset: float = 0.0
+    activation: str = "silu"
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""

@@ -148,6 +148,32 @@ FAMILIES: dict[str, Config] = {
     "smollm3": {**LLAMA, "model_type": "smollm3", "no_rope_layers": [1, 0]},
     "smollm3 (by interval)": {**LLAMA, "model_type": "smollm3", "no_rope_layer_interval": 2},
     "olmo2": {**LLAMA, "model_type": "olmo2"},
+    "gemma3": {
+        **LLAMA,
+        "model_type": "gemma3_text",
+        "head_dim": 32,
+        "hidden_act": None,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": 16,
+        "sliding_window": 24,
+        "sliding_window_pattern": 2,
+        "rope_local_base_freq": 100.0,
+        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        "tie_word_embeddings": True,
+    },
+    "gemma3 (new keys)": {
+        **{key: value for key, value in LLAMA.items() if key not in ("rope_theta", "hidden_act")},
+        "model_type": "gemma3_text",
+        "head_dim": 32,
+        "query_pre_attn_scalar": 64,
+        "sliding_window": 40,
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": 50000.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 200.0},
+        },
+        "tie_word_embeddings": True,
+    },
     "glm": {
         **LLAMA,
         "model_type": "glm",
@@ -214,7 +240,10 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
     if kind == "llama" and c.get("attention_bias"):
         layer["self_attn.o_proj.bias"] = (hidden,)
-    if kind == "qwen3":
+    if kind == "gemma3_text":
+        norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
+        layer |= {f"{norm}.weight": (hidden,) for norm in norms}
+    if kind in ("qwen3", "gemma3_text"):
         layer |= {"self_attn.q_norm.weight": (width,), "self_attn.k_norm.weight": (width,)}
     if kind == "glm4":
         layer |= {

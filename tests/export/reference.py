@@ -39,6 +39,7 @@ class Block:
     after_mlp: F | None = None
     rotates: bool = True
     looks_back: int | None = None  # at so many tokens, the own one included
+    frequencies: NDArray[np.float64] | None = None  # where they are not the model's
 
 
 @dataclass
@@ -58,20 +59,32 @@ class Reference:
     added_by: float = 1.0
     scored_by: float | None = None
     said_by: float = 1.0
+    weighs_from: float = 0.0  # norms
+    gelu: bool = False
 
     def logits(self, ids: Sequence[int]) -> F:
         """[tokens, vocab] for one sequence that starts at position 0."""
         x = self.embedding[np.asarray(ids)].astype(np.float32) * np.float32(self.embedded_by)
         turns = np.exp(1j * np.outer(np.arange(len(ids)), self.frequencies)) * self.turned_by
         for block in self.blocks:
-            mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turns)
+            turned = turns
+            if block.frequencies is not None:
+                turned = np.exp(1j * np.outer(np.arange(len(ids)), block.frequencies))
+            mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turned)
             x = x + self._maybe_norm(mixed, block.after_attention) * np.float32(self.added_by)
             h = self._maybe_norm(x, block.norm_2)
             g = h @ block.gate.T
-            fed = (g / (1 + np.exp(-g)) * (h @ block.up.T)) @ block.down.T
+            fed = (self._gate(g) * (h @ block.up.T)) @ block.down.T
             x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
         out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
         return out
+
+    def _gate(self, g: F) -> F:
+        if not self.gelu:
+            swish: F = g / (1 + np.exp(-g))
+            return swish
+        gelu: F = g / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (g + 0.044715 * g**3)))
+        return gelu
 
     def _attend(self, b: Block, h: F, turns: NDArray[np.complex128]) -> F:
         n, d = len(h), self.head_dim
@@ -114,7 +127,9 @@ class Reference:
 
     def _norm(self, x: F, weight: F) -> F:
         mean = np.mean(x * x, -1, keepdims=True, dtype=np.float32)
-        return (x / np.sqrt(mean + np.float32(self.eps)) * weight).astype(np.float32)
+        return (x / np.sqrt(mean + np.float32(self.eps)) * (self.weighs_from + weight)).astype(
+            np.float32
+        )
 
     def _maybe_norm(self, x: F, weight: F | None) -> F:
         return x if weight is None else self._norm(x, weight)
@@ -175,10 +190,12 @@ def yarn_magnitude(s: Mapping[str, float]) -> float:
 
 
 def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
-    """llama, mistral, qwen2, qwen3, phi3, granite, smollm3, olmo2, glm, glm4."""
+    """llama, mistral, qwen2, qwen3, phi3, granite, smollm3, olmo2, gemma3_text, glm, glm4."""
     glm = c["model_type"] in ("glm", "glm4")
     d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+    gemma = c["model_type"] == "gemma3_text"
     rope = c.get("rope_parameters") or {}
+    rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta", c.get("rope_theta", 10000.0))
     rotated = int(d * c.get("partial_rotary_factor", 0.5 if glm else 1.0))
     frequencies = plain_frequencies(theta, rotated)
@@ -208,15 +225,19 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         frequencies,
         interleaved=glm,
         turned_by=turned_by,
-        embedded_by=c.get("embedding_multiplier", 1.0),
+        embedded_by=c.get("embedding_multiplier", math.sqrt(c["hidden_size"]) if gemma else 1.0),
         added_by=c.get("residual_multiplier", 1.0),
-        scored_by=c.get("attention_multiplier"),
+        scored_by=c["query_pre_attn_scalar"] ** -0.5 if gemma else c.get("attention_multiplier"),
         said_by=1 / c.get("logits_scaling", 1.0),
+        weighs_from=1.0 if gemma else 0.0,
+        gelu=gemma,
     )
     for i in range(c["num_hidden_layers"]):
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
+            if gemma:
+                block.frequencies = plain_frequencies(_local_theta(c), d)
         if c["model_type"] == "smollm3":
             interval = c.get("no_rope_layer_interval", 4)
             block.rotates = bool(
@@ -226,11 +247,19 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     return model
 
 
+def _local_theta(c: Mapping[str, Any]) -> float:
+    if "rope_local_base_freq" in c:
+        return float(c["rope_local_base_freq"])
+    return float(c["rope_parameters"]["sliding_attention"]["rope_theta"])
+
+
 def _slides(c: Mapping[str, Any], layer: int) -> bool:
     if not c.get("sliding_window") or not c.get("use_sliding_window", True):
         return False
     if "layer_types" in c:
         return bool(c["layer_types"][layer] == "sliding_attention")
+    if "sliding_window_pattern" in c:
+        return bool((layer + 1) % c["sliding_window_pattern"])
     return bool(layer >= c.get("max_window_layers", 0))
 
 
@@ -242,9 +271,11 @@ def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
         q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
         t[a + "q_proj.weight"], t[a + "k_proj.weight"] = whole[:q], whole[q : q + kv]
         t[a + "v_proj.weight"] = whole[q + kv :]
-    if c["model_type"] == "olmo2":
+    if c["model_type"] in ("olmo2", "gemma3_text"):
         t[p + "post_self_attn_layernorm.weight"] = t.pop(p + "post_attention_layernorm.weight")
         t[p + "post_mlp_layernorm.weight"] = t[p + "post_feedforward_layernorm.weight"]
+    if c["model_type"] == "gemma3_text":
+        t[p + "post_attention_layernorm.weight"] = t[p + "pre_feedforward_layernorm.weight"]
     return t
 
 

@@ -22,7 +22,8 @@ from export.sources.directory import open_directory
 from tests.export.folders import FAMILIES, write_folder
 from tests.real.cpu import rounds_activations
 
-BIASED, NORMED = {"qwen2", "chatglm"}, {"qwen3"}  # without a word about it in their config.json
+BIASED = {"qwen2", "chatglm"}  # without a word about it in their config.json
+NORMED = {"qwen3", "olmo2", "gemma3_text"}
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(20, 40_000, 150)]
 TABLE = list(range(5))
 TURNS = [37, 2, 60, 5, 46]
