@@ -47,9 +47,7 @@ def read_decoder(checkpoint: Checkpoint) -> Decoder:
     }
     if spec.tied:
         tensors.pop(LM_HEAD, None)
-    if not checkpoint.is_gguf:
-        tensors = family.canonical(spec, tensors)
-    return Decoder(spec, tensors)
+    return Decoder(spec, family.canonical(spec, tensors))
 
 
 _GLM_DEFAULTS: Config = {

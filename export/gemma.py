@@ -41,7 +41,7 @@ def spec(config: Config) -> DecoderSpec:
         local_inv_freq=inverse_frequencies(float(local["rope_theta"]), head_dim, local),
         qk_norm=True,
         post_norms=True,
-        norm_offset=1.0,
+        norm_offset=float(config.get("norm_offset", 1.0)),  # a GGUF file has it in its weights
         activation="gelu_tanh",
         embedding_scale=settings.size("hidden_size") ** 0.5,
         attention_scale=settings.number("query_pre_attn_scalar") ** -0.5,

@@ -1,8 +1,8 @@
 """GGUF files: tensors under canonical names, beside the configuration of export.sources.gguf_config.
 
 The format is ggml's gguf.md; parsing is the gguf library's, once export.sources.gguf_header has
-found the header sound. llama.cpp stores the query and key rows of its "llama" architecture with
-interleaved rotary pairs: they are put back here.
+found the header sound. Rotary pairs that llama.cpp stores interleaved are put back
+together here; otherwise names and rows are those of Hugging Face's checkpoints of the family.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from export.errors import ExportError
 from export.sources.checkpoint import Checkpoint, Config
+from export.sources.gguf_architectures import ARCHITECTURES, Architecture
 from export.sources.gguf_config import Metadata
 from export.sources.gguf_header import check_header, damaged
 from export.sources.gguf_parts import check_parts, parts_of
@@ -25,23 +26,11 @@ from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD
 from export.tensors import StoredTensor, evens_then_odds
 
 ROPE_FACTORS = "rope_freqs.weight"
+LONGROPE_FACTORS = ("rope_factors_short.weight", "rope_factors_long.weight")
 GLOBAL_NAMES = {
     "token_embd.weight": EMBEDDING,
     "output_norm.weight": FINAL_NORM,
     "output.weight": LM_HEAD,
-}
-LAYER_NAMES = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-    "attn_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
 }
 
 
@@ -55,13 +44,31 @@ def open_gguf(path: Path) -> Checkpoint:
     stored = _stored(paths, readers)
     _check_sizes(paths[0], metadata, config, stored)
     config["vocab_size"] = stored["token_embd.weight"].rows
-    factors = stored.pop(ROPE_FACTORS, None)
-    if factors is not None:
-        config["rope_frequency_factors"] = factors.read().tolist()
+    config |= _rope_factors(stored, config)
     config["tie_word_embeddings"] = "output.weight" not in stored
     config["attention_bias"] = "blk.0.attn_q.bias" in stored
     config["attention_output_bias"] = "blk.0.attn_output.bias" in stored
-    return Checkpoint(paths[0], config, dict(_canonical(stored, config)), gguf_reader=readers[0])
+    architecture = ARCHITECTURES[metadata.architecture]
+    tensors = dict(_renamed(stored, architecture, config["head_dim"]))
+    return Checkpoint(paths[0], config, tensors, gguf_reader=readers[0])
+
+
+def _rope_factors(stored: dict[str, StoredTensor], config: Config) -> Config:
+    """Factors of frequencies, which GGUF keeps as tensors: Llama 3's, or both kinds of LongRoPE."""
+    plain, *both = (stored.pop(name, None) for name in (ROPE_FACTORS, *LONGROPE_FACTORS))
+    found: Config = {}
+    if plain is not None:
+        found["rope_frequency_factors"] = plain.read().tolist()
+    if all(factors is not None for factors in both):
+        short, long = (factors.read().tolist() for factors in both if factors is not None)
+        found["rope_scaling"] = {
+            **(config["rope_scaling"] or {}),
+            "rope_type": "longrope",
+            "factor": None,
+            "short_factor": short,
+            "long_factor": long,
+        }
+    return found
 
 
 def _reader(path: Path) -> Any:
@@ -136,25 +143,23 @@ def _check_encoding(path: Path, tensor: StoredTensor) -> None:
         ) from error
 
 
-def _canonical(
-    stored: dict[str, StoredTensor], config: Config
+def _renamed(
+    stored: dict[str, StoredTensor], architecture: Architecture, head_dim: int
 ) -> Iterator[tuple[str, StoredTensor]]:
-    interleaved = config["model_type"] == "llama"
+    """Every tensor under the name that Hugging Face's checkpoints of the family have; unknown names stay."""
     for name, tensor in stored.items():
-        canonical = canonical_name(name)
-        if interleaved and (".q_proj." in canonical or ".k_proj." in canonical):
-            width = config["head_dim"]
-            order = evens_then_odds(tensor.rows // width, width, width)
-            yield canonical, tensor.reorder(order)
+        renamed = _name(name, architecture)
+        if architecture.interleaved and (".q_proj." in renamed or ".k_proj." in renamed):
+            order = evens_then_odds(tensor.rows // head_dim, head_dim, head_dim)
+            yield renamed, tensor.reorder(order)
         else:
-            yield canonical, replace(tensor)
+            yield renamed, replace(tensor)
 
 
-def canonical_name(name: str) -> str:
-    """The canonical name of a GGUF tensor; unknown names come back as they are."""
+def _name(name: str, architecture: Architecture) -> str:
     if name in GLOBAL_NAMES:
         return GLOBAL_NAMES[name]
     match name.split("."):
-        case ["blk", layer, part, kind] if part in LAYER_NAMES:
-            return f"model.layers.{layer}.{LAYER_NAMES[part]}.{kind}"
+        case ["blk", layer, part, kind] if part in architecture.names:
+            return f"model.layers.{layer}.{architecture.names[part]}.{kind}"
     return name

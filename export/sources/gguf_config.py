@@ -11,8 +11,15 @@ from typing import Any
 
 from export.errors import ExportError
 from export.sources.checkpoint import Config
+from export.sources.gguf_architectures import ARCHITECTURES
 
-ARCHITECTURES = ("llama", "qwen2", "qwen3")
+GEMMA_27B_LAYERS = 62  # whose scores have a scale of their own, which no key names
+
+
+_SCALING_KEYS = {
+    "yarn_beta_fast": "beta_fast",
+    "yarn_beta_slow": "beta_slow",
+}
 
 
 class Metadata:
@@ -28,21 +35,42 @@ class Metadata:
         self._refuse_what_is_not_modelled()
         heads = self._size("attention.head_count")
         hidden = self._size("embedding_length")
+        width = self._size("attention.key_length", hidden // heads)
         return {
-            "model_type": self.architecture,
+            "model_type": ARCHITECTURES[self.architecture].model_type,
             "hidden_size": hidden,
             "intermediate_size": self._size("feed_forward_length"),
             "num_hidden_layers": self._size("block_count"),
             "num_attention_heads": heads,
             "num_key_value_heads": self._size("attention.head_count_kv", heads),
-            "head_dim": self._size("attention.key_length", hidden // heads),
+            "head_dim": width,
             "rms_norm_eps": self._positive("attention.layer_norm_rms_epsilon"),
             "rope_theta": self._positive("rope.freq_base", 10000.0),
             "rope_scaling": self._rope_scaling(),
             "max_position_embeddings": self._size("context_length"),
+            "partial_rotary_factor": self._of("rope.dimension_count", width) / width,
+            "sliding_window": self._of("attention.sliding_window", None),
+            "original_max_position_embeddings": self._of(
+                "rope.scaling.original_context_length", None
+            ),
             "hidden_act": "silu",
+            **self._of_the_architecture(hidden // heads, width),
             **self._token_ids(),
         }
+
+    def _of_the_architecture(self, share: int, width: int) -> Config:
+        """What this one has that others have not. share: of the hidden size, a head's; width: of its keys."""
+        architecture = ARCHITECTURES[self.architecture]
+        named = {
+            ours: self._positive(key)
+            for key, ours in architecture.keys.items()
+            if self._of(key, None) is not None
+        }
+        found = {**architecture.settings, **named}
+        if self.architecture == "gemma3":
+            is_27b = self._size("block_count") == GEMMA_27B_LAYERS
+            found["query_pre_attn_scalar"] = share if is_27b else width
+        return found
 
     @property
     def num_tokens(self) -> int:
@@ -55,12 +83,10 @@ class Metadata:
             self._refuse(f"architecture {self.architecture!r}")
         if self._of("expert_count", 0):
             self._refuse("mixture of experts")
-        window = self._of("attention.sliding_window", None)
-        if window and window < self._size("context_length"):
-            self._refuse("sliding-window attention")
         heads = self._size("attention.head_count")
         width = self._size("attention.key_length", self._size("embedding_length") // heads)
-        if self._of("rope.dimension_count", width) != width:
+        is_part = self._of("rope.dimension_count", width) != width
+        if is_part and not ARCHITECTURES[self.architecture].is_partly_rotated:
             self._refuse("partial rotary embedding in this architecture")
         if self._of("attention.value_length", width) != width:
             self._refuse("values wider or narrower than the keys")
@@ -70,7 +96,14 @@ class Metadata:
         factor = self._of("rope.scaling.factor", None) or self._of("rope.scale_linear", None)
         factor = float(factor or 1.0)
         method = self._of("rope.scaling.type", "linear" if factor != 1.0 else "none")
-        return None if method == "none" else {"rope_type": method, "factor": factor}
+        if method == "none":
+            return None
+        more = {
+            name: float(value)
+            for key, name in _SCALING_KEYS.items()
+            if (value := self._of(f"rope.scaling.{key}", None)) is not None
+        }
+        return {"rope_type": method, "factor": factor, **more}
 
     def _token_ids(self) -> Config:
         ids = {

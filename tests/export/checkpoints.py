@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,16 @@ def write_gguf(
     more_tensors: Mapping[str, F] | None = None,
     big_endian: bool = False,
     tensors_a_file: int = 0,
+    without: Sequence[str] = (),
+    layers: int = 2,
 ) -> Path:
-    """Two layers, 4 heads of 16 over 2 key heads; matrices in `encoding`.
+    """Some layers, 4 heads of 16 over 2 key heads; matrices in `encoding`. without: of a layer's usual tensors.
 
     With `tensors_a_file` it is split as llama.cpp does it; the path is then that of the first part.
     """
     order = GGUFEndian.BIG if big_endian else GGUFEndian.LITTLE
     writer = GGUFWriter(path, architecture, endianess=order, split_max_tensors=tensors_a_file)
-    writer.add_block_count(2)
+    writer.add_block_count(layers)
     writer.add_context_length(512)
     writer.add_embedding_length(64)
     writer.add_feed_forward_length(96)
@@ -82,8 +84,9 @@ def write_gguf(
     for key, value in (extra or {}).items():
         _add(writer, key, value)
     shapes = {"token_embd.weight": (VOCAB, 64), "output_norm.weight": (64,)}
-    for layer in range(2):
-        for name, shape in {**GGUF_SHAPES, **(more_shapes or {})}.items():
+    for layer in range(layers):
+        kept = {name: shape for name, shape in GGUF_SHAPES.items() if name not in without}
+        for name, shape in {**kept, **(more_shapes or {})}.items():
             shapes[f"blk.{layer}.{name}"] = shape
     for name, values in {**random_tensors(shapes), **(more_tensors or {})}.items():
         kind = GGMLQuantizationType[encoding if values.ndim == 2 else "F32"]

@@ -353,7 +353,7 @@ def from_chatglm(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
 
 
 def from_gguf(path: Path) -> Reference:
-    """Any architecture of llama.cpp's "llama" or "qwen" kind, de-quantised by the gguf library."""
+    """Any architecture that is read, as llama.cpp reads it, de-quantised by the gguf library."""
     from gguf import GGUFReader
     from gguf.quants import dequantize
 
@@ -370,11 +370,9 @@ def from_gguf(path: Path) -> Reference:
         return default if found is None else found.contents()
 
     arch = reader.fields["general.architecture"].contents()
-    heads = meta("attention.head_count")
+    gemma, heads = arch == "gemma3", meta("attention.head_count")
     d = meta("attention.key_length", meta("embedding_length") // heads)
-    frequencies = plain_frequencies(meta("rope.freq_base", 10000.0), d)
-    if "rope_freqs.weight" in t:
-        frequencies = frequencies / t["rope_freqs.weight"]
+    frequencies, turned_by = _gguf_rope(meta, t, meta("rope.dimension_count", d))
     model = Reference(
         t["token_embd.weight"],
         t.get("output.weight", t["token_embd.weight"]),
@@ -384,31 +382,73 @@ def from_gguf(path: Path) -> Reference:
         d,
         meta("attention.layer_norm_rms_epsilon"),
         frequencies,
-        interleaved=arch == "llama",
+        interleaved=arch in ("llama", "granite", "smollm3"),
+        turned_by=turned_by,
+        embedded_by=math.sqrt(meta("embedding_length")) if gemma else meta("embedding_scale", 1.0),
+        added_by=meta("residual_scale", 1.0),
+        scored_by=meta("attention.scale"),
+        said_by=1 / meta("logit_scale", 1.0),
+        gelu=gemma,
     )
     for i in range(meta("block_count")):
-        p = f"blk.{i}."
-        b = {kind: t.get(f"{p}attn_{kind}.bias", 0.0) for kind in ("q", "k", "v", "output")}
-        model.blocks.append(
-            Block(
-                t[p + "attn_q.weight"],
-                t[p + "attn_k.weight"],
-                t[p + "attn_v.weight"],
-                t[p + "attn_output.weight"],
-                t[p + "ffn_gate.weight"],
-                t[p + "ffn_up.weight"],
-                t[p + "ffn_down.weight"],
-                t[p + "attn_norm.weight"],
-                t[p + "ffn_norm.weight"],
-                b["q"],
-                b["k"],
-                b["v"],
-                b["output"],
-                t.get(p + "attn_q_norm.weight"),
-                t.get(p + "attn_k_norm.weight"),
-            )
-        )
+        block = _gguf_block(t, f"blk.{i}.", heads * d, meta("attention.head_count_kv", heads) * d)
+        window = meta("attention.sliding_window")
+        if window and (not gemma or (i + 1) % 6):
+            block.looks_back = window
+            block.frequencies = plain_frequencies(10000.0, d) if gemma else None
+        block.rotates = arch != "smollm3" or bool((i + 1) % 4)
+        model.blocks.append(block)
     return model
+
+
+def _gguf_rope(meta: Any, t: Mapping[str, F], rotated: int) -> tuple[NDArray[np.float64], float]:
+    """Frequencies, and what cosines and sines are multiplied by."""
+    theta = meta("rope.freq_base", 10000.0)
+    frequencies = plain_frequencies(theta, rotated)
+    if "rope_freqs.weight" in t:
+        return frequencies / t["rope_freqs.weight"], 1.0
+    old = meta("rope.scaling.original_context_length")
+    if "rope_factors_short.weight" in t:
+        longer = meta("context_length") / old
+        return frequencies / t["rope_factors_short.weight"], math.sqrt(
+            1 + math.log(longer) / math.log(old)
+        )
+    kind, factor = meta("rope.scaling.type"), meta("rope.scaling.factor", 1.0)
+    if kind == "yarn":
+        s = {"original_max_position_embeddings": old, "factor": factor}
+        return yarn_frequencies(frequencies, s, theta), yarn_magnitude(s)
+    return frequencies / (factor if kind == "linear" else 1.0), 1.0
+
+
+def _gguf_block(t: Mapping[str, F], p: str, q: int, kv: int) -> Block:
+    b = {kind: t.get(f"{p}attn_{kind}.bias", 0.0) for kind in ("q", "k", "v", "output")}
+    if (whole := t.get(p + "attn_qkv.weight")) is not None:
+        wq, wk, wv = whole[:q], whole[q : q + kv], whole[q + kv :]
+    else:
+        wq, wk, wv = (t[f"{p}attn_{kind}.weight"] for kind in "qkv")
+    up = t[p + "ffn_up.weight"]
+    gate = t.get(p + "ffn_gate.weight")
+    if gate is None:
+        gate, up = up[: len(up) // 2], up[len(up) // 2 :]
+    return Block(
+        wq,
+        wk,
+        wv,
+        t[p + "attn_output.weight"],
+        gate,
+        up,
+        t[p + "ffn_down.weight"],
+        t.get(p + "attn_norm.weight"),
+        t.get(p + "ffn_norm.weight"),
+        b["q"],
+        b["k"],
+        b["v"],
+        b["output"],
+        t.get(p + "attn_q_norm.weight"),
+        t.get(p + "attn_k_norm.weight"),
+        t.get(p + "post_attention_norm.weight"),
+        t.get(p + "post_ffw_norm.weight"),
+    )
 
 
 def divergence(exact: F, other: F) -> tuple[float, float]:

@@ -114,7 +114,6 @@ WORDS = {
     "it refers to {kind}": "它指向 {kind}",
     "architecture {name}": "架构 {name}",
     "mixture of experts": "混合专家（MoE）",
-    "sliding-window attention": "滑动窗口注意力",
     "partial rotary embedding in this architecture": "该架构下的部分旋转位置编码",
     "values wider or narrower than the keys": "与键宽度不同的值",
     "{key} that differs from layer to layer": "各层不同的 {key}",

@@ -114,7 +114,6 @@ WORDS = {
     "it refers to {kind}": "它指向 {kind}",
     "architecture {name}": "架構 {name}",
     "mixture of experts": "混合專家（MoE）",
-    "sliding-window attention": "滑動視窗注意力",
     "partial rotary embedding in this architecture": "該架構下的部分旋轉位置編碼",
     "values wider or narrower than the keys": "與鍵寬度不同的值",
     "{key} that differs from layer to layer": "各層不同的 {key}",

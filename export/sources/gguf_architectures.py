@@ -1,0 +1,77 @@
+"""GGUF architectures: what each of them is called in Hugging Face's words, tensors and settings alike.
+
+After llama.cpp's conversion and its models. "llama", "granite" and "smollm3" store the query and key rows with
+interleaved rotary pairs; Gemma's norms have the one already in their weights. Reads no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from export.sources.checkpoint import Config
+
+_LAYER = {
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+_BEHIND = {
+    "post_attention_norm": "post_attention_layernorm",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One of them.
+
+    model_type: Hugging Face's. interleaved: rotary pairs of queries and keys. names: of a layer's tensors. keys:
+    of numbers in the metadata that its configuration has under other names. settings: what all of its models
+    have in common. is_partly_rotated: a head's first dimensions may rotate alone.
+    """
+
+    model_type: str
+    interleaved: bool = False
+    names: Mapping[str, str] = field(default_factory=lambda: _LAYER)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    settings: Config = field(default_factory=dict)
+    is_partly_rotated: bool = False
+
+
+ARCHITECTURES = {
+    "llama": Architecture("llama", interleaved=True),
+    "qwen2": Architecture("qwen2"),
+    "qwen3": Architecture("qwen3"),
+    "granite": Architecture(
+        "granite",
+        interleaved=True,
+        keys={
+            "embedding_scale": "embedding_multiplier",
+            "residual_scale": "residual_multiplier",
+            "attention.scale": "attention_multiplier",
+            "logit_scale": "logits_scaling",
+        },
+    ),
+    "smollm3": Architecture("smollm3", interleaved=True, settings={"no_rope_layer_interval": 4}),
+    "phi3": Architecture(
+        "phi3",
+        names=_LAYER | {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
+        is_partly_rotated=True,
+    ),
+    "olmo2": Architecture("olmo2", names=_LAYER | _BEHIND),
+    "gemma3": Architecture(
+        "gemma3_text",
+        names=_LAYER | _BEHIND | {"ffn_norm": "pre_feedforward_layernorm"},
+        keys={"rope.freq_base_swa": "rope_local_base_freq"},
+        settings={"hidden_act": "gelu_pytorch_tanh", "norm_offset": 0.0},
+    ),
+}
