@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from export import chatglm, gemma, llama_like
+from export import chatglm, gemma, layouts, llama_like
 from export.errors import ExportError
-from export.layouts import Tensors, glm_names, names_of_norms_behind, phi3_names, same_names
+from export.layouts import Tensors, same_names
 from export.sources.checkpoint import Checkpoint, Config
 from export.spec import LM_HEAD, Decoder, DecoderSpec
 
@@ -74,10 +74,10 @@ FAMILIES: dict[str, Family] = {
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, "head_dim": 128},
     ),
-    "glm": Family(llama_like.glm, glm_names, _GLM_DEFAULTS),
-    "glm4": Family(llama_like.glm, glm_names, _GLM_DEFAULTS),
+    "glm": Family(llama_like.glm, layouts.glm_names, _GLM_DEFAULTS),
+    "glm4": Family(llama_like.glm, layouts.glm_names, _GLM_DEFAULTS),
     "phi3": Family(
-        llama_like.phi3, phi3_names, {"rms_norm_eps": 1e-5, "max_position_embeddings": 4096}
+        llama_like.phi3, layouts.phi3_names, {"rms_norm_eps": 1e-5, "max_position_embeddings": 4096}
     ),
     "granite": Family(
         llama_like.granite, same_names, {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048}
@@ -89,9 +89,36 @@ FAMILIES: dict[str, Family] = {
     ),
     "olmo2": Family(
         llama_like.olmo2,
-        names_of_norms_behind,
+        layouts.names_of_norms_behind,
         {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
     ),
-    "gemma3_text": Family(gemma.spec, names_of_norms_behind, gemma.DEFAULTS),
+    "gemma3_text": Family(gemma.spec, layouts.names_of_norms_behind, gemma.DEFAULTS),
+    "ernie4_5": Family(
+        llama_like.ernie4_5,
+        layouts.interleaved_names,
+        {
+            "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 131072,
+            "head_dim": 128,
+            "num_key_value_heads": 2,
+            "rope_theta": 500000.0,
+            "tie_word_embeddings": True,
+        },
+    ),
+    "hunyuan_v1_dense": Family(
+        llama_like.hunyuan,
+        layouts.hunyuan_names,
+        {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
+    ),
+    "internlm2": Family(
+        llama_like.internlm2,
+        layouts.internlm2_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048},
+    ),
+    "minicpm": Family(
+        llama_like.minicpm,
+        same_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
+    ),
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

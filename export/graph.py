@@ -134,6 +134,9 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     if layer not in spec.unrotated:
         turns = (layer in spec.windowed and inputs.local_turns) or inputs.turns
         query, key = rotated(spec, turns, query), rotated(spec, turns, key)
+    if spec.late_qk_norm:
+        query = _norm(spec, weights, f"{name}.q_norm.weight", query, 4)
+        key = _norm(spec, weights, f"{name}.k_norm.weight", key, 4)
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
@@ -152,7 +155,7 @@ def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) 
     if spec.flat_qk_norm and which != "v":
         y = _norm(spec, weights, f"{name}.{which}_norm.weight", y, 3)
     y = ops.reshape(y, axes(0, 0, count, spec.head_dim), True)
-    if spec.qk_norm and which != "v":
+    if spec.qk_norm and not spec.late_qk_norm and which != "v":
         y = _norm(spec, weights, f"{name}.{which}_norm.weight", y, 4)
     return ops.transpose(y, axes(0, 2, 1, 3))
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from export.spec import DecoderSpec
 from export.tensors import StoredTensor, evens_then_odds
 
@@ -36,6 +38,65 @@ def _glm_items(spec: DecoderSpec, tensors: Tensors) -> Items:
             yield name, tensor.reorder(order)
         else:
             yield name, tensor
+
+
+def interleaved_names(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Rotary pairs of queries and keys stand together."""
+    return {
+        name: tensor.reorder(
+            evens_then_odds(tensor.rows // spec.head_dim, spec.head_dim, spec.rotary_dim)
+        )
+        if re.search(r"self_attn\.[qk]_proj\.", name) and tensor.rows % spec.head_dim == 0
+        else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def hunyuan_names(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Norms of queries and keys have longer names."""
+    return {
+        re.sub(r"\.(query|key)_layernorm\.", lambda found: f".{found[1][0]}_norm.", name): tensor
+        for name, tensor in tensors.items()
+    }
+
+
+_INTERNLM2 = {
+    "model.tok_embeddings.": "model.embed_tokens.",
+    "output.weight": "lm_head.weight",
+    ".attention.wo.": ".self_attn.o_proj.",
+    ".attention_norm.": ".input_layernorm.",
+    ".ffn_norm.": ".post_attention_layernorm.",
+    ".feed_forward.w1.": ".mlp.gate_proj.",
+    ".feed_forward.w3.": ".mlp.up_proj.",
+    ".feed_forward.w2.": ".mlp.down_proj.",
+}
+
+
+def internlm2_names(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Of each key head wqkv holds the rows of its queries, of the key, then of the value."""
+    return dict(_internlm2_items(spec, tensors))
+
+
+def _internlm2_items(spec: DecoderSpec, tensors: Tensors) -> Items:
+    for name, tensor in tensors.items():
+        if (
+            ".attention.wqkv." in name
+            and tensor.rows == (spec.heads + 2 * spec.kv_heads) * spec.head_dim
+        ):
+            for which, part in zip("qkv", _ungrouped(spec, tensor), strict=True):
+                yield name.replace(".attention.wqkv.", f".self_attn.{which}_proj."), part
+        else:
+            for old, new in _INTERNLM2.items():
+                name = name.replace(old, new)  # noqa: PLW2901
+            yield name, tensor
+
+
+def _ungrouped(spec: DecoderSpec, tensor: StoredTensor) -> list[StoredTensor]:
+    """Queries, keys and values, each of them all heads in a row."""
+    heads_a_group = spec.heads // spec.kv_heads
+    rows = np.arange(tensor.rows).reshape(spec.kv_heads, heads_a_group + 2, spec.head_dim)
+    parts = (rows[:, :heads_a_group], rows[:, heads_a_group], rows[:, heads_a_group + 1])
+    return [tensor.take(part.reshape(-1)) for part in parts]
 
 
 def phi3_names(spec: DecoderSpec, tensors: Tensors) -> Tensors:

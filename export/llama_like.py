@@ -133,3 +133,34 @@ def olmo2(config: Config) -> DecoderSpec:
     return spec_of(
         config, qkv_bias=bias, o_bias=bias, flat_qk_norm=True, pre_norms=False, post_norms=True
     )
+
+
+def ernie4_5(config: Config) -> DecoderSpec:
+    """Llama with interleaved rotary pairs, and one switch for all biases."""
+    bias = bool(config.get("use_bias", False))
+    return spec_of(config, qkv_bias=bias, o_bias=bias, mlp_bias=bias)
+
+
+def hunyuan(config: Config) -> DecoderSpec:
+    """Norms of queries and keys behind their rotary embedding."""
+    bias = bool(config.get("attention_bias", False))
+    return spec_of(config, qkv_bias=bias, o_bias=bias, qk_norm=True, late_qk_norm=True)
+
+
+def internlm2(config: Config) -> DecoderSpec:
+    """Llama in other names, with queries, keys and values of each group together."""
+    bias = bool(config.get("bias", False))
+    return spec_of(config, qkv_bias=bias, o_bias=bias)
+
+
+def minicpm(config: Config) -> DecoderSpec:
+    """Llama with three constants."""
+    settings = Settings(config)
+    hidden, base = settings.size("hidden_size"), config.get("dim_model_base")
+    return spec_of(
+        config,
+        embedding_scale=settings.number("scale_emb", 1.0),
+        residual_scale=settings.number("scale_depth", 1.0)
+        / settings.size("num_hidden_layers") ** 0.5,
+        logit_scale=base / hidden if base else 1.0,
+    )

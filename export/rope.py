@@ -31,6 +31,8 @@ def inverse_frequencies(
     theta: float, rotary_dim: int, scaling: Mapping[str, Any] | None
 ) -> tuple[float, ...]:
     """Radians per position, rotary_dim / 2 of them; raises ExportError for unknown scaling."""
+    if scaling and (alpha := scaling.get("alpha")) and method_of(scaling) == "dynamic":
+        theta *= alpha ** (rotary_dim / (rotary_dim - 2))  # HunYuan's, at any length
     plain = theta ** (-np.arange(0, rotary_dim, 2, dtype=np.float64) / rotary_dim)
     return tuple(_scaled(plain, scaling or {}).tolist())
 

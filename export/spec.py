@@ -25,7 +25,7 @@ class DecoderSpec:
     rotary_scale: of cosines and sines. unrotated: layers without rotary embedding. windowed: layers that look
     back at `window` tokens, their own included; local_inv_freq: their angles, where they have others. pre_norms, post_norms:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
-    all heads at once. The scales multiply embeddings, what each layer adds, and logits; attention_scale
+    all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
     of the gate, `silu` or `gelu_tanh`.
     """
@@ -47,6 +47,7 @@ class DecoderSpec:
     mlp_bias: bool = False
     qk_norm: bool = False
     flat_qk_norm: bool = False
+    late_qk_norm: bool = False
     pre_norms: bool = True
     post_norms: bool = False
     rotary_scale: float = 1.0

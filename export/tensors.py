@@ -74,9 +74,13 @@ class StoredTensor:
 
     def reorder(self, order: NDArray[np.intp]) -> StoredTensor:
         """The same rows in another order."""
-        assert self.order is None
         assert order.shape == (self.rows,)
-        return replace(self, order=order)
+        return self.take(order)
+
+    def take(self, rows: NDArray[np.intp]) -> StoredTensor:
+        """Some rows, in this order."""
+        assert self.order is None
+        return replace(self, order=rows, shape=(len(rows), *self.shape[1:]))
 
 
 def to_float32(stored: NDArray[np.generic], encoding: str) -> Floats:

@@ -174,6 +174,27 @@ FAMILIES: dict[str, Config] = {
         },
         "tie_word_embeddings": True,
     },
+    "ernie4_5": {**LLAMA, "model_type": "ernie4_5", "head_dim": 32, "use_bias": True},
+    "hunyuan": {
+        **LLAMA,
+        "model_type": "hunyuan_v1_dense",
+        "head_dim": 32,
+        "rope_scaling": {"type": "dynamic", "alpha": 1000.0, "factor": 1.0},
+    },
+    "internlm2": {
+        **LLAMA,
+        "model_type": "internlm2",
+        "bias": True,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+    },
+    "minicpm": {
+        **LLAMA,
+        "model_type": "minicpm",
+        "scale_emb": 12,
+        "scale_depth": 1.4,
+        "dim_model_base": 16,
+        "tie_word_embeddings": True,
+    },
     "glm": {
         **LLAMA,
         "model_type": "glm",
@@ -192,6 +213,8 @@ def shapes(config: Config) -> Shapes:
     """Every tensor of a checkpoint in the family's own names."""
     if config["model_type"] == "chatglm":
         return _chatglm_shapes(config)
+    if config["model_type"] == "internlm2":
+        return _internlm2_shapes(config)
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     width = config.get("head_dim") or hidden // heads
     q, kv = heads * width, config["num_key_value_heads"] * width
@@ -240,6 +263,19 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
     if kind == "llama" and c.get("attention_bias"):
         layer["self_attn.o_proj.bias"] = (hidden,)
+    if kind == "ernie4_5" and c["use_bias"]:
+        sizes = {
+            **{
+                f"self_attn.{name}_proj": size
+                for name, size in zip("qkvo", (q, kv, kv, hidden), strict=True)
+            },
+            "mlp.gate_proj": wide,
+            "mlp.up_proj": wide,
+            "mlp.down_proj": hidden,
+        }
+        layer |= {f"{name}.bias": (size,) for name, size in sizes.items()}
+    if kind == "hunyuan_v1_dense":
+        layer |= {f"self_attn.{name}_layernorm.weight": (width,) for name in ("query", "key")}
     if kind == "gemma3_text":
         norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
         layer |= {f"{norm}.weight": (hidden,) for norm in norms}
@@ -251,6 +287,31 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
             "post_mlp_layernorm.weight": (hidden,),
         }
     return layer
+
+
+def _internlm2_shapes(c: Config) -> Shapes:
+    hidden, wide = c["hidden_size"], c["intermediate_size"]
+    width = hidden // c["num_attention_heads"]
+    rows = (c["num_attention_heads"] + 2 * c["num_key_value_heads"]) * width
+    found: Shapes = {
+        "model.tok_embeddings.weight": (VOCAB, hidden),
+        "model.norm.weight": (hidden,),
+        "output.weight": (VOCAB, hidden),
+    }
+    for layer in range(c["num_hidden_layers"]):
+        p = f"model.layers.{layer}."
+        found |= {
+            p + "attention.wqkv.weight": (rows, hidden),
+            p + "attention.wqkv.bias": (rows,),
+            p + "attention.wo.weight": (hidden, hidden),
+            p + "attention.wo.bias": (hidden,),
+            p + "feed_forward.w1.weight": (wide, hidden),
+            p + "feed_forward.w3.weight": (wide, hidden),
+            p + "feed_forward.w2.weight": (hidden, wide),
+            p + "attention_norm.weight": (hidden,),
+            p + "ffn_norm.weight": (hidden,),
+        }
+    return found
 
 
 def _chatglm_shapes(c: Config) -> Shapes:

@@ -35,8 +35,12 @@ class Block:
     bo: F | float = 0.0
     q_norm: F | None = None
     k_norm: F | None = None
+    late: bool = False  # those two, behind rotation
     after_attention: F | None = None
     after_mlp: F | None = None
+    b_gate: F | float = 0.0
+    b_up: F | float = 0.0
+    b_down: F | float = 0.0
     rotates: bool = True
     looks_back: int | None = None  # at so many tokens, the own one included
     frequencies: NDArray[np.float64] | None = None  # where they are not the model's
@@ -73,8 +77,8 @@ class Reference:
             mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turned)
             x = x + self._maybe_norm(mixed, block.after_attention) * np.float32(self.added_by)
             h = self._maybe_norm(x, block.norm_2)
-            g = h @ block.gate.T
-            fed = (self._gate(g) * (h @ block.up.T)) @ block.down.T
+            g = h @ block.gate.T + block.b_gate
+            fed = (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
             x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
         out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
         return out
@@ -88,11 +92,13 @@ class Reference:
 
     def _attend(self, b: Block, h: F, turns: NDArray[np.complex128]) -> F:
         n, d = len(h), self.head_dim
-        q = self._heads(h @ b.wq.T + b.bq, b.q_norm)
-        k = self._heads(h @ b.wk.T + b.bk, b.k_norm)
+        q = self._heads(h @ b.wq.T + b.bq, None if b.late else b.q_norm)
+        k = self._heads(h @ b.wk.T + b.bk, None if b.late else b.k_norm)
         v = (h @ b.wv.T + b.bv).reshape(n, self.kv_heads, d)
         if b.rotates:
             q, k = self._turn(q, turns), self._turn(k, turns)
+        if b.late:
+            q, k = self._maybe_norm(q, b.q_norm), self._maybe_norm(k, b.k_norm)
         per_group = self.heads // self.kv_heads
         future = np.triu(np.ones((n, n), bool), 1)
         if b.looks_back is not None:
@@ -190,13 +196,17 @@ def yarn_magnitude(s: Mapping[str, float]) -> float:
 
 
 def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
-    """llama, mistral, qwen2, qwen3, phi3, granite, smollm3, olmo2, gemma3_text, glm, glm4."""
+    """Everything but chatglm."""
+    if c["model_type"] == "internlm2":
+        t = _in_llamas_names(c, t)
     glm = c["model_type"] in ("glm", "glm4")
     d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
-    gemma = c["model_type"] == "gemma3_text"
+    gemma, minicpm = c["model_type"] == "gemma3_text", c["model_type"] == "minicpm"
     rope = c.get("rope_parameters") or {}
     rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta", c.get("rope_theta", 10000.0))
+    if alpha := (c.get("rope_scaling") or {}).get("alpha"):
+        theta = theta * alpha ** (d / (d - 2))
     rotated = int(d * c.get("partial_rotary_factor", 0.5 if glm else 1.0))
     frequencies = plain_frequencies(theta, rotated)
     scaling = c.get("rope_scaling") or rope
@@ -223,7 +233,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         d,
         c["rms_norm_eps"],
         frequencies,
-        interleaved=glm,
+        interleaved=glm or c["model_type"] == "ernie4_5",
         turned_by=turned_by,
         embedded_by=c.get("embedding_multiplier", math.sqrt(c["hidden_size"]) if gemma else 1.0),
         added_by=c.get("residual_multiplier", 1.0),
@@ -232,8 +242,13 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         weighs_from=1.0 if gemma else 0.0,
         gelu=gemma,
     )
+    if minicpm:
+        model.embedded_by = c["scale_emb"]
+        model.added_by = c["scale_depth"] / math.sqrt(c["num_hidden_layers"])
+        model.said_by = c["dim_model_base"] / c["hidden_size"]
     for i in range(c["num_hidden_layers"]):
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
+        block.late = c["model_type"] == "hunyuan_v1_dense"
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
             if gemma:
@@ -245,6 +260,35 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
             )
         model.blocks.append(block)
     return model
+
+
+def _in_llamas_names(c: Mapping[str, Any], t: Mapping[str, F]) -> dict[str, F]:
+    """InternLM2's: the rows of wqkv stand group by group, each with its queries, its key and its value."""
+    heads, groups = c["num_attention_heads"], c["num_key_value_heads"]
+    d, each = c["hidden_size"] // heads, heads // groups
+    found = {
+        "model.embed_tokens.weight": t["model.tok_embeddings.weight"],
+        "model.norm.weight": t["model.norm.weight"],
+        "lm_head.weight": t["output.weight"],
+    }
+    for i in range(c["num_hidden_layers"]):
+        p, a = f"model.layers.{i}.", f"model.layers.{i}.attention."
+        for kind in ("weight", "bias"):
+            rows = t[a + "wqkv." + kind]
+            q, k, v = list[F](), list[F](), list[F]()
+            for group in range(groups):
+                first = group * (each + 2) * d
+                q.append(rows[first : first + each * d])
+                k.append(rows[first + each * d : first + (each + 1) * d])
+                v.append(rows[first + (each + 1) * d : first + (each + 2) * d])
+            for name, parts in zip("qkv", (q, k, v), strict=True):
+                found[f"{p}self_attn.{name}_proj.{kind}"] = np.concatenate(parts)
+            found[f"{p}self_attn.o_proj.{kind}"] = t[a + "wo." + kind]
+        for ours, theirs in (("gate", "w1"), ("up", "w3"), ("down", "w2")):
+            found[f"{p}mlp.{ours}_proj.weight"] = t[f"{p}feed_forward.{theirs}.weight"]
+        found[p + "input_layernorm.weight"] = t[p + "attention_norm.weight"]
+        found[p + "post_attention_layernorm.weight"] = t[p + "ffn_norm.weight"]
+    return found
 
 
 def _local_theta(c: Mapping[str, Any]) -> float:
@@ -300,10 +344,13 @@ def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
         t.get(a + "k_proj.bias", 0.0),
         t.get(a + "v_proj.bias", 0.0),
         t.get(a + "o_proj.bias", 0.0),
-        t.get(a + "q_norm.weight"),
-        t.get(a + "k_norm.weight"),
-        t.get(p + "post_self_attn_layernorm.weight"),
-        t.get(p + "post_mlp_layernorm.weight"),
+        t.get(a + "q_norm.weight", t.get(a + "query_layernorm.weight")),
+        t.get(a + "k_norm.weight", t.get(a + "key_layernorm.weight")),
+        after_attention=t.get(p + "post_self_attn_layernorm.weight"),
+        after_mlp=t.get(p + "post_mlp_layernorm.weight"),
+        b_gate=t.get(p + "mlp.gate_proj.bias", 0.0),
+        b_up=t.get(p + "mlp.up_proj.bias", 0.0),
+        b_down=t.get(p + "mlp.down_proj.bias", 0.0),
     )
 
 
@@ -446,8 +493,8 @@ def _gguf_block(t: Mapping[str, F], p: str, q: int, kv: int) -> Block:
         b["output"],
         t.get(p + "attn_q_norm.weight"),
         t.get(p + "attn_k_norm.weight"),
-        t.get(p + "post_attention_norm.weight"),
-        t.get(p + "post_ffw_norm.weight"),
+        after_attention=t.get(p + "post_attention_norm.weight"),
+        after_mlp=t.get(p + "post_ffw_norm.weight"),
     )
 
 

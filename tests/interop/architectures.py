@@ -105,6 +105,11 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "smollm3": ("smollm3", {}),
+    "ernie4_5": ("ernie4_5", {"head_dim": 16, "use_bias": True}),
+    "hunyuan": (
+        "hunyuan_v1_dense",
+        {"head_dim": 16, **_scaled("dynamic", alpha=1000.0, factor=1.0)},
+    ),
     "exaone4": ("exaone4", _WINDOW),
     "glm": ("glm", {"head_dim": 16}),
     "glm4": ("glm4", {"head_dim": 16}),

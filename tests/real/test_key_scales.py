@@ -22,8 +22,13 @@ from export.sources.directory import open_directory
 from tests.export.folders import FAMILIES, write_folder
 from tests.real.cpu import rounds_activations
 
-BIASED = {"qwen2", "chatglm"}  # without a word about it in their config.json
-NORMED = {"qwen3", "olmo2", "gemma3_text"}
+BIASED = {
+    "qwen2",
+    "chatglm",
+    "ernie4_5",
+    "internlm2",
+}  # without a word about it in their config.json
+NORMED = {"qwen3", "olmo2", "gemma3_text", "hunyuan_v1_dense"}
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(20, 40_000, 150)]
 TABLE = list(range(5))
 TURNS = [37, 2, 60, 5, 46]
