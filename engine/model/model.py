@@ -19,7 +19,7 @@ from engine.model import key_scales
 from engine.model.batch import INPUT_NAMES, Inputs
 from engine.model.kv_cache import KVCache, KVPort
 from engine.model.paging import last_line, read_paged
-from engine.model.quantizing import ACTIVATION_GROUP, multiplies_int8, quantize_products
+from engine.model.quantizing import ACTIVATION_GROUP, quantize_products
 from engine.model.single_token import is_single_token, multiply_bytes_in_floats, single_token_graph
 
 Logits = npt.NDArray[np.float32]
@@ -55,7 +55,7 @@ class CompileOptions:
 
     @property
     def is_int8(self) -> bool:
-        """Whether products are to run in int8, where the CPU and the weights allow it."""
+        """Whether weights may become int8, and products run in it where the CPU does."""
         return self.precision == "auto" and not self.is_exact
 
     def properties(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _graphs(model_dir: Path, options: CompileOptions) -> list[Graph]:
         )
     _check_kv_precision(core, options)
     model, properties = read_paged(core, model_dir), options.properties()
-    if options.is_int8 and multiplies_int8() and quantize_products(model):
+    if options.is_int8 and quantize_products(model):
         properties = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": str(ACTIVATION_GROUP)} | properties
     if options.rounds_keys and key_scales.fit_tokens(model):
         properties = {"KEY_CACHE_QUANT_MODE": "BY_TOKEN"} | properties

@@ -1,15 +1,15 @@
-"""4-bit weights with fractional zero-points become int8, so that their products can run in int8.
+"""4-bit weights with fractional zero-points become int8, whose products take less time on every CPU.
 
 Owns: that rewriting of the graph in memory, and in what groups activations are rounded beside it. Does
 not know: files, attention. GGUF's Q4_1 stores a scale and a minimum for each group; as a zero-point the
 minimum is a fraction, which OpenVINO's int8 products cannot take: it unpacks such weights to floats at
 every step. Int8 codes with a scale for each row cost twice the bytes and a rounding of 5 to 8 % of a 4-bit
-step, and give half to two thirds of the time for more than one token at once (`bench/NOTES.md`).
+step. With VNNI they give half to two thirds of the time for more than one token at once; without, where
+products stay in floats, they are unpacked in less time, which counts for few tokens (`bench/NOTES.md`).
 Where a table of embeddings shares the weights, it keeps them.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,19 +35,6 @@ class _Grouped:
     codes: Any
     zero_points: Any
     scales: Any
-
-
-def multiplies_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU has instructions for products of int8 (VNNI); where nobody says, it is assumed.
-
-    Where it has AMX as well, OpenVINO multiplies int8 weights in bf16 instead.
-    """
-    try:
-        lines = cpuinfo.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return True
-    flags = next((line for line in lines if line.startswith("flags")), None)
-    return flags is None or "vnni" in flags
 
 
 def quantize_products(model: ov.Model) -> int:

@@ -13,14 +13,12 @@ from engine.model import quantizing
 from engine.model.batch import build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
-from engine.model.quantizing import multiplies_int8, quantize_products
+from engine.model.quantizing import quantize_products
 from engine.scheduling.sequence import Batch, Sequence
 from engine.text.tokenizer import Tokenizer
-from tests.real.cpu import rounds_activations
 from tests.real.talk import NOISE, TALK
 
 ROWS, GROUPS, SIZE = 24, 3, 32
-OPENVINOS_GROUP = 32
 
 
 def weights(zero_points: npt.NDArray[Any], *, code_type: ov.Type = ov.Type.u4) -> Any:
@@ -101,22 +99,11 @@ def test_int8_weights_have_a_scale_for_each_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("precision", "has_vnni", "group"),
-    [
-        ("auto", True, quantizing.ACTIVATION_GROUP),
-        ("auto", False, OPENVINOS_GROUP),
-        ("f32", True, 0),
-    ],
+    ("precision", "group"), [("auto", quantizing.ACTIVATION_GROUP), ("f32", 0)]
 )
 def test_activations_are_rounded_in_larger_groups_beside_them(
-    smollm2_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    precision: str,
-    group: int,
-    *,
-    has_vnni: bool,
+    smollm2_dir: Path, precision: str, group: int
 ) -> None:
-    monkeypatch.setattr("engine.model.model.multiplies_int8", lambda: has_vnni)
     options = CompileOptions(device="CPU", num_threads=2, kv_precision="u8", precision=precision)
     compiled = Model(smollm2_dir, options)._any.compiled
     assert int(compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE")) == group
@@ -133,29 +120,6 @@ def test_weights_of_two_products_are_made_once() -> None:
 def test_a_large_model_keeps_its_4_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantizing, "MAX_WEIGHTS", ROWS * GROUPS * SIZE - 1)
     assert quantize_products(model_of(weights(fractions()))) == 0
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ("processor : 0\nflags\t\t: fpu sse2 avx2 avx512_vnni\n", True),
-        ("flags : fpu avx2 avx_vnni\n", True),
-        ("flags : fpu sse2 avx2\n", False),
-        ("nothing of the kind\n", True),
-    ],
-)
-def test_whether_the_cpu_multiplies_int8(tmp_path: Path, said: str, *, expected: bool) -> None:
-    path = tmp_path / "cpuinfo"
-    path.write_text(said)
-    assert multiplies_int8(path) is expected
-
-
-def test_a_system_that_says_nothing_is_assumed_to_multiply_int8(tmp_path: Path) -> None:
-    assert multiplies_int8(tmp_path / "absent")
-
-
-def test_a_cpu_on_which_openvino_multiplies_int8_is_known_to_do_so() -> None:
-    assert multiplies_int8() or not rounds_activations()
 
 
 def logits(model_dir: Path, precision: str, tokens: list[int]) -> npt.NDArray[np.float32]:
