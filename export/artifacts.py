@@ -24,6 +24,7 @@ MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
 MODEL_XML = "openvino_model.xml"
 MODEL_BIN = "openvino_model.bin"
+LANGUAGE_XML = "openvino_language_model.xml"  # of a model for images and text
 CONFIG = "config.json"
 GENERATION_CONFIG = "generation_config.json"
 REQUIRED = (
@@ -62,7 +63,8 @@ def verify(directory: Path) -> list[str]:
 
 def is_model_directory(directory: Path) -> bool:
     """Whether an OpenVINO model lies there ready-made, whoever exported it."""
-    return (directory / MODEL_XML).is_file() and (directory / MODEL_BIN).is_file()
+    return any((directory / xml).is_file() and (directory / xml).with_suffix(".bin").is_file()
+               for xml in (MODEL_XML, LANGUAGE_XML))  # fmt: skip
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:

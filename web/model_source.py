@@ -23,7 +23,6 @@ FALLBACK = "smollm2-135m-instruct"
 
 _HUB_ANSWERS_WITHIN_S = 3.0
 _MODELSCOPE = "modelscope:"
-_IMAGE_TEXT = "openvino_language_model.xml"
 _NATIVE = "GGUF"  # each matrix in the file's own blocks
 
 
@@ -57,11 +56,6 @@ def model_reference(text: str) -> str:
     if path.is_dir():
         if artifacts.is_model_directory(path):
             return text
-        if (path / _IMAGE_TEXT).is_file():
-            raise argparse.ArgumentTypeError(
-                f"{text} is a model for images and text ({_IMAGE_TEXT}), which does not run here; "
-                "use one for text alone."
-            )
         raise argparse.ArgumentTypeError(
             f"{text}: no openvino_model.xml and .bin in this directory; "
             f"export it first: python -m export {text} --out DIR."

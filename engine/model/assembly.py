@@ -6,8 +6,9 @@ Owns: how much memory goes to the KV pool, and whether there is enough for a sec
 from dataclasses import dataclass
 
 from engine.config import EngineConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ModelNotFound
 from engine.model.checking import check_once
+from engine.model.ir_files import weight_bytes
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
 from engine.model.model_files import read_settings
@@ -71,8 +72,8 @@ def wants_single_token_graph(config: EngineConfig) -> bool:
     if config.single_token_graph is not None:
         return config.single_token_graph
     try:
-        weights = (config.model_dir / "openvino_model.bin").stat().st_size
-    except OSError:  # what is missing is told when the model is read
+        weights = weight_bytes(config.model_dir)
+    except ModelNotFound:  # what is missing is told when the model is read
         return False
     room = available_memory_bytes() or _MEMORY_UNKNOWN
     return config.device == "CPU" and is_worth_it(weights, room)

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from engine.errors import ModelNotFound
+from engine.model.ir_files import ir_stems
 
 _EDGE_BYTES = 1 << 20
 _PAGE_BYTES = 4096
@@ -14,8 +15,10 @@ _NUM_PAGES = 256
 def digest_of_model(model_dir: Path) -> str:
     """Of the IR in `model_dir`, hexadecimal; of its weights samples are read. Raises ModelNotFound."""
     try:
-        digest = hashlib.sha256((model_dir / "openvino_model.xml").read_bytes())
-        _update_with_samples(digest, model_dir / "openvino_model.bin")
+        digest = hashlib.sha256()
+        for stem in ir_stems(model_dir):
+            digest.update((model_dir / f"{stem}.xml").read_bytes())
+            _update_with_samples(digest, model_dir / f"{stem}.bin")
     except OSError as error:
         raise _absent(error) from error
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 Owns: that reading. Does not know: how the model is compiled. Takes stateful IRs (Optimum-Intel's,
 OpenVINO GenAI's, this project's) and explicit ones with past_key_values.N inputs and present.N
-outputs; both become stateful first, then paged. The paged-attention transformation is an internal
+outputs; both become stateful first, then paged. Which files that is, ir_files.py knows. The paged-attention transformation is an internal
 OpenVINO API, which is why OpenVINO is pinned exactly.
 """
 
@@ -14,11 +14,10 @@ import openvino as ov
 from openvino import opset13 as ops
 from openvino._offline_transformations import paged_attention_transformation
 
-from engine.errors import ModelNotFound, ModelUnsupported
+from engine.errors import ModelUnsupported
+from engine.model.ir_files import read_ir
 from engine.model.joining import join_small_products
 from engine.model.stateful import make_stateful
-
-_IMAGE_TEXT = "openvino_language_model.xml"
 
 
 def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
@@ -41,18 +40,8 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
 
 def read_stateful(core: ov.Core, model_dir: Path) -> ov.Model:
     """The IR in `model_dir`, with its KV as variables. Raises ModelNotFound or ModelUnsupported."""
-    if (model_dir / _IMAGE_TEXT).is_file():
-        raise ModelUnsupported(
-            f"{model_dir.name} is a model for images and text ({_IMAGE_TEXT}), which does not run here; "
-            "use one for text alone."
-        )
-    for name in ("openvino_model.xml", "openvino_model.bin"):
-        if not (model_dir / name).is_file():
-            raise ModelNotFound(
-                f"{model_dir}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`."
-            )
     try:
-        return make_stateful(core.read_model(model_dir / "openvino_model.xml"))
+        return make_stateful(read_ir(core, model_dir))
     except RuntimeError as error:
         raise ModelUnsupported(
             f"{model_dir.name}: OpenVINO cannot read it ({last_line(error)}). "

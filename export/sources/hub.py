@@ -87,7 +87,7 @@ class _Download:
         if self._source.gguf is not None:
             return self._fetch_all([self._source.gguf])
         names = sorted(self._sizes)
-        if not {READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys():
+        if not {*READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys():
             raise ExportError(self._no_weights(names))
         small = [name for name in names if is_small(name)]
         folder = self._fetch_all(small).parent

@@ -10,7 +10,11 @@ from fnmatch import fnmatch
 
 SOURCE = re.compile(r"([\w.-]+/[\w.-]+?)(/[^@]+\.gguf)?(@[\w./-]+)?")
 SMALL_FILES = ("*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt")
-READY_MADE = "openvino_model.xml"
+READY_MADE = {"openvino_model.xml", "openvino_language_model.xml"}
+# Of a model for images and text, what text alone needs.
+_FOR_TEXT = re.compile(
+    r"openvino_(model|language_model|text_embeddings_model|(de)?tokenizer)\.(xml|bin)"
+)
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 SINGLES = ("model.safetensors", "pytorch_model.bin")
 
@@ -35,12 +39,8 @@ def parse(source: str) -> HubSource | None:
 
 def weight_files(names: list[str], read_text: Callable[[str], str]) -> list[str]:
     """The weights to fetch: ready-made OpenVINO, else safetensors, else torch .bin."""
-    if READY_MADE in names:
-        return [
-            name
-            for name in names
-            if fnmatch(name, "openvino_*.xml") or fnmatch(name, "openvino_*.bin")
-        ]
+    if READY_MADE & set(names):
+        return [name for name in names if _FOR_TEXT.fullmatch(name)]
     for index, single in zip(INDEXES, SINGLES, strict=True):
         if index in names:
             return sorted(set(json.loads(read_text(index)).get("weight_map", {}).values()))

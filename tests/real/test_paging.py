@@ -23,12 +23,6 @@ def test_a_folder_without_an_ir_says_how_to_get_one(tmp_path: Path) -> None:
         read_paged(ov.Core(), tmp_path)
 
 
-def test_a_model_for_images_is_called_that(tmp_path: Path) -> None:
-    (tmp_path / "openvino_language_model.xml").write_text("<net/>")
-    with pytest.raises(ModelUnsupported, match="images and text"):
-        read_paged(ov.Core(), tmp_path)
-
-
 def test_a_damaged_ir_is_to_be_exported_again(tmp_path: Path) -> None:
     write_ir(tmp_path)
     (tmp_path / "openvino_model.xml").write_text("<net")

@@ -85,13 +85,10 @@ def test_a_directory_without_a_model_is_refused(
     assert "openvino_model.xml" in capsys.readouterr().err
 
 
-def test_a_model_for_images_is_refused_as_that(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "openvino_language_model.xml").touch()
-    with pytest.raises(SystemExit):
-        parse("--model", str(tmp_path))
-    assert "images and text" in capsys.readouterr().err
+def test_a_model_for_images_and_text_is_a_model(tmp_path: Path) -> None:
+    for name in ("openvino_language_model.xml", "openvino_language_model.bin"):
+        (tmp_path / name).touch()
+    assert parse("--model", str(tmp_path)).model == str(tmp_path)
 
 
 def test_every_option_is_an_environment_variable_too(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ SENTENCES = {
     "{name}: OpenVINO cannot make its attention paged ({reason}); use another model.": "{name}：OpenVINO 无法将其注意力改为分块（{reason}）；请改用其他模型。",
     "{name}: OpenVINO cannot read it ({reason}). Export it again with `python -m export SOURCE --out DIR`.": "{name}：OpenVINO 无法读取（{reason}）。请用 `python -m export SOURCE --out DIR` 重新导出。",
     "{name}: OpenVINO cannot run it ({reason}); use another model.": "{name}：OpenVINO 无法运行（{reason}）；请改用其他模型。",
-    "{name} is a model for images and text ({file}), which does not run here; use one for text alone.": "{name} 是图文模型（{file}），这里无法运行；请改用纯文本模型。",
+    "{name} is a model for images and text whose language model wants inputs that text alone does not give ({inputs}); use one for text alone.": "{name} 是图文模型，其语言模型需要纯文本无法提供的输入（{inputs}）；请改用纯文本模型。",
     "{name} has layers with a recurrent state ({kinds}), as Qwen3.5, LFM2 and Granite 4 have; they do not run here yet. Use a model with attention in every layer.": "{name} 含有带循环状态的层（{kinds}），Qwen3.5、LFM2 和 Granite 4 都是如此；目前这里还无法运行。请改用每层都是注意力的模型。",
     "{name}: with paged attention this model computes something else than without (its logits are {apart} apart, of {spread}). OpenVINO does not know a part of its attention there, such as ALiBi or a local mask, and its answers would be wrong; use another model.": "{name}：分块注意力下的计算结果与不分块时不同（logits 相差 {apart}，范围为 {spread}）。OpenVINO 在此不识别其注意力的一部分（如 ALiBi 或局部掩码），回答会出错；请改用其他模型。",
     "{path}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`.": "{path}：其中没有 {name}。请用 `python -m export SOURCE --out DIR` 导出模型。",

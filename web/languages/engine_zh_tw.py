@@ -88,7 +88,7 @@ SENTENCES = {
     "{name}: OpenVINO cannot make its attention paged ({reason}); use another model.": "{name}：OpenVINO 無法將其注意力改為分塊（{reason}）；請改用其他模型。",
     "{name}: OpenVINO cannot read it ({reason}). Export it again with `python -m export SOURCE --out DIR`.": "{name}：OpenVINO 無法讀取（{reason}）。請用 `python -m export SOURCE --out DIR` 重新匯出。",
     "{name}: OpenVINO cannot run it ({reason}); use another model.": "{name}：OpenVINO 無法執行（{reason}）；請改用其他模型。",
-    "{name} is a model for images and text ({file}), which does not run here; use one for text alone.": "{name} 是圖文模型（{file}），這裡無法執行；請改用純文字模型。",
+    "{name} is a model for images and text whose language model wants inputs that text alone does not give ({inputs}); use one for text alone.": "{name} 是圖文模型，其語言模型需要純文字無法提供的輸入（{inputs}）；請改用純文字模型。",
     "{name} has layers with a recurrent state ({kinds}), as Qwen3.5, LFM2 and Granite 4 have; they do not run here yet. Use a model with attention in every layer.": "{name} 含有帶循環狀態的層（{kinds}），Qwen3.5、LFM2 和 Granite 4 都是如此；目前這裡還無法執行。請改用每層都是注意力的模型。",
     "{name}: with paged attention this model computes something else than without (its logits are {apart} apart, of {spread}). OpenVINO does not know a part of its attention there, such as ALiBi or a local mask, and its answers would be wrong; use another model.": "{name}：分塊注意力下的計算結果與不分塊時不同（logits 相差 {apart}，範圍為 {spread}）。OpenVINO 在此無法識別其注意力的一部分（如 ALiBi 或區域遮罩），回答會出錯；請改用其他模型。",
     "{path}: no {name} in it. Export a model with `python -m export SOURCE --out DIR`.": "{path}：其中沒有 {name}。請用 `python -m export SOURCE --out DIR` 匯出模型。",
