@@ -5,12 +5,12 @@ likely in a language that is written in that charset (web.files.likelihood). Byt
 U+FFFD, which counts against a reading. `python -m bench charsets` measures it. Pure.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from web.files import damaged
 from web.files.likelihood import (
     ANY,
     CENTRAL_EUROPEAN,
@@ -42,6 +42,7 @@ _MOST_CHOICES = 8
 _LEAST_MEAN, _LEAST_MEAN_OF_LETTERS = -10.3, -5.3
 _FEW_PAIRS = 8  # of bytes, which may look like UTF-8 by chance
 _VALID = 8.0  # log of how much likelier such a file is UTF-8
+_DAMAGED = re.compile("\ufffd{1,3}")  # a character of UTF-8, by one bad byte
 _FEW = 20  # characters, of which a mean says nothing
 
 
@@ -63,6 +64,15 @@ class _Charset:
     def has_ideographs(self) -> bool:
         """Whether a text in it may be of many different characters."""
         return not IDEOGRAPHIC.isdisjoint(self.languages)
+
+    def decode(self, raw: bytes, codec: str | None = None) -> tuple[str, bool]:
+        """Its text, and whether `raw` ends within a character. codec: the wider one."""
+        codec = codec or self.codec
+        if self.has_ideographs and self.languages != (ANY,):
+            text, is_cut = damaged.decode_in_step(raw, codec, self.languages)
+        else:  # in Unicode's charsets a bad byte leaves the others as they are
+            text, is_cut = damaged.decode(raw, codec)
+        return _UNKNOWN.sub("\ufffd", text), is_cut
 
 
 # The widest of each family: GB18030 reads GBK and GB2312, 932 and 949 are what Windows calls Shift-JIS and EUC-KR.
@@ -122,14 +132,24 @@ def _ranking(raw: bytes) -> list[tuple[float, str]]:
     found: dict[str, tuple[float, str]] = {}
     for charset in _CHARSETS.values():
         text, likelihood = _tried(beginning if charset.is_wide else telling, charset)
+        if charset.codec == "utf-8" and _is_mostly_bad(text):
+            continue
         found[text] = max(found.get(text, (-inf, "")), (likelihood, charset.codec))
     return sorted(found.values(), reverse=True)
 
 
+def _is_mostly_bad(text: str) -> bool:
+    """Whether more bytes are bad than were read beside ASCII, and more than one bad byte takes along."""
+    num_bad = text.count("\ufffd")
+    is_many = len(_DAMAGED.findall(text)) > 1
+    return is_many and num_bad > sum(not c.isascii() for c in text) - num_bad
+
+
 def read_as(raw: bytes, charset: str) -> str:
     """`raw` in a charset that was offered; its wider codec, where that understands more of the bytes."""
-    codecs_tried = filter(None, (charset, _CHARSETS[charset].wider))
-    texts = (_UNKNOWN.sub("\ufffd", raw.decode(codec, "replace")) for codec in codecs_tried)
+    asked = _CHARSETS[charset]
+    readings = (asked.decode(raw, codec) for codec in filter(None, (charset, asked.wider)))
+    texts = (text + "\ufffd" * is_cut for text, is_cut in readings)
     return min(texts, key=lambda text: text.count("\ufffd"))
 
 
@@ -166,9 +186,8 @@ def _is_plausible(text: str, charset: _Charset) -> bool:
 
 def _tried(sample: bytes, charset: _Charset) -> tuple[str, float]:
     """A reading of the sample, and the logarithm of how likely it is."""
-    decoder = codecs.getincrementaldecoder(charset.codec)("replace")
-    text = _UNKNOWN.sub("\ufffd", decoder.decode(sample))
-    is_cut = len(sample) < _SAMPLE_BYTES and bool(decoder.getstate()[0])
+    text, ends_within = charset.decode(sample)
+    is_cut = ends_within and len(sample) < _SAMPLE_BYTES
     is_utf8 = charset.codec == "utf-8" and "\ufffd" not in text and not is_cut
     given = charset.prior + _CUT * is_cut + _VALID * is_utf8
     return text, given + log_likelihood(text, charset.languages)

@@ -94,3 +94,15 @@ def test_a_charset_that_is_not_known_is_not_plausible() -> None:
     assert read_text(
         "葡萄牙语、挪威博克马尔语、卢森堡语、立陶宛语、泰卢固语".encode("gbk")
     ).is_plausible
+
+
+def test_short_text_whose_bytes_are_mostly_bad_in_utf8_is_not_utf8() -> None:
+    raw = "一只白鹭静静地站".encode("gbk")
+    for damaged in (raw[:-1] + b"\xff", "前の喫茶店で友達".encode("euc_jp")):
+        assert "utf-8" not in (reading := read_text(damaged)).choices
+        assert reading.charset in ("gb18030", "euc_jp")
+
+
+def test_thai_letters_do_not_stick_to_latin_ones() -> None:
+    assert read_text("箱，謝謝您。\n步驟一：開".encode("cp950")[:-1]).charset == "cp950"
+    assert read_text("zwei Apfelbä".encode()[:-1]).charset != "cp874"
