@@ -5,12 +5,12 @@ likely in a language that is written in that charset (web.files.likelihood). Byt
 U+FFFD, which counts against a reading. `python -m bench charsets` measures it. Pure.
 """
 
-import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 
+from web.files import damaged
 from web.files.likelihood import (
     ANY,
     CENTRAL_EUROPEAN,
@@ -35,6 +35,10 @@ _UNKNOWN = re.compile(
 _SAMPLE_BYTES = 16 * 2**10
 _CUT = -9.0  # log of the share of files that end within a character
 _SURE = 9.0  # more than this lies between the first and the second: one in 8,000
+_SURE_OF_ACCENTS = (
+    5.2  # the same between Latin charsets: no Czech or Hungarian text was wrong by more
+)
+_NEARLY_NONE = 0.02  # of the letters in lines that are not ASCII: read so, a text says the same
 _THOUGHT_OF = 25.0  # what is farther behind is not offered
 _MOST_CHOICES = 8
 # Of texts; with ideographs they have a mean of -9 and more, with letters of -4.5. Bytes in no charset of these
@@ -42,6 +46,7 @@ _MOST_CHOICES = 8
 _LEAST_MEAN, _LEAST_MEAN_OF_LETTERS = -10.3, -5.3
 _FEW_PAIRS = 8  # of bytes, which may look like UTF-8 by chance
 _VALID = 8.0  # log of how much likelier such a file is UTF-8
+_DAMAGED = re.compile("\ufffd{1,3}")  # a character of UTF-8, by one bad byte
 _FEW = 20  # characters, of which a mean says nothing
 
 
@@ -63,6 +68,15 @@ class _Charset:
     def has_ideographs(self) -> bool:
         """Whether a text in it may be of many different characters."""
         return not IDEOGRAPHIC.isdisjoint(self.languages)
+
+    def decode(self, raw: bytes, codec: str | None = None) -> tuple[str, bool]:
+        """Its text, and whether `raw` ends within a character. codec: the wider one."""
+        codec = codec or self.codec
+        if self.has_ideographs and self.languages != (ANY,):
+            text, is_cut = damaged.decode_in_step(raw, codec, self.languages)
+        else:  # in Unicode's charsets a bad byte leaves the others as they are
+            text, is_cut = damaged.decode(raw, codec)
+        return _UNKNOWN.sub("\ufffd", text), is_cut
 
 
 # The widest of each family: GB18030 reads GBK and GB2312, 932 and 949 are what Windows calls Shift-JIS and EUC-KR.
@@ -91,6 +105,10 @@ _CHARSETS = {
 }
 
 
+_LATIN = frozenset({"cp1252", "cp1250", "cp1254"})
+_Found = tuple[float, str, str]  # how likely, codec, text
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A text, its charset (a codec's name), and, where that is unsure, all that it may be, likeliest first.
@@ -109,27 +127,49 @@ def read_text(raw: bytes) -> Reading:
     if (certain := _certain(raw)) is not None:
         return certain
     ranking = _ranking(raw)
-    best, charset = ranking[0]
-    near = tuple(codec for found, codec in ranking if best - found < _THOUGHT_OF)[:_MOST_CHOICES]
-    is_sure = best - ranking[1][0] > _SURE
+    best, charset, _ = ranking[0]
+    near = tuple(codec for found, codec, _ in ranking if best - found < _THOUGHT_OF)[:_MOST_CHOICES]
+    is_sure = not any(_rivals(ranking[0], other) for other in ranking[1:])
     text = read_as(raw, charset)
     return Reading(text, charset, () if is_sure else near, _is_plausible(text, _CHARSETS[charset]))
 
 
-def _ranking(raw: bytes) -> list[tuple[float, str]]:
-    """The charsets by their likelihood; of those that make the same text the first alone."""
+def _rivals(first: _Found, other: _Found) -> bool:
+    """Whether somebody should choose; Latin charsets differ in some accents, and not in the rest."""
+    lead = first[0] - other[0]
+    if not _LATIN.issuperset((first[1], other[1])):
+        return lead <= _SURE
+    telling = [
+        (a, b) for a, b in zip(_telling(first[2]), _telling(other[2]), strict=False) if a.isalpha()
+    ]
+    num_other = sum(a != b for a, b in telling)
+    return lead <= _SURE_OF_ACCENTS and num_other > _NEARLY_NONE * len(telling)
+
+
+def _ranking(raw: bytes) -> list[_Found]:
+    """The charsets by their likelihood, with a sample's text; of those that make the same the first alone."""
     telling, beginning = b"".join(_telling_lines(raw)), raw[:_SAMPLE_BYTES]
-    found: dict[str, tuple[float, str]] = {}
+    found: dict[str, _Found] = {}
     for charset in _CHARSETS.values():
         text, likelihood = _tried(beginning if charset.is_wide else telling, charset)
-        found[text] = max(found.get(text, (-inf, "")), (likelihood, charset.codec))
+        if charset.codec == "utf-8" and _is_mostly_bad(text):
+            continue
+        found[text] = max(found.get(text, (-inf, "", "")), (likelihood, charset.codec, text))
     return sorted(found.values(), reverse=True)
+
+
+def _is_mostly_bad(text: str) -> bool:
+    """Whether more bytes are bad than were read beside ASCII, and more than one bad byte takes along."""
+    num_bad = text.count("\ufffd")
+    is_many = len(_DAMAGED.findall(text)) > 1
+    return is_many and num_bad > sum(not c.isascii() for c in text) - num_bad
 
 
 def read_as(raw: bytes, charset: str) -> str:
     """`raw` in a charset that was offered; its wider codec, where that understands more of the bytes."""
-    codecs_tried = filter(None, (charset, _CHARSETS[charset].wider))
-    texts = (_UNKNOWN.sub("\ufffd", raw.decode(codec, "replace")) for codec in codecs_tried)
+    asked = _CHARSETS[charset]
+    readings = (asked.decode(raw, codec) for codec in filter(None, (charset, asked.wider)))
+    texts = (text + "\ufffd" * is_cut for text, is_cut in readings)
     return min(texts, key=lambda text: text.count("\ufffd"))
 
 
@@ -156,19 +196,22 @@ def _may_be_by_chance(text: str) -> bool:
 
 
 def _is_plausible(text: str, charset: _Charset) -> bool:
-    telling = "".join(line for line in text.splitlines(keepends=True) if not line.isascii())
-    telling = telling[:_SAMPLE_BYTES]
+    telling = _telling(text)[:_SAMPLE_BYTES]
     if sum(not c.isascii() for c in telling) < _FEW:
         return True
     least = _LEAST_MEAN if charset.has_ideographs else _LEAST_MEAN_OF_LETTERS
     return mean_log_likelihood(telling, charset.languages) > least
 
 
+def _telling(text: str) -> str:
+    """Its lines that are not in ASCII alone."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.isascii())
+
+
 def _tried(sample: bytes, charset: _Charset) -> tuple[str, float]:
     """A reading of the sample, and the logarithm of how likely it is."""
-    decoder = codecs.getincrementaldecoder(charset.codec)("replace")
-    text = _UNKNOWN.sub("\ufffd", decoder.decode(sample))
-    is_cut = len(sample) < _SAMPLE_BYTES and bool(decoder.getstate()[0])
+    text, ends_within = charset.decode(sample)
+    is_cut = ends_within and len(sample) < _SAMPLE_BYTES
     is_utf8 = charset.codec == "utf-8" and "\ufffd" not in text and not is_cut
     given = charset.prior + _CUT * is_cut + _VALID * is_utf8
     return text, given + log_likelihood(text, charset.languages)

@@ -94,3 +94,28 @@ def test_a_charset_that_is_not_known_is_not_plausible() -> None:
     assert read_text(
         "葡萄牙语、挪威博克马尔语、卢森堡语、立陶宛语、泰卢固语".encode("gbk")
     ).is_plausible
+
+
+def test_short_text_whose_bytes_are_mostly_bad_in_utf8_is_not_utf8() -> None:
+    raw = "一只白鹭静静地站".encode("gbk")
+    for damaged in (raw[:-1] + b"\xff", "前の喫茶店で友達".encode("euc_jp")):
+        assert "utf-8" not in (reading := read_text(damaged)).choices
+        assert reading.charset in ("gb18030", "euc_jp")
+
+
+def test_thai_letters_do_not_stick_to_latin_ones() -> None:
+    assert read_text("箱，謝謝您。\n步驟一：開".encode("cp950")[:-1]).charset == "cp950"
+    assert read_text("zwei Apfelbä".encode()[:-1]).charset != "cp874"
+
+
+@pytest.mark.parametrize(
+    "text", ["mañana será otro día", "Merci de m’envoyer le contrat modifié à midi"]
+)
+def test_latin_charsets_that_differ_in_an_accent_or_two_leave_no_choice(text: str) -> None:
+    reading = read_text(text.encode("cp1252"))
+    assert (reading.text, reading.choices) == (text, ())
+
+
+@pytest.mark.parametrize("text", ["Kérem, erdő", "Včera večer"])
+def test_where_latin_charsets_are_told_apart_by_little_there_is_a_choice(text: str) -> None:
+    assert {"cp1250", "cp1252"} <= set(read_text(text.encode("cp1250")).choices)
