@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.errors import ConfigError
 
+COMPARED = "models-compared.json"  # in the data directory
 STORAGES = ("preferred", "required")
 OVERFLOWS = ("recompute", "shift")
 PRECISIONS = ("auto", "f32")
@@ -36,6 +37,8 @@ class EngineConfig:
     chat_template: a file with the Jinja template to use instead of the model's own; None: that one.
     system_prompt: the operator's; conversations without one of their own have it, and its KV is shared.
     data_dir: where conversations and their KV are kept; None: in memory only.
+    compared: a JSON file that remembers which models of others were compared with themselves
+    (engine.model.checking); None: in data_dir, if there is one.
     storage: what if conversations cannot be kept in data_dir: `preferred` keeps them in memory and says so,
     `required` refuses (StoreError).
     disk_budget_bytes: most that the KV on disk may take; None: no limit.
@@ -61,6 +64,7 @@ class EngineConfig:
     chat_template: Path | None = None
     system_prompt: str | None = None
     data_dir: Path | None = None
+    compared: Path | None = None
     storage: str = "preferred"
     disk_budget_bytes: int | None = 8 << 30
     num_threads: int | None = None

@@ -57,6 +57,12 @@ _GLM_DEFAULTS: Config = {
     "max_position_embeddings": 131072,
     "num_key_value_heads": 2,
 }
+# Theirs have a switch, and a window in the layers behind so many.
+_QWEN_WINDOWS: Config = {
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,
+}
 FAMILIES: dict[str, Family] = {
     "llama": Family(
         llama_like.llama, same_names, {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048}
@@ -64,15 +70,27 @@ FAMILIES: dict[str, Family] = {
     "mistral": Family(
         llama_like.mistral,
         same_names,
-        {"rms_norm_eps": 1e-6, "max_position_embeddings": 131072, "num_key_value_heads": 8},
+        {
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 131072,
+            "num_key_value_heads": 8,
+            "sliding_window": 4096,
+        },
     ),
     "qwen2": Family(
-        llama_like.qwen2, same_names, {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768}
+        llama_like.qwen2,
+        same_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **_QWEN_WINDOWS},
     ),
     "qwen3": Family(
         llama_like.qwen3,
         same_names,
-        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, "head_dim": 128},
+        {
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 32768,
+            "head_dim": 128,
+            **_QWEN_WINDOWS,
+        },
     ),
     "glm": Family(llama_like.glm, layouts.glm_names, _GLM_DEFAULTS),
     "glm4": Family(llama_like.glm, layouts.glm_names, _GLM_DEFAULTS),

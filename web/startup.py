@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine import Engine, EngineConfig
+from engine.config import COMPARED
 from engine.errors import EngineError
 from export import ExportError
 from export.catalog import CATALOG
@@ -61,6 +62,7 @@ def build_engine(options: Options, progress: Progress, tell: Tell | None = None)
         chat_template=options.chat_template,
         system_prompt=options.system_prompt or advised_prompt(choice.directory),
         data_dir=None if options.ask is not None else options.data_dir,
+        compared=options.data_dir / COMPARED,
         storage=options.storage,
         disk_budget_bytes=options.disk_budget_bytes,
         num_threads=options.num_threads,

@@ -4,8 +4,9 @@ Owns: how much memory goes to the KV pool, and whether there is enough for a sec
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
-from engine.config import EngineConfig
+from engine.config import COMPARED, EngineConfig
 from engine.errors import ConfigError, ModelNotFound
 from engine.model.checking import check_once
 from engine.model.ir_files import weight_bytes
@@ -18,7 +19,6 @@ from engine.model.threads import available_memory_bytes, usable_cpus
 from engine.scheduling import BlockPool
 
 _MAX_DEFAULT_BUDGET = 4 << 30
-COMPARED = "models-compared.json"  # in the data directory
 _MEMORY_UNKNOWN = 4 << 30  # what a small machine has, where the system does not say
 
 
@@ -42,8 +42,8 @@ def load_model(config: EngineConfig) -> LoadedModel:
         precision=config.precision,
         single_token=wants_single_token_graph(config),
     )
-    seen = None if config.data_dir is None else config.data_dir / COMPARED
-    check_once(config.model_dir, read_settings(config.model_dir), options.num_threads, seen)
+    settings = read_settings(config.model_dir)
+    check_once(config.model_dir, settings, options.num_threads, compared_file(config))
     model = Model(config.model_dir, options)
     pool = BlockPool(blocks_that_fit(config, model.block_bytes), model.block_size)
     kv_cache = KVCache(model.kv_ports, pool.num_blocks)
@@ -77,3 +77,10 @@ def wants_single_token_graph(config: EngineConfig) -> bool:
         return False
     room = available_memory_bytes() or _MEMORY_UNKNOWN
     return config.device == "CPU" and is_worth_it(weights, room)
+
+
+def compared_file(config: EngineConfig) -> Path | None:
+    """Where it is remembered which models were compared; None: nowhere."""
+    if config.compared is None and config.data_dir is not None:
+        return config.data_dir / COMPARED
+    return config.compared

@@ -4,13 +4,13 @@ Owns: the places, their order, and which of several named templates is taken. Re
 ModelUnsupported with what to do next. Does not know Jinja.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from engine.errors import ModelNotFound, ModelUnsupported
+from engine.text.json_files import read_json
 
 _DEFAULT = "default"
 _FOR_OTHER_ENDS = ("tool_use", "rag")  # as Command R's; a plain talk is neither
@@ -54,17 +54,6 @@ def template_tokens(model_dir: Path) -> dict[str, Any]:
     config |= read_json(model_dir / "tokenizer_config.json")
     named = {name: _content(config[name]) for name in _SPECIAL_TOKENS if config.get(name)}
     return dict.fromkeys(_GIVEN, "") | named | {"additional_special_tokens": _more(config, named)}
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is no such file. Raises ModelUnsupported."""
-    if not file.is_file():
-        return {}
-    try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ModelUnsupported(f"{file} is not valid JSON: {error}") from None
-    return content if isinstance(content, dict) else {}
 
 
 def _more(config: dict[str, Any], named: dict[str, str]) -> list[str]:

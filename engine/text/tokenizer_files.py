@@ -5,10 +5,11 @@ tokenizer.json, special_tokens_map.json, added_tokens.json. Here they are united
 compiled tokenizer nor the model's own configuration.
 """
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from engine.text.json_files import read_json
 
 # Strings that end a turn wherever a tokenizer has them; the exporter has the same list (a test sees to it).
 END_OF_TURN = (
@@ -85,14 +86,6 @@ def read_completion_prefix(model_dir: Path) -> str:
 def read_is_nfc(model_dir: Path) -> bool:
     """Whether the tokenizer brings texts into Unicode's form NFC."""
     return _parts(model_dir).is_nfc
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file, which may begin with a byte order mark; empty without one."""
-    if not path.is_file():
-        return {}
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    return content if isinstance(content, dict) else {}
 
 
 class _Parts(NamedTuple):

@@ -5,7 +5,7 @@ not know: how it is shared (engine.tiers.prefixes). Takes only free blocks, and 
 comes before all of it is there.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 from engine.model import Runner
 from engine.scheduling import BlockPool, Scheduler, Sequence
@@ -43,6 +43,14 @@ class Beginning:
     def has_work(self) -> bool:
         """Whether `step` would do something."""
         return self._coming is not None or self._day != _today()
+
+    def wait_s(self) -> float | None:
+        """How long until there is work, while there is none: the day's rest; None: nothing is shared."""
+        if not self._prefixes.operator.tokens:
+            return None
+        now = datetime.now().astimezone()
+        midnight = datetime.combine(now.date() + timedelta(days=1), time()).astimezone()
+        return max((midnight - now).total_seconds(), 0.0)
 
     @property
     def own_tables(self) -> list[list[int]]:

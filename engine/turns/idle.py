@@ -65,7 +65,8 @@ class Idle:
         """How long to wait for requests before the next `step`; None: there is nothing to do."""
         if not self.is_warm or self._arrived() is not None:
             return 0.0
-        return self._tiers.saving.wait_s()
+        waits = (self._tiers.saving.wait_s(), self.beginning.wait_s())
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def step(self) -> None:
         """One short piece of work, the most useful first. What fails is logged and left."""

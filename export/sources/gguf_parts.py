@@ -12,24 +12,28 @@ from typing import Any
 
 from export.errors import ExportError
 
-_NAME = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.gguf)", re.IGNORECASE
+)
 
 
 def parts_of(path: Path) -> list[Path]:
     """Every file of the model that `path` belongs to, in order; raises ExportError for a missing one."""
-    if (named := _NAME.fullmatch(path.name)) is None:
-        return [path]
-    count, suffix = int(named["count"]), path.suffix
-    parts = [
-        path.with_name(f"{named['stem']}-{number:05d}-of-{count:05d}{suffix}")
-        for number in range(1, count + 1)
-    ]
+    parts = [path.with_name(name) for name in part_names(path.name)]
     for part in parts:
-        if not part.is_file():
+        if len(parts) > 1 and not part.is_file():
             raise ExportError(
-                f"{path.parent} lacks {part.name}, part of a model of {count} files; download it too."
+                f"{path.parent} lacks {part.name}, part of a model of {len(parts)} files; download it too."
             )
-    return parts or [path]
+    return parts
+
+
+def part_names(name: str) -> list[str]:
+    """The files' names, in order, by that of one of them, which may have folders in front."""
+    if (named := _NAME.fullmatch(name)) is None or int(named["count"]) == 0:
+        return [name]
+    numbers = range(1, int(named["count"]) + 1)
+    return [f"{named['stem']}-{n:05d}-of-{named['count']}{named['suffix']}" for n in numbers]
 
 
 def check_parts(paths: list[Path], readers: list[Any]) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from export.errors import ExportError
 from export.progress import Progress, silent
 from export.sources import hub_cache, proxies
+from export.sources.gguf_parts import part_names
 from export.sources.hub_errors import Translated, is_away
 from export.sources.hub_source import (
     INDEXES,
@@ -85,7 +86,7 @@ class _Download:
 
     def _fetched(self) -> Path:
         if self._source.gguf is not None:
-            return self._fetch_all([self._source.gguf])
+            return self._fetch_all(part_names(self._source.gguf))
         names = sorted(self._sizes)
         if not {*READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys():
             raise ExportError(self._no_weights(names))
@@ -203,7 +204,9 @@ def download_from_modelscope(source: HubSource, progress: Progress = silent) -> 
         folder = snapshot_download(
             source.repository,
             revision=source.revision,
-            allow_patterns=[*SMALL_FILES, *weights] if source.gguf is None else [source.gguf],
+            allow_patterns=[*SMALL_FILES, *weights]
+            if source.gguf is None
+            else part_names(source.gguf),
         )
     except Exception as error:
         raise ExportError(

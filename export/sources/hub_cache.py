@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from export.sources.gguf_parts import part_names
 from export.sources.hub_source import HubSource, weight_files
 
 
@@ -23,7 +24,7 @@ def cache_folder() -> Path:
 def find(source: HubSource) -> Path | None:
     """The snapshot, or the GGUF file in it, if all that is needed of the model is there."""
     for snapshot in _snapshots(_folder(source), source.revision):
-        if source.gguf is not None and (snapshot / source.gguf).is_file():
+        if source.gguf is not None and _has_parts(snapshot, source.gguf):
             return snapshot / source.gguf
         if source.gguf is None and _is_whole(snapshot):
             return snapshot
@@ -55,6 +56,10 @@ def _snapshots(folder: Path, revision: str | None) -> Iterator[Path]:
     else:
         found = (path for path in folder.glob("snapshots/*") if path.is_dir())
         yield from sorted(found, key=lambda path: -path.stat().st_mtime)
+
+
+def _has_parts(snapshot: Path, gguf: str) -> bool:
+    return all((snapshot / name).is_file() for name in part_names(gguf))
 
 
 def _is_whole(snapshot: Path) -> bool:

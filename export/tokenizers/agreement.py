@@ -47,15 +47,11 @@ class Difference(NamedTuple):
 
 def check(tokenizer: Tokenizer, encode: ov.Model, decode: ov.Model) -> None:
     """Warn of rare differences; raise ExportError for those that a model cannot be used with."""
-    added = tokenizer.get_added_tokens_decoder()
-    texts = corpus.texts([token.content for token in added.values()])
-    if is_nfc(
-        tokenizer
-    ):  # the engine does this; OpenVINO's own leaves runs of marks in their order
-        texts = [unicodedata.normalize("NFC", text) for text in texts]
+    texts = texts_for(tokenizer)
     found = differences(tokenizer, encode, decode, texts)
     if not found:
         return
+    added = tokenizer.get_added_tokens_decoder()
     special = {index for index, token in added.items() if token.special}
     of_special = [difference for difference in found if difference.concerns(special)]
     shown = min(of_special or found, key=lambda difference: len(difference.text))
@@ -68,6 +64,17 @@ def check(tokenizer: Tokenizer, encode: ov.Model, decode: ov.Model) -> None:
             f"OpenVINO cannot do what this tokenizer does: {said}. Please report the model's name."
         )
     log.warning("The compiled tokenizer is not exact: %s.", said)
+
+
+def texts_for(tokenizer: Tokenizer) -> list[str]:
+    """What a tokenizer is tried on, as the engine gives it.
+
+    The engine brings texts into NFC itself, since OpenVINO's own leaves runs of marks in their order.
+    """
+    texts = corpus.texts([token.content for token in tokenizer.get_added_tokens_decoder().values()])
+    if not is_nfc(tokenizer):
+        return texts
+    return [unicodedata.normalize("NFC", text) for text in texts]
 
 
 def is_nfc(tokenizer: Tokenizer) -> bool:

@@ -13,8 +13,7 @@ from pathlib import Path
 import openvino as ov
 
 from export.errors import ExportError
-from export.tokenizers import corpus
-from export.tokenizers.agreement import differences
+from export.tokenizers.agreement import differences, texts_for
 from export.tokenizers.compiled import (
     COMPILED_FILES,
     DETOKENIZER_FILE,
@@ -50,8 +49,7 @@ def replace_inexact(model_dir: Path) -> None:
 
 
 def _is_exact(source: TokenizerSource, model_dir: Path) -> bool:
-    added = source.tokenizer.get_added_tokens_decoder().values()
-    texts = corpus.texts([token.content for token in added])
+    texts = texts_for(source.tokenizer)
     encode, decode = (
         ov.Core().read_model(model_dir / name) for name in (TOKENIZER_FILE, DETOKENIZER_FILE)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from engine.model.batch import build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
 from engine.scheduling.sequence import Batch, Sequence
+from export import families
 from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder
@@ -127,6 +129,25 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
 )
 def test_what_a_family_does_not_model_is_refused(tmp_path: Path, change: Config, said: str) -> None:
     refused(tmp_path, {**LLAMA, **change}, LLAMA, said)
+
+
+@pytest.mark.parametrize(
+    ("config", "windowed"),
+    [
+        ({"model_type": "mistral"}, range(32)),
+        ({"model_type": "mistral", "sliding_window": None}, ()),
+        ({"model_type": "qwen2", "sliding_window": 4096}, ()),
+        ({"model_type": "qwen3", "use_sliding_window": True}, range(28, 32)),
+        ({"model_type": "qwen2", "use_sliding_window": True, "max_window_layers": 0}, range(32)),
+    ],
+    ids=str,
+)
+def test_windows_are_what_a_silent_configuration_means(
+    config: Config, windowed: Iterable[int]
+) -> None:
+    family = families.FAMILIES[config["model_type"]]
+    many = {"num_hidden_layers": 32, "max_position_embeddings": 32768}
+    assert family.spec({**family.defaults, **LLAMA, **many, **config}).windowed == set(windowed)
 
 
 @pytest.mark.parametrize(

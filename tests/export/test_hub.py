@@ -204,6 +204,23 @@ def test_a_gguf_file_in_the_cache_needs_no_hub(hub: Hub, tmp_path: Path) -> None
     assert export(source, tmp_path, AWAY).returncode == 0
 
 
+@pytest.mark.parametrize("named", [1, 3])
+def test_a_split_gguf_model_is_fetched_whole_whichever_part_is_named(
+    hub: Hub, tmp_path: Path, named: int
+) -> None:
+    folder = hub.root / "someone" / "tiny-gguf" / "q8"
+    folder.mkdir(parents=True)
+    write_gguf(folder / "tiny.gguf", "Q8_0", tensors_a_file=8)
+    source = f"someone/tiny-gguf/q8/tiny-{named:05d}-of-00003.gguf"
+    run = export(source, tmp_path, hub.url)
+    assert run.returncode == 0, run.stderr
+    shutil.rmtree(tmp_path / "out")
+    assert export(source, tmp_path, AWAY).returncode == 0
+    shutil.rmtree(tmp_path / "out")
+    next((tmp_path / "hf").rglob("tiny-00002-of-00003.gguf")).unlink()
+    assert "could not be fetched" in sentence(export(source, tmp_path, AWAY))
+
+
 def test_a_cache_that_cannot_be_written_is_one_sentence(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     said = sentence(export(NAME, tmp_path, hub.url, HF_HOME=str(tmp_path / "file" / "hf")))

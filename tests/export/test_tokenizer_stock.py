@@ -11,6 +11,7 @@ import openvino_tokenizers
 import pytest
 from tokenizers import Tokenizer, decoders, models
 from tokenizers import pre_tokenizers as pre
+from tokenizers.normalizers import NFC
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
@@ -51,8 +52,13 @@ def without_whole_words() -> Tokenizer:
     return tokenizer
 
 
-def test_one_that_is_exact_stays(tmp_path: Path) -> None:
-    folder = stock(without_whole_words(), tmp_path / "model")
+@pytest.mark.parametrize("normalizer", [None, NFC()], ids=["as it is", "NFC"])
+def test_one_that_is_exact_stays(tmp_path: Path, normalizer: NFC | None) -> None:
+    """With NFC as the engine uses it, which brings texts into that form itself."""
+    tokenizer = without_whole_words()
+    if normalizer is not None:
+        tokenizer.normalizer = normalizer
+    folder = stock(tokenizer, tmp_path / "model")
     before = (folder / TOKENIZER).stat().st_ino
     replace_inexact(folder)
     assert (folder / TOKENIZER).stat().st_ino == before

@@ -1,5 +1,6 @@
 """Models that were not made here are compared: what paging drops of a mask is found before anybody is answered."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from engine.model import checking
 from engine.model.checking import check_once
 from engine.model.model_files import read_settings
 from export import export_model
+from export.ready_made import LABEL
 from tests.export.folders import FAMILIES, write_folder, write_tokenizer
 
 Bias = Callable[[Any, Any], Any]  # of keys [keys] and their number, what is added to scores
@@ -102,6 +104,17 @@ def test_what_was_made_here_is_not_compared_again(
     monkeypatch.setattr(checking, "compare", lambda model_dir, *_: calls.append(model_dir))
     check(made_here)
     assert calls == []
+
+
+@pytest.mark.parametrize("manifest", [json.dumps({"weights": LABEL}), "[]", "{"])
+def test_what_was_fetched_ready_made_is_compared_though_it_has_a_manifest(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch, manifest: str
+) -> None:
+    (foreign / "manifest.json").write_text(manifest)
+    calls: list[Path] = []
+    monkeypatch.setattr(checking, "compare", lambda model_dir, *_: calls.append(model_dir))
+    check(foreign)
+    assert calls == [foreign]
 
 
 @pytest.mark.parametrize("content", ["", "[1, {", '{"a": 1}', "[3]"])

@@ -1,14 +1,20 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from engine.config import COMPARED, EngineConfig
 from engine.errors import ModelNotFound
+from engine.model.assembly import compared_file
 from export import ExportError
+from export.progress import silent
 from tests import ROOT
 from tests.scripted import Cost, Engines, Say, ScriptedEngine
-from web import terminal
+from web import startup, terminal
+from web.model_source import ModelChoice
 from web.options import Options
 
 
@@ -70,3 +76,20 @@ def test_neither_gradio_nor_transformers_is_loaded_for_a_question() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout == "set()\n"
+
+
+def test_a_model_that_was_compared_for_a_page_is_not_compared_again_for_a_question(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[EngineConfig] = []
+
+    def made(config: EngineConfig) -> Mock:
+        configs.append(config)
+        return Mock()
+
+    monkeypatch.setattr(startup, "Engine", made)
+    monkeypatch.setattr(startup, "ready_model", lambda *_: ModelChoice(tmp_path))
+    for ask in (None, "Hello"):
+        startup.build_engine(replace(options, ask=ask), silent)
+    of_page, of_question = map(compared_file, configs)
+    assert of_page == of_question == options.data_dir / COMPARED

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import ModelUnsupported
 from engine.text.tokenizer_files import (
     END_OF_TURN,
     GLM_END_OF_TURN,
@@ -62,6 +63,14 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     content = json.dumps({"added_tokens_decoder": {"1": {"content": "<s>"}}})
     (tmp_path / "tokenizer_config.json").write_text(content, "utf-8-sig")
     assert read_added_tokens(tmp_path) == {"<s>": AddedToken(1, is_special=True)}
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "tokenizer_config", "added_tokens"])
+@pytest.mark.parametrize("content", [b'{"a": ', b'{"a": "\xff"}', b'{"a":' + b"[" * 100_000])
+def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / f"{name}.json").write_bytes(content)
+    with pytest.raises(ModelUnsupported, match=f"{name}.json is not valid JSON"):
+        read_added_tokens(tmp_path)
 
 
 def test_a_tokenizer_that_changed_is_read_again(tmp_path: Path) -> None:

@@ -130,6 +130,20 @@ def test_on_another_day_the_operators_prompt_is_read_once_more_and_shared_again(
     rig.check()
 
 
+def test_whom_nobody_wakes_wakes_at_midnight_for_the_operators_prompt(set_day: SetDay) -> None:
+    rig = make_rig(num_blocks=200, template=DATED, system_prompt=OPERATOR)
+    rig.rest()
+    idle = rig.core.parts.idle
+    assert idle.wait_s() == 12 * 60 * 60
+    set_day(2)
+    assert idle.wait_s() == 0.0
+    rig.rest()
+    assert idle.wait_s() == 12 * 60 * 60
+    without = make_rig(num_blocks=200, template=DATED)
+    without.rest()
+    assert without.core.parts.idle.wait_s() is None
+
+
 def test_who_speaks_while_the_operators_prompt_is_read_once_more_finds_all_blocks(
     set_day: SetDay,
 ) -> None:
