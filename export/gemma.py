@@ -38,6 +38,7 @@ def spec(config: Config) -> DecoderSpec:
     return spec_of(
         {**config, "rope_parameters": whole, "layer_types": _kinds(settings)},
         GELU,
+        has_windows=True,
         local_inv_freq=inverse_frequencies(float(local["rope_theta"]), head_dim, local),
         qk_norm=True,
         post_norms=True,

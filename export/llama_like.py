@@ -14,8 +14,17 @@ from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
 
-def spec_of(config: Config, activations: tuple[str, ...] = SILU, **switches: Any) -> DecoderSpec:
-    """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError."""
+def spec_of(
+    config: Config,
+    activations: tuple[str, ...] = SILU,
+    *,
+    has_windows: bool = False,
+    **switches: Any,
+) -> DecoderSpec:
+    """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError.
+
+    has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
+    """
     settings = Settings(config)
     settings.refuse_unmodelled(activations)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
@@ -24,7 +33,7 @@ def spec_of(config: Config, activations: tuple[str, ...] = SILU, **switches: Any
         settings.rope("partial_rotary_factor", 1.0),
         settings.size("num_hidden_layers"),
     )
-    windowed = settings.windowed(layers)
+    windowed = settings.windowed(layers) if has_windows else frozenset()
     return DecoderSpec(
         family=str(config["model_type"]),
         hidden=hidden,
@@ -69,19 +78,19 @@ def llama(config: Config) -> DecoderSpec:
 
 def mistral(config: Config) -> DecoderSpec:
     """Llama, with a size of heads of its own."""
-    return spec_of(config)
+    return spec_of(config, has_windows=True)
 
 
 def qwen2(config: Config) -> DecoderSpec:
     """Biases on queries, keys and values."""
-    return spec_of(config, qkv_bias=True)
+    return spec_of(config, has_windows=True, qkv_bias=True)
 
 
 def qwen3(config: Config) -> DecoderSpec:
     """A norm of each query's and key's head."""
     bias = bool(config.get("attention_bias", False))
     o_bias = bool(config.get("attention_output_bias", bias))
-    return spec_of(config, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
+    return spec_of(config, has_windows=True, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
 
 
 def glm(config: Config) -> DecoderSpec:
@@ -95,7 +104,7 @@ def glm(config: Config) -> DecoderSpec:
 
 def phi3(config: Config) -> DecoderSpec:
     """Queries, keys and values in one matrix, gate and up in another; the first part of a head may rotate."""
-    return spec_of(config)
+    return spec_of(config, has_windows=True)
 
 
 def granite(config: Config) -> DecoderSpec:
@@ -120,6 +129,7 @@ def smollm3(config: Config) -> DecoderSpec:
     bias = bool(config.get("attention_bias", False))
     return spec_of(
         config,
+        has_windows=True,
         qkv_bias=bias,
         o_bias=bias,
         mlp_bias=bool(config.get("mlp_bias", False)),

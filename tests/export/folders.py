@@ -107,6 +107,7 @@ FAMILIES: dict[str, Config] = {
             "truncate": False,
         },
     },
+    "llama (with a word left over)": {**LLAMA, "sliding_window": 24},
     "mistral (window)": {**LLAMA, "model_type": "mistral", "head_dim": 32, "sliding_window": 24},
     "qwen2 (window from the second layer on)": {
         **LLAMA,

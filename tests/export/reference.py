@@ -300,6 +300,8 @@ def _local_theta(c: Mapping[str, Any]) -> float:
 def _slides(c: Mapping[str, Any], layer: int) -> bool:
     if not c.get("sliding_window") or not c.get("use_sliding_window", True):
         return False
+    if c["model_type"] == "llama":
+        return False
     if "layer_types" in c:
         return bool(c["layer_types"][layer] == "sliding_attention")
     if "sliding_window_pattern" in c:
@@ -440,7 +442,7 @@ def from_gguf(path: Path) -> Reference:
     for i in range(meta("block_count")):
         block = _gguf_block(t, f"blk.{i}.", heads * d, meta("attention.head_count_kv", heads) * d)
         window = meta("attention.sliding_window")
-        if window and (not gemma or (i + 1) % 6):
+        if window and (arch == "phi3" or (gemma and (i + 1) % 6)):
             block.looks_back = window
             block.frequencies = plain_frequencies(10000.0, d) if gemma else None
         block.rotates = arch != "smollm3" or bool((i + 1) % 4)

@@ -16,8 +16,8 @@ HEAD_NORMS = {"attn_q_norm.weight": (16,), "attn_k_norm.weight": (16,)}
 FUSED = {"attn_qkv.weight": (128, 64), "ffn_up.weight": (192, 64)}
 APART = ("attn_q.weight", "attn_k.weight", "attn_v.weight", "ffn_gate.weight")
 FILES: dict[str, dict[str, Any]] = {
-    "llama, all heads alike": {},
-    "llama with a window": {"extra": {"llama.attention.sliding_window": 24}},
+    "llama": {},
+    "llama, whose window is not read": {"extra": {"llama.attention.sliding_window": 24}},
     "qwen2": {
         "more_shapes": {"attn_q.bias": (64,), "attn_k.bias": (32,), "attn_v.bias": (32,)},
         "extra": {
