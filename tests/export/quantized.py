@@ -1,0 +1,133 @@
+"""Tiny quantised checkpoints, packed value by value as each format's authors describe it.
+
+Every writer gives the parts of one matrix and the float32 values that they stand for, from the codes before
+they were packed: nothing here unpacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.export.checkpoints import F, random_tensors
+from tests.export.folders import Config, shapes
+
+Part = tuple[str, NDArray[Any]]  # safetensors' name of the type, the values
+Parts = dict[str, Part]
+Writer = Callable[[int, int, np.random.Generator], tuple[Parts, F]]
+
+AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+
+
+def packed(values: NDArray[Any], bits: int, order: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """[rows, n] -> int32 [rows, ceil(n * bits / 32)]: place i of a word holds its value order[i]."""
+    per = 32 // bits
+    words = np.zeros((len(values), -(-values.shape[1] // per)), np.int64)
+    for row, line in enumerate(values):
+        for word in range(words.shape[1]):
+            for place in range(per):
+                column = word * per + (order or range(per))[place]
+                if column < len(line):
+                    words[row, word] |= int(line[column]) << (bits * place)
+    return words.astype(np.uint32).view(np.int32)
+
+
+def drawn(
+    rows: int, columns: int, groups: int, bits: int, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float16]]:
+    """Codes [rows, columns], zero-points and scales [rows, groups] of lively matrices."""
+    half, top = 1 << (bits - 1), 1 << bits
+    codes = rng.integers(0, top, (rows, columns))
+    zeros = rng.integers(half - half // 4, half + half // 4, (rows, groups))
+    zeros[0, 0] = 0  # what v1 keeps as the largest code
+    scales = rng.uniform(0.5, 1.5, (rows, groups)) * 5 / (top * np.sqrt(columns))
+    return codes, zeros, scales.astype(np.float16)
+
+
+def values_of(
+    codes: NDArray[Any], zeros: NDArray[Any], scales: NDArray[Any], of: NDArray[Any]
+) -> F:
+    """scale * (code - zero), `of` each column's group."""
+    values: F = scales.astype(np.float32)[:, of] * (codes - zeros[:, of]).astype(np.float32)
+    return values
+
+
+def gptq(
+    group: int | None = 32,
+    bits: int = 4,
+    stored_less: int = 1,
+    symmetric: bool = False,
+    index: str = "natural",
+) -> Writer:
+    """stored_less: 1 for v1. index: of groups; `natural`, `shuffled` as with desc_act, `zeros` or `absent`."""
+
+    def write(rows: int, columns: int, rng: np.random.Generator) -> tuple[Parts, F]:
+        size = group or columns
+        of = np.arange(columns) // size
+        if index == "shuffled":  # the same for all matrices of one width, as in real files
+            of = of[np.random.default_rng(columns).permutation(columns)]
+        codes, zeros, scales = drawn(rows, columns, columns // size, bits, rng)
+        if symmetric:
+            zeros[:] = 1 << (bits - 1)
+        parts: Parts = {
+            "qweight": ("I32", packed(codes, bits).T),
+            "qzeros": ("I32", packed((zeros.T - stored_less) % (1 << bits), bits)),
+            "scales": ("F16", scales.T),
+        }
+        if index != "absent":
+            written = np.zeros(columns) if index == "zeros" else of
+            parts["g_idx"] = ("I32", written.astype(np.int32))
+        return parts, values_of(codes, zeros, scales, of)
+
+    return write
+
+
+def awq(group: int | None = 32) -> Writer:
+    def write(rows: int, columns: int, rng: np.random.Generator) -> tuple[Parts, F]:
+        size = group or columns
+        codes, zeros, scales = drawn(rows, columns, columns // size, 4, rng)
+        parts: Parts = {
+            "qweight": ("I32", packed(codes.T, 4, AWQ_ORDER)),
+            "qzeros": ("I32", packed(zeros.T, 4, AWQ_ORDER)),
+            "scales": ("F16", scales.T),
+        }
+        return parts, values_of(codes, zeros, scales, np.arange(columns) // size)
+
+    return write
+
+
+def write_quantized(
+    folder: Path, config: Config, write: Writer, more: Parts | None = None
+) -> dict[str, F]:
+    """A folder whose projections are written by `write`, all else in float16; the values of all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng, tensors = np.random.default_rng(5), random_tensors(shapes(config))
+    parts: Parts = dict(more or {})
+    for name, values in tensors.items():
+        if values.ndim == 1 or not name.endswith("proj.weight"):
+            parts[name] = ("F16", values.astype(np.float16))
+            continue
+        module = name.removesuffix(".weight")
+        rows, columns = values.shape
+        found, tensors[name] = write(rows, columns, rng)
+        parts |= {f"{module}.{part}": value for part, value in found.items()}
+    write_parts(folder / "model.safetensors", parts)
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    return tensors
+
+
+def write_parts(path: Path, parts: Mapping[str, Part]) -> None:
+    header: Config = {}
+    content = b""
+    for name, (kind, values) in parts.items():
+        raw = np.ascontiguousarray(values).tobytes()
+        offsets = [len(content), len(content) + len(raw)]
+        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": offsets}
+        content += raw
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content)
