@@ -101,6 +101,99 @@ def awq(group: int | None = 32) -> Writer:
     return write
 
 
+def compressed(
+    group: int | None = 32,
+    bits: int = 4,
+    symmetric: bool = True,
+    index: str = "absent",
+    scales: str = "F16",
+) -> Writer:
+    """pack-quantized: codes from -half to half - 1 are raised by half when they are packed."""
+
+    def write(rows: int, columns: int, rng: np.random.Generator) -> tuple[Parts, F]:
+        size, half = group or columns, 1 << (bits - 1)
+        of = np.arange(columns) // size
+        if index == "shuffled":
+            of = of[rng.permutation(columns)]
+        codes, zeros, found = drawn(rows, columns, columns // size, bits, rng)
+        if symmetric:
+            zeros[:] = half
+        parts: Parts = {
+            "weight_packed": ("I32", packed(codes, bits)),
+            "weight_scale": ("F16", found),
+            "weight_shape": ("I64", np.array([rows, columns])),
+        }
+        if scales == "BF16":  # cut, so that these are the scales
+            cut = found.astype(np.float32).view(np.uint32) & np.uint32(0xFFFF0000)
+            found = cut.view(np.float32).astype(np.float16)
+            parts["weight_scale"] = ("BF16", (cut >> 16).astype(np.uint16))
+        if not symmetric:
+            parts["weight_zero_point"] = ("I32", packed(zeros.T, bits).T)
+        if index != "absent":
+            written = of if index == "shuffled" else np.full(columns, -1)
+            parts["weight_g_idx"] = ("I32", written.astype(np.int32))
+        return parts, values_of(codes, zeros, found, of)
+
+    return write
+
+
+def int8(group: int | None = None, symmetric: bool = True, whole: bool = False) -> Writer:
+    """int-quantized: signed codes as they are. whole: one scale for the matrix."""
+
+    def write(rows: int, columns: int, rng: np.random.Generator) -> tuple[Parts, F]:
+        size = group or columns
+        codes, zeros, scales = drawn(rows, columns, columns // size, 8, rng)
+        zeros[:] = 128 if symmetric else zeros
+        if whole:
+            scales[:] = scales[0, 0]
+        parts: Parts = {
+            "weight": ("I8", (codes - 128).astype(np.int8)),
+            "weight_scale": ("F16", scales[0] if whole else scales),
+        }
+        if not symmetric:
+            parts["weight_zero_point"] = ("I8", (zeros - 128).astype(np.int8))
+        parts["input_scale"] = ("F16", np.ones(1, np.float16))
+        return parts, values_of(codes, zeros, scales, np.arange(columns) // size)
+
+    return write
+
+
+def float8_value(code: int) -> float:
+    """E4M3: seven is the exponent's bias, and without exponent there is no leading one."""
+    sign, exponent, mantissa = -1 if code & 128 else 1, code >> 3 & 15, code & 7
+    if exponent == 0:
+        return sign * mantissa / 8 * 2.0**-6
+    return sign * (1 + mantissa / 8) * 2.0 ** (exponent - 7)
+
+
+def float8(
+    block: tuple[int, int] | None,
+    name: str = "weight_scale_inv",
+    shape: tuple[int, ...] | None = None,
+) -> Writer:
+    """block: rows and columns that share a scale, None for all; shape: the scales', if it is another."""
+
+    def write(rows: int, columns: int, rng: np.random.Generator) -> tuple[Parts, F]:
+        high, wide = block or (rows, columns)
+        high, wide = min(high, rows), min(wide, columns)
+        codes = rng.integers(0, 120, (rows, columns)) + 128 * rng.integers(0, 2, (rows, columns))
+        codes[0, :2] = 1, 126  # no exponent; the largest number, 448
+        size = -(-rows // high), -(-columns // wide)
+        scales = (rng.uniform(0.5, 1.5, size) / (64 * np.sqrt(columns))).astype(np.float32)
+        spread = scales[np.arange(rows) // high][:, np.arange(columns) // wide]
+        values = np.array(
+            [[float8_value(int(code)) for code in line] for line in codes], np.float32
+        )
+        parts: Parts = {
+            "weight": ("F8_E4M3", codes.astype(np.uint8)),
+            name: ("F32", scales if shape is None else scales.reshape(shape)),
+            "input_scale": ("F32", np.ones((), np.float32)),
+        }
+        return parts, values * spread
+
+    return write
+
+
 def write_quantized(
     folder: Path, config: Config, write: Writer, more: Parts | None = None
 ) -> dict[str, F]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,16 @@ from export.progress import silent
 from export.sources.directory import open_directory
 from tests.export.checkpoints import VOCAB
 from tests.export.folders import FAMILIES, LLAMA, Config
-from tests.export.quantized import Writer, awq, gptq, write_parts, write_quantized
+from tests.export.quantized import (
+    Writer,
+    awq,
+    compressed,
+    float8,
+    gptq,
+    int8,
+    write_parts,
+    write_quantized,
+)
 from tests.export.reference import F, from_hugging_face
 from tests.export.running import Paged, Stateful, compiled, pieces
 
@@ -43,12 +53,22 @@ AWQ: Config = {
     "zero_point": True,
 }
 
+PACKED: Config = {"quant_method": "compressed-tensors", "format": "pack-quantized"}
+INT: Config = {"quant_method": "compressed-tensors", "format": "int-quantized"}
+FLOAT: Config = {"quant_method": "compressed-tensors", "format": "float-quantized"}
+FP8: Config = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic"}
+
 
 @dataclass(frozen=True)
 class Form:
     settings: Config
     write: Writer
     codes: str = "u4"
+    more: Config = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        return {**SMALL, "quantization_config": self.settings, **self.more}
 
 
 FORMS = {
@@ -65,6 +85,30 @@ FORMS = {
     "gptq (8 bits)": Form({**GPTQ, "bits": 8}, gptq(bits=8), "u8"),
     "gptq (desc_act)": Form({**GPTQ, "desc_act": True}, gptq(index="shuffled")),
     "awq": Form(AWQ, awq()),
+    "compressed-tensors": Form(PACKED, compressed()),
+    "compressed-tensors (asymmetric)": Form(PACKED, compressed(symmetric=False)),
+    "compressed-tensors (whole rows)": Form(PACKED, compressed(group=None, symmetric=False)),
+    "compressed-tensors (8 bits)": Form(PACKED, compressed(bits=8, symmetric=False), "u8"),
+    "compressed-tensors (scales in bfloat16)": Form(PACKED, compressed(scales="BF16")),
+    "compressed-tensors (columns in any order)": Form(PACKED, compressed(index="shuffled")),
+    "compressed-tensors (order never written)": Form(PACKED, compressed(index="unwritten")),
+    "compressed-tensors (int8)": Form(INT, int8(), "u8"),
+    "compressed-tensors (int8, asymmetric)": Form(INT, int8(symmetric=False), "u8"),
+    "compressed-tensors (int8 in groups)": Form(INT, int8(group=32, symmetric=False), "u8"),
+    "compressed-tensors (int8, one scale)": Form(INT, int8(whole=True), "u8"),
+    "compressed-tensors, by its former name": Form(
+        {}, compressed(), more={"compression_config": {"format": "pack-quantized"}}
+    ),
+    "compressed-tensors (fp8 by row)": Form(FLOAT, float8((1, 10**6), "weight_scale"), "f16"),
+    "compressed-tensors (fp8, one scale)": Form(FLOAT, float8(None, "weight_scale", (1,)), "f16"),
+    "compressed-tensors (fp8 in blocks)": Form(
+        {**FLOAT, "config_groups": {"group_0": {"weights": {"block_structure": [24, 40]}}}},
+        float8((24, 40), "weight_scale"),
+        "f16",
+    ),
+    "fp8 in blocks": Form({**FP8, "weight_block_size": [48, 24]}, float8((48, 24)), "f16"),
+    "fp8 (one scale)": Form({**FP8, "weight_block_size": None}, float8(None, shape=()), "f16"),
+    "fbgemm": Form({"quant_method": "fbgemm_fp8"}, float8((1, 10**6), "weight_scale"), "f16"),
     "awq (whole rows)": Form({**AWQ, "group_size": -1}, awq(group=None)),
 }
 
@@ -93,9 +137,12 @@ def kinds_of_projections(xml: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_codes_are_kept_and_give_the_values_that_they_stand_for(tmp_path: Path, form: Form) -> None:
-    config = {**SMALL, "quantization_config": form.settings}
-    tensors = write_quantized(tmp_path / "source", config, form.write)
-    wanted = from_hugging_face(config, tensors).logits(TEXT)
+    tensors = write_quantized(tmp_path / "source", form.config, form.write)
+    if form.codes == "f16":
+        tensors = {
+            name: values.astype(np.float16).astype(np.float32) for name, values in tensors.items()
+        }
+    wanted = from_hugging_face(form.config, tensors).logits(TEXT)
     xml = write_ir(tmp_path / "source", tmp_path / "out")
     assert kinds_of_projections(xml) == {form.codes: 14}
     run = Stateful(compiled(xml))
@@ -108,8 +155,7 @@ def test_codes_are_kept_and_give_the_values_that_they_stand_for(tmp_path: Path, 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_every_value_is_read_exactly(tmp_path: Path, form: Form) -> None:
-    config = {**SMALL, "quantization_config": form.settings}
-    tensors = write_quantized(tmp_path, config, form.write)
+    tensors = write_quantized(tmp_path, form.config, form.write)
     read = open_directory(tmp_path).tensors
     assert read.keys() == tensors.keys()
     for name, values in tensors.items():
@@ -217,6 +263,13 @@ def test_settings_in_a_file_of_their_own_are_found(
         ({**GPTQ, "is_marlin_format": True}, "is_marlin_format"),
         ({**AWQ, "version": "gemv"}, "version: gemv"),
         ({**AWQ, "bits": 3}, "bits: 3"),
+        ({**PACKED, "format": "marlin-24"}, "format: marlin-24"),
+        ({**PACKED, "config_groups": {"a": {"format": "nvfp4-pack-quantized"}}}, "format: nvfp4"),
+        (
+            {**INT, "sparsity_config": {"format": "sparse-bitmask"}},
+            "sparsity_config: sparse-bitmask",
+        ),
+        ({**PACKED, "transform_config": {"config_groups": {"u": {}}}}, "transform_config"),
     ],
     ids=str,
 )
@@ -231,29 +284,38 @@ def test_what_is_not_read_is_refused_by_name(tmp_path: Path, settings: Config, s
 UP = "model.layers.0.mlp.up_proj"
 
 
-@pytest.mark.parametrize(
-    ("part", "change", "said"),
-    [
-        ("qweight", lambda values: values[:6], "6 bits|3 bits"),
-        ("qzeros", lambda values: None, f"parts of {UP}.weight"),
-        ("qzeros", lambda values: values[:, :3], f"parts of {UP}.weight"),
-        ("scales", lambda values: values[:1], f"parts of {UP}.weight"),
-        ("scales", lambda values: values[0], f"parts of {UP}.weight"),
-        ("g_idx", lambda values: np.arange(64) // 30, "g_idx"),
-        ("g_idx", lambda values: values.astype(np.float32), f"parts of {UP}.weight"),
-    ],
-    ids=str,
-)
+FIT = f"parts of {UP}.weight"
+CHANGES: list[tuple[Form, str, Callable[[Any], Any], str]] = [
+    (FORMS["gptq"], "qweight", lambda values: values[:6], f"{UP}.weight: 3 bits"),
+    (FORMS["gptq"], "qzeros", lambda values: None, FIT),
+    (FORMS["gptq"], "qzeros", lambda values: values[:, :3], FIT),
+    (FORMS["gptq"], "scales", lambda values: values[:1], FIT),
+    (FORMS["gptq"], "scales", lambda values: values[0], FIT),
+    (FORMS["gptq"], "g_idx", lambda values: np.arange(64) // 30, f"{UP}.weight: g_idx"),
+    (FORMS["gptq"], "g_idx", lambda values: values.astype(np.float32), FIT),
+    (FORMS["awq"], "qzeros", lambda values: values[:1], FIT),
+    (FORMS["awq"], "scales", lambda values: values[:, :64], FIT),
+    (FORMS["compressed-tensors"], "weight_shape", lambda values: None, FIT),
+    (FORMS["compressed-tensors"], "weight_shape", lambda values: values * 2, FIT),
+    (FORMS["compressed-tensors"], "weight_scale", lambda values: None, FIT),
+    (FORMS["compressed-tensors"], "weight_scale", lambda values: values[:64], FIT),
+    (FORMS["compressed-tensors (asymmetric)"], "weight_zero_point", lambda values: values[:3], FIT),
+    (FORMS["compressed-tensors (int8)"], "weight_scale", lambda values: values[:64], FIT),
+    (FORMS["compressed-tensors (int8)"], "weight", lambda values: None, FIT),
+    (FORMS["fp8 in blocks"], "weight_scale_inv", lambda values: values[:2], FIT),
+]
+
+
+@pytest.mark.parametrize(("form", "part", "change", "said"), CHANGES)
 def test_parts_that_do_not_fit_are_refused_by_name(
-    tmp_path: Path, part: str, change: Any, said: str
+    tmp_path: Path, form: Form, part: str, change: Callable[[Any], Any], said: str
 ) -> None:
-    parts, _ = gptq()(128, 64, np.random.default_rng(1))
+    parts, _ = form.write(128, 64, np.random.default_rng(1))
     kind, values = parts.pop(part)
-    changed = change(values)
-    if changed is not None:
+    if (changed := change(values)) is not None:
         kind = {"float32": "F32", "int64": "I64"}.get(changed.dtype.name, kind)
         parts[part] = (kind, changed)
-    write_quantized(tmp_path, {**SMALL, "quantization_config": GPTQ}, gptq())
+    (tmp_path / "config.json").write_text(json.dumps(form.config), "utf-8")
     write_parts(tmp_path / "model.safetensors", {f"{UP}.{p}": value for p, value in parts.items()})
     with pytest.raises(ExportError, match=said):
         open_directory(tmp_path)

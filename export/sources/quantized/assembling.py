@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from export.errors import ExportError
 from export.sources.checkpoint import Config
-from export.sources.quantized import awq, gptq
+from export.sources.quantized import awq, gptq, scaled
 from export.sources.quantized.configuration import unsupported_method
 from export.sources.quantized.parts import Parts
 from export.tensors import StoredTensor
@@ -18,17 +19,22 @@ Tensors = dict[str, StoredTensor]
 
 @dataclass(frozen=True)
 class Method:
-    """What its modules' tensors are called, and how they become a matrix; `key` is the one that all have."""
+    """What its modules' tensors are called, and how they become a matrix; each has one of `keys`."""
 
     parts: tuple[str, ...]
-    key: str
+    keys: tuple[str, ...]
     check: Callable[[Config], None]
     matrix: Callable[[Parts, Config], StoredTensor]
+    ignored: re.Pattern[str] | None = None
 
 
+_SCALED = Method(scaled.PARTS, scaled.KEYS, scaled.check, scaled.matrix, scaled.IGNORED)
 METHODS = {
-    "gptq": Method(gptq.PARTS, gptq.KEY, gptq.check, gptq.matrix),
-    "awq": Method(awq.PARTS, awq.KEY, awq.check, awq.matrix),
+    "gptq": Method(gptq.PARTS, gptq.KEYS, gptq.check, gptq.matrix),
+    "awq": Method(awq.PARTS, awq.KEYS, awq.check, awq.matrix),
+    "compressed-tensors": _SCALED,
+    "fp8": _SCALED,
+    "fbgemm_fp8": _SCALED,
 }
 
 
@@ -46,14 +52,15 @@ def assembled(tensors: Tensors, settings: Config, folder: Path) -> Tensors:
 
 
 def _items(
-    tensors: Tensors, name: str, method: Method, settings: Config
+    tensors: Tensors, called: str, method: Method, settings: Config
 ) -> Iterator[tuple[str, StoredTensor]]:
-    modules = [key[: -len(method.key) - 1] for key in tensors if key.endswith(f".{method.key}")]
-    taken: set[str] = set()
+    split = [name.rpartition(".") for name in tensors]
+    modules = dict.fromkeys(module for module, _, part in split if part in method.keys)
+    taken = {key for key in tensors if method.ignored and method.ignored.fullmatch(key)}
     for module in modules:
         found = {p: tensors[f"{module}.{p}"] for p in method.parts if f"{module}.{p}" in tensors}
         taken |= {f"{module}.{part}" for part in found}
-        yield f"{module}.weight", method.matrix(Parts(f"{module}.weight", name, found), settings)
+        yield f"{module}.weight", method.matrix(Parts(f"{module}.weight", called, found), settings)
     yield from ((key, tensor) for key, tensor in tensors.items() if key not in taken)
 
 

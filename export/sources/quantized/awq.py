@@ -14,7 +14,7 @@ from export.sources.quantized.words import along_rows, as_floats
 from export.tensors import StoredTensor, compound_tensor
 
 PARTS = ("qweight", "qzeros", "scales")
-KEY = "qweight"
+KEYS = ("qweight",)
 # Where in a word each of eight rows stands.
 LANES = (0, 4, 1, 5, 2, 6, 3, 7)
 BITS = 4

@@ -19,7 +19,7 @@ from export.sources.quantized.words import along_columns, along_rows, as_floats
 from export.tensors import StoredTensor, compound_tensor
 
 PARTS = ("qweight", "qzeros", "scales", "g_idx")
-KEY = "qweight"
+KEYS = ("qweight",)
 _V1, _V2 = "gptq", "gptq_v2"
 
 
