@@ -197,12 +197,12 @@ def float8(
 def write_quantized(
     folder: Path, config: Config, write: Writer, more: Parts | None = None
 ) -> dict[str, F]:
-    """A folder whose projections are written by `write`, all else in float16; the values of all."""
+    """A folder whose layers' matrices are written by `write`, all else in float16; the values of all."""
     folder.mkdir(parents=True, exist_ok=True)
     rng, tensors = np.random.default_rng(5), random_tensors(shapes(config))
     parts: Parts = dict(more or {})
     for name, values in tensors.items():
-        if values.ndim == 1 or not name.endswith("proj.weight"):
+        if values.ndim == 1 or ".layers." not in name:
             parts[name] = ("F16", values.astype(np.float16))
             continue
         module = name.removesuffix(".weight")

@@ -13,6 +13,10 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from engine.model.batch import build_inputs
+from engine.model.kv_cache import KVCache
+from engine.model.model import CompileOptions, Model
+from engine.scheduling.sequence import Batch, Sequence
 from export.errors import ExportError
 from export.exporter import default_format, write_model
 from export.families import read_decoder
@@ -135,13 +139,15 @@ def kinds_of_projections(xml: Path) -> Counter[str]:
     )
 
 
+def in_float16(tensors: dict[str, F]) -> dict[str, F]:
+    return {name: values.astype(np.float16).astype(np.float32) for name, values in tensors.items()}
+
+
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_codes_are_kept_and_give_the_values_that_they_stand_for(tmp_path: Path, form: Form) -> None:
     tensors = write_quantized(tmp_path / "source", form.config, form.write)
     if form.codes == "f16":
-        tensors = {
-            name: values.astype(np.float16).astype(np.float32) for name, values in tensors.items()
-        }
+        tensors = in_float16(tensors)
     wanted = from_hugging_face(form.config, tensors).logits(TEXT)
     xml = write_ir(tmp_path / "source", tmp_path / "out")
     assert kinds_of_projections(xml) == {form.codes: 14}
@@ -161,6 +167,27 @@ def test_every_value_is_read_exactly(tmp_path: Path, form: Form) -> None:
     for name, values in tensors.items():
         np.testing.assert_array_equal(read[name].read(), values)
         np.testing.assert_array_equal(read[name].read(3, 18), values[3:18])
+
+
+@pytest.mark.parametrize("name", ["gptq (desc_act)", "awq", "fp8 in blocks"])
+def test_the_engine_runs_them_with_a_graph_for_single_tokens(tmp_path: Path, name: str) -> None:
+    form = FORMS[name]
+    tensors = write_quantized(tmp_path / "source", form.config, form.write)
+    if form.codes == "f16":
+        tensors = in_float16(tensors)
+    wanted = from_hugging_face(form.config, tensors).logits(TEXT)
+    xml = write_ir(tmp_path / "source", tmp_path / "out")
+    options = CompileOptions(
+        device="CPU", num_threads=2, kv_precision="f32", precision="f32", single_token=True
+    )
+    model = Model(xml.parent, options)
+    assert model.has_single_token_graph
+    model.bind(KVCache(model.kv_ports, 8))
+    past = 0
+    for part in pieces(TEXT, 37, 23):
+        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
+        past += len(part)
+        close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
 
 
 def test_all_but_the_projections_stays_in_16_bits_unless_a_format_is_asked_for(
@@ -194,7 +221,7 @@ def test_a_quantized_head_is_kept_too(tmp_path: Path, shuffled: bool) -> None:
     close(run.step([TEXT])[0], wanted)
 
 
-@pytest.mark.parametrize("family", ["phi3", "glm", "qwen2", "gemma3"])
+@pytest.mark.parametrize("family", ["phi3", "glm", "qwen2", "gemma3", "internlm2"])
 def test_what_families_take_apart_or_reorder_comes_in_codes_too(
     tmp_path: Path, family: str
 ) -> None:
