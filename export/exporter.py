@@ -60,8 +60,8 @@ def run(request: Request, out: Path, progress: Progress) -> Path:
 
 
 def default_format(checkpoint: Checkpoint) -> WeightFormat:
-    """GGUF as it is, anything else in int8."""
-    return WeightFormat("native" if checkpoint.is_gguf else "int8")
+    """What is quantised already as it is, anything else in int8."""
+    return WeightFormat("native" if checkpoint.is_quantized else "int8")
 
 
 def _is_done(request: Request, out: Path) -> bool:

@@ -47,7 +47,24 @@ def read_decoder(checkpoint: Checkpoint) -> Decoder:
     }
     if spec.tied:
         tensors.pop(LM_HEAD, None)
-    return Decoder(spec, family.canonical(spec, tensors))
+    tensors = family.canonical(spec, tensors)
+    return Decoder(spec, _without_empty_biases(spec, tensors))
+
+
+def _without_empty_biases(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """AutoGPTQ gives every matrix a bias, of zeros where the model has none."""
+    modelled = {name for name, _ in spec.weight_shapes()}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in modelled or not _is_empty_bias(name, tensors)
+    }
+
+
+def _is_empty_bias(name: str, tensors: Tensors) -> bool:
+    matrix = tensors.get(name.removesuffix("bias") + "weight")
+    is_bias = name.endswith(".bias") and matrix is not None and matrix.compound is not None
+    return is_bias and not tensors[name].read().any()
 
 
 _GLM_DEFAULTS: Config = {

@@ -1,21 +1,22 @@
 """Which form each weight takes: the choice behind `--weights`.
 
-native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits);
-rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
+native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits) and the codes of
+checkpoints that are quantised already; rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
 and lm_head in int8. Vectors stay float32 in every format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from export.blocks import LAYOUTS, BlockCoder
+from export.coded import CodedMatrix
 from export.errors import ExportError
 from export.packing import Coder, Scratch, Weight, dense, pack, usable
 from export.quantize import Int4Coder, Int8Coder
 from export.spec import EMBEDDING, LM_HEAD
-from export.tensors import ELEMENT_DTYPES, StoredTensor
+from export.tensors import ELEMENT_DTYPES, Compound, StoredTensor
 
 FORMATS = ("native", "rounded", "fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
@@ -67,6 +68,8 @@ class WeightFormat:
     def store(self, name: str, tensor: StoredTensor, scratch: Scratch) -> Weight:
         """The matrix in this format."""
         coder = self._coder(name, tensor)
+        if isinstance(coder, CodedMatrix):
+            return replace(pack(tensor, coder, scratch), column_order=coder.order)
         if coder is not None:
             return pack(tensor, coder, scratch)
         return dense(tensor, _half(tensor), scratch)
@@ -75,17 +78,26 @@ class WeightFormat:
         if self.name == "fp16":
             return None
         if self.name in ("native", "rounded"):
-            return self._block_coder(tensor)
+            return self._block_coder(name, tensor)
         if self.name == "int4" and name not in (EMBEDDING, LM_HEAD):
             return self._int4_coder(tensor.shape[1])
         return Int8Coder()
 
-    def _block_coder(self, tensor: StoredTensor) -> Coder | None:
+    def _block_coder(self, name: str, tensor: StoredTensor) -> Coder | None:
+        if tensor.compound is not None:
+            return self._kept(name, tensor.compound)
         if tensor.encoding in ELEMENT_DTYPES:
             return None
         if tensor.encoding in LAYOUTS:
             return BlockCoder(tensor.encoding, rounded=self.name == "rounded")
         return Int8Coder()
+
+    @staticmethod
+    def _kept(name: str, compound: Compound) -> Coder | None:
+        """The codes as they are; None where 16 bits have to do: for FP8, and to look up rows in any order."""
+        if not isinstance(compound, CodedMatrix):
+            return None
+        return None if name == EMBEDDING and compound.order is not None else compound
 
     def _int4_coder(self, width: int) -> Coder:
         sizes = [size for size in (self.group_size, *GROUP_SIZES) if size and width % size == 0]

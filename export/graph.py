@@ -61,8 +61,11 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     for layer in range(spec.layers):
         x = _layer(spec, weights, inputs, layer, x)
     x = _norm(spec, weights, FINAL_NORM, x, 3)
-    head = embedding if spec.tied else nodes.weight_node(weights.matrix(LM_HEAD), LM_HEAD)
-    logits = nodes.scaled(ops.matmul(x, head, False, True), spec.logit_scale, 3)
+    if spec.tied:
+        said = ops.matmul(x, embedding, False, True)
+    else:
+        said = nodes.product(x, weights.matrix(LM_HEAD), LM_HEAD)
+    logits = nodes.scaled(said, spec.logit_scale, 3)
     logits = nodes.result(logits, "logits")
     results = [logits, *inputs.presents]
     if not stateful:
@@ -113,9 +116,7 @@ def _norm(spec: DecoderSpec, weights: Weights, name: str, x: Node, rank: int) ->
 
 
 def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
-    y = ops.matmul(
-        x, nodes.weight_node(weights.matrix(f"{name}.weight"), f"{name}.weight"), False, True
-    )
+    y = nodes.product(x, weights.matrix(f"{name}.weight"), f"{name}.weight")
     if not bias:
         return y
     return ops.add(y, nodes.floats(weights.vector(f"{name}.bias").reshape(1, 1, -1)))

@@ -68,7 +68,9 @@ def _config(checkpoint: Checkpoint, spec: DecoderSpec) -> Config:
         not spec.unrotated and spec.local_inv_freq is None
     ):  # by which the engine may move keys to other positions
         config["rotary_inv_freq"] = list(spec.inv_freq)
-    config.pop("auto_map", None)
+    # The first is code; the others are of weights that this directory does not hold.
+    for key in ("auto_map", "quantization_config", "compression_config"):
+        config.pop(key, None)
     return config
 
 

@@ -77,6 +77,14 @@ def weight_node(weight: Weight, name: str) -> Node:
     return _decompressed(weight, name)
 
 
+def product(x: Node, weight: Weight, name: str) -> Node:
+    """X times the transposed weight; with columns in an order of its own, `x` is brought into it."""
+    if isinstance(weight, Packed) and weight.column_order is not None:
+        order = ops.constant(weight.column_order.astype(np.int32))
+        x = ops.gather(x, order, ops.constant(np.array(2, np.int32)))
+    return ops.matmul(x, weight_node(weight, name), False, True)
+
+
 def shared(array: NDArray[np.generic], element: Any, shape: list[int], name: str) -> Node:
     """A constant over the array's own memory."""
     assert array.flags.c_contiguous

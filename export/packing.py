@@ -73,6 +73,8 @@ class Packed:
     zero_type: str | None
     shape: tuple[int, int]
     group_size: int
+    # The columns' numbers in the matrix that is meant, where groups gather distant ones.
+    column_order: NDArray[np.intp] | None = None
 
 
 Weight = Dense | Packed

@@ -82,13 +82,10 @@ class Settings:
 
     def _unmodelled(self, activations: tuple[str, ...]) -> dict[str, Any]:
         get = self.config.get
-        quantization = get("quantization_config")
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         activation = get("hidden_act", get("hidden_activation")) or activations[0]
         return {
             f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
             "mixture of experts": any(get(key) for key in EXPERTS),
-            f"weights quantized beforehand ({method})": quantization,
             f"the activation {activation!r}": activation not in activations,
             "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }

@@ -8,6 +8,7 @@ nothing. Knows neither files nor families.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +22,22 @@ ELEMENT_DTYPES: dict[str, np.dtype[np.generic]] = {
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
 }
-
+# Parts of quantised matrices, which become numbers only together (Compound); FP8 as its 8 bits.
+PART_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I8": np.dtype("i1"),
+    "F8_E4M3": np.dtype("u1"),
+}
 
 QUANTIZED_PREFIXES = ("Q", "IQ", "TQ", "MXFP")
+
+
+class Compound(Protocol):
+    """A matrix that a file keeps in several tensors: codes, scales and the like."""
+
+    def read(self, rows: NDArray[np.intp]) -> Floats:
+        """The rows of these numbers, as float32."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class StoredTensor:
     """A tensor of shape `shape`; `stored` has the same rows, each as the file holds it.
 
     For the element encodings a stored row is an array of that dtype (BF16 as its 16 bits); for
-    quantized encodings it is the bytes of the row's blocks.
+    quantized encodings it is the bytes of the row's blocks, for a compound matrix the row's number.
     """
 
     name: str
@@ -39,11 +53,13 @@ class StoredTensor:
     encoding: str
     shape: tuple[int, ...]
     order: NDArray[np.intp] | None = None
+    compound: Compound | None = None
 
     @property
     def readable(self) -> bool:
         """Whether its elements are numbers that `read` knows."""
-        return self.encoding in ELEMENT_DTYPES or self.encoding.startswith(QUANTIZED_PREFIXES)
+        known = self.encoding in ELEMENT_DTYPES or self.encoding.startswith(QUANTIZED_PREFIXES)
+        return known or self.compound is not None
 
     @property
     def rows(self) -> int:
@@ -60,6 +76,8 @@ class StoredTensor:
         """Rows [start, stop) as float32."""
         stop = self.rows if stop is None else stop
         stored = self.stored_rows(start, stop)
+        if self.compound is not None:
+            return self.compound.read(stored.astype(np.intp, copy=False))
         return to_float32(stored, self.encoding).reshape(stop - start, *self.shape[1:])
 
     def split(self, *sizes: int) -> list[StoredTensor]:
@@ -81,6 +99,13 @@ class StoredTensor:
         """Some rows, in this order."""
         assert self.order is None
         return replace(self, order=rows, shape=(len(rows), *self.shape[1:]))
+
+
+def compound_tensor(
+    name: str, encoding: str, shape: tuple[int, int], compound: Compound
+) -> StoredTensor:
+    """A compound matrix as a tensor, to be split and reordered like any other."""
+    return StoredTensor(name, np.arange(shape[0]), encoding, shape, compound=compound)
 
 
 def to_float32(stored: NDArray[np.generic], encoding: str) -> Floats:

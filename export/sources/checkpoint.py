@@ -25,6 +25,11 @@ class Checkpoint:
     gguf_reader: Any = None
 
     @property
+    def is_quantized(self) -> bool:
+        """Whether matrices come as codes or in 8 bits."""
+        return self.is_gguf or any(tensor.compound for tensor in self.tensors.values())
+
+    @property
     def is_gguf(self) -> bool:
         """Whether names are canonical and the tokenizer is in the file's metadata."""
         return self.gguf_reader is not None

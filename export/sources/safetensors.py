@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from export.errors import ExportError
-from export.tensors import ELEMENT_DTYPES, Bytes, StoredTensor
+from export.tensors import ELEMENT_DTYPES, PART_DTYPES, Bytes, StoredTensor
 
 LENGTH_BYTES = 8
 
@@ -58,11 +58,10 @@ def _tensor(name: str, entry: dict[str, Any], mapped: Bytes) -> StoredTensor:
         raise ValueError(name)
     content = mapped[begin:end]
     encoding = entry["dtype"]
-    if encoding not in ELEMENT_DTYPES:
+    dtype = {**ELEMENT_DTYPES, **PART_DTYPES}.get(encoding)
+    if dtype is None:
         # Kept unread: it matters only if the graph asks for it.
         return StoredTensor(name, content, encoding, shape)
     # A slice of a memory map has the alignment of its offset; NumPy copes, OpenVINO is given
     # a copy where it would not (export.packing.dense).
-    return StoredTensor(
-        name, content.view(ELEMENT_DTYPES[encoding]).reshape(shape), encoding, shape
-    )
+    return StoredTensor(name, content.view(dtype).reshape(shape), encoding, shape)

@@ -117,7 +117,7 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
         ({"rope_scaling": {**LLAMA_3_SCALING, "factor": None}}, "'factor'"),
         ({"model_type": "qwen2", "layer_types": ["linear_attention"]}, "linear_attention"),
         ({"num_local_experts": 8}, "mixture of experts"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "gptq"),
+        ({"quantization_config": {"quant_method": "bitsandbytes"}}, "bitsandbytes"),
         ({"hidden_act": "gelu"}, "'gelu'"),
         ({"hidden_size": None}, "'hidden_size'"),
         ({"num_attention_heads": 3}, "do not divide"),
