@@ -5,6 +5,7 @@ why, and that uploaded files are deleted as soon as they are read. Does not know
 (web.files.reading) or how it looks (web.files.chips, web.files.attachments).
 """
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -91,7 +92,7 @@ class Attaching:
         if chosen is None or chosen.unsure is None or charset not in chosen.unsure.choices:
             return
         try:
-            document = documents.read_as(chosen.unsure, charset)
+            document = await asyncio.to_thread(documents.read_as, chosen.unsure, charset)
             again = replace(chosen, text=document.text, unsure=document.unsure)
             others = [other for other in basket.attachments if other is not chosen]
             await self._check_room(again, others)
