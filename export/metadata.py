@@ -64,9 +64,7 @@ def _config(checkpoint: Checkpoint, spec: DecoderSpec) -> Config:
         "vocab_size": spec.vocab,
         "max_position_embeddings": spec.max_positions,
     }
-    if (
-        not spec.unrotated and spec.local_inv_freq is None
-    ):  # by which the engine may move keys to other positions
+    if spec.keys_turn_alike:  # the engine may move them then
         config["rotary_inv_freq"] = list(spec.inv_freq)
     # The first is code; the others are of weights that this directory does not hold.
     for key in ("auto_map", "quantization_config", "compression_config"):

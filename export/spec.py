@@ -80,6 +80,11 @@ class DecoderSpec:
         """How many of a head's dimensions rotate."""
         return 2 * len(self.inv_freq)
 
+    @property
+    def keys_turn_alike(self) -> bool:
+        """Whether turning a key moves it to another position, by the same angles in every layer."""
+        return not self.unrotated and self.local_inv_freq is None and not self.late_qk_norm
+
     def weight_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every weight that the graph reads, by canonical name."""
         yield EMBEDDING, (self.vocab, self.hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder
 from export.formats import WeightFormat
+from export.metadata import write_metadata
 from export.progress import silent
 from export.sources.directory import open_directory
 from tests.export.checkpoints import VOCAB
@@ -107,6 +109,19 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
         close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_keys_that_cannot_be_moved_by_turning_them_are_not_said_to_be(
+    tmp_path: Path, name: str
+) -> None:
+    """Layers that do not rotate, or otherwise, and norms behind the rotation."""
+    write_folder(tmp_path, FAMILIES[name])
+    checkpoint = open_directory(tmp_path)
+    write_metadata(tmp_path, checkpoint, read_decoder(checkpoint).spec, [])
+    said = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    differ = {"smollm3", "gemma3_text", "hunyuan_v1_dense"}
+    assert ("rotary_inv_freq" in said) == (FAMILIES[name]["model_type"] not in differ)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -173,6 +188,4 @@ def refused(folder: Path, config: Config, written: Config, said: str) -> None:
 
 
 def write_folder_config(folder: Path, config: Config) -> None:
-    import json
-
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
