@@ -146,8 +146,8 @@ def template(text: str) -> Path:
 
 
 def device(text: str) -> str:
-    """A device of OpenVINO that is supported."""
-    if text.upper() == "CPU":
+    """A device of OpenVINO that is supported; what chooses a device itself chooses that one."""
+    if text.upper() in {"CPU", "AUTO", "AUTO:CPU", "HETERO:CPU", "BATCH:CPU", "MULTI:CPU"}:
         return "CPU"
     raise argparse.ArgumentTypeError(
         f"{text!r} cannot be used: WarmChat runs on the CPU for now. "

@@ -55,6 +55,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--keep-answering", "for ever"], "whole number from 0 to 86400"),
         (["--model", "no-such-model"], "smollm2-135m-instruct"),
         (["--device", "GPU"], "OpenVINO sees here: CPU"),
+        (["--device", "AUTO:GPU"], "OpenVINO sees here: CPU"),
         (["--modle", "x"], "unrecognized"),
         (["--mod", "x"], "unrecognized"),
         (["--chat-template", "no-such-file"], "Jinja chat template"),
@@ -75,6 +76,11 @@ def test_impossible_values_are_refused_with_one_sentence(
     assert exit_.value.code == 2
     assert word in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "AUTO", "auto:cpu", "HETERO:CPU"])
+def test_what_chooses_a_device_itself_chooses_the_one_that_is_supported(device: str) -> None:
+    assert parse("--device", device).device == "CPU"
 
 
 def test_a_directory_without_a_model_is_refused(
