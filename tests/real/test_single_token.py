@@ -218,6 +218,7 @@ def test_it_is_for_small_models_where_there_is_room(
 def test_whoever_configures_the_engine_may_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "openvino_model.xml").touch()
     (tmp_path / "openvino_model.bin").write_bytes(b"0" * 1000)
     monkeypatch.setattr(assembly, "available_memory_bytes", lambda: 8000)
     assert wants_single_token_graph(EngineConfig(model_dir=tmp_path))
