@@ -7,7 +7,7 @@ therefore encoded behind an anchor whose ids are cut off again.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ class Tokenizer:
 
     def __init__(self, model_dir: Path) -> None:
         self._tokenizer = _compile(model_dir / "openvino_tokenizer.xml")
-        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml", _unpacked)
+        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml")
         added = read_added_tokens(model_dir)
         self.special_tokens = {string: token.id for string, token in added.items()}
         self.escape = Escape([s for s, token in added.items() if token.is_special or is_mark(s)])
@@ -82,9 +82,7 @@ class Tokenizer:
     def _decode_rows(self, ids: NDArray[np.int_]) -> list[str]:
         self._detokenizer.set_input_tensor(ov.Tensor(ids.astype(self._id_type)))
         self._detokenizer.infer()
-        begins, ends, told = (self._detokenizer.get_output_tensor(i).data for i in range(3))
-        rows = zip(begins.tolist(), ends.tolist(), strict=True)
-        return [told[begin:end].tobytes().decode("utf-8", "replace") for begin, end in rows]
+        return [str(text) for text in self._detokenizer.get_output_tensor(0).str_data]
 
     def _encode_piece(self, text: str, *, continues: bool) -> list[int]:
         if not text:
@@ -133,31 +131,14 @@ class Tokenizer:
         return next((t for t in tokens if not self._decode_rows(np.array([[t]]))[0]), None)
 
 
-def _unpacked(model: ov.Model) -> ov.Model:
-    """`model` with begins [rows], ends [rows] and UTF-8 [bytes] in place of strings.
-
-    OpenVINO's Python tensors of strings lose the zero characters at a text's end.
-    """
-    packed = model.output(0).get_node().input_value(0).get_node()
-    if packed.get_type_name() != "StringTensorPack":
-        raise RuntimeError(f"its last operation, {packed.get_type_name()}, gives no text")
-    return ov.Model([packed.input_value(i) for i in range(3)], model.get_parameters())
-
-
-def _as_it_is(model: ov.Model) -> ov.Model:
-    return model
-
-
-def _compile(xml: Path, change: Callable[[ov.Model], ov.Model] = _as_it_is) -> ov.InferRequest:
+def _compile(xml: Path) -> ov.InferRequest:
     for path in (xml, xml.with_suffix(".bin")):
         if not path.is_file():
             raise ModelNotFound(
                 f"{path.parent}: no {path.name} in it. Export the model again with `python -m export`."
             )
     try:
-        core = ov.Core()
-        model = change(core.read_model(xml))
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
+        compiled = ov.Core().compile_model(xml, "CPU", {"INFERENCE_NUM_THREADS": 1})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelUnsupported(f"{xml}: OpenVINO cannot read it: {reason}") from None
