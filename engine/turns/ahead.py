@@ -8,8 +8,8 @@ real work waits for one short step at most.
 from engine.conversations import Branch
 from engine.model import Runner
 from engine.scheduling import Scheduler
+from engine.turns.idle_chunk import prefill_chunk
 
-CHUNK_TOKENS = 64
 MOST_WANTED = 256  # wishes that wait; under steady load none comes true, and each holds its branch
 
 
@@ -44,21 +44,10 @@ class Ahead:
         is_left = False
         try:
             # One that was spilled meanwhile is to be restored, not computed again.
-            is_left = branch.sequence.num_cached_tokens >= num_cached and self._compute(branch)
+            is_left = branch.sequence.num_cached_tokens >= num_cached and prefill_chunk(
+                self._scheduler, self._runner, branch.sequence
+            )
         finally:
             self._wanted.pop(branch, None)
         if is_left:
             self.want(branch)
-
-    def _compute(self, branch: Branch) -> bool:
-        """Prefill a chunk; False if there is no room for one."""
-        batch = self._scheduler.idle_batch(branch.sequence, CHUNK_TOKENS)
-        if batch is None:
-            return False
-        try:
-            self._runner.run(batch)
-        except Exception:
-            self._scheduler.abort(batch)
-            raise
-        self._scheduler.commit(batch)
-        return True

@@ -10,9 +10,8 @@ from datetime import date, datetime, time, timedelta
 from engine.model import Runner
 from engine.scheduling import BlockPool, Scheduler, Sequence
 from engine.tiers import Prefixes, Tiers
+from engine.turns.idle_chunk import prefill_chunk
 from engine.turns.prompt import PromptBuilder
-
-_CHUNK_TOKENS = 64
 
 
 def _today() -> date:
@@ -81,15 +80,8 @@ class Beginning:
 
     def _compute(self, coming: Sequence) -> bool:
         """One chunk; whether more is to come."""
-        batch = self._scheduler.idle_batch(coming, _CHUNK_TOKENS)
-        if batch is None:
+        if not prefill_chunk(self._scheduler, self._runner, coming):
             return False
-        try:
-            self._runner.run(batch)
-        except Exception:
-            self._scheduler.abort(batch)
-            raise
-        self._scheduler.commit(batch)
         if coming.num_uncached_tokens:
             return True
         self._prefixes.renew_operator(coming)
