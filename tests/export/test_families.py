@@ -95,11 +95,12 @@ def test_paged_equals_the_reference(stateful_xml: Path, wanted: F) -> None:
     close(np.concatenate([paged.step(part) for part in pieces(TEXT, 37, 23)]), wanted)
 
 
-def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted: F) -> None:
+def goes_through_the_engine(xml: Path, wanted: F) -> None:
+    """In pieces, single tokens in a graph of their own."""
     options = CompileOptions(
         device="CPU", num_threads=2, kv_precision="f32", precision="f32", single_token=True
     )
-    model = Model(stateful_xml.parent, options)
+    model = Model(xml.parent, options)
     assert model.has_single_token_graph
     model.bind(KVCache(model.kv_ports, 8))
     past = 0
@@ -107,6 +108,10 @@ def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted
         sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
         past += len(part)
         close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
+
+
+def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted: F) -> None:
+    goes_through_the_engine(stateful_xml, wanted)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

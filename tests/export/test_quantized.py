@@ -13,10 +13,6 @@ import numpy as np
 import openvino as ov
 import pytest
 
-from engine.model.batch import build_inputs
-from engine.model.kv_cache import KVCache
-from engine.model.model import CompileOptions, Model
-from engine.scheduling.sequence import Batch, Sequence
 from export.errors import ExportError
 from export.exporter import default_format, write_model
 from export.families import read_decoder
@@ -38,9 +34,8 @@ from tests.export.quantized import (
 )
 from tests.export.reference import F, from_hugging_face
 from tests.export.running import Paged, Stateful, compiled, pieces
+from tests.export.test_families import TEXT, close, goes_through_the_engine
 
-TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(70)]
-TOLERANCE = 1e-4
 SMALL: Config = {**LLAMA, "intermediate_size": 128}
 GPTQ: Config = {
     "quant_method": "gptq",
@@ -126,10 +121,6 @@ def write_ir(folder: Path, out: Path, weights: str | None = None) -> Path:
     return out / "openvino_model.xml"
 
 
-def close(got: F, wanted: F) -> None:
-    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
-
-
 def kinds_of_projections(xml: Path) -> Counter[str]:
     model = ov.Core().read_model(xml)
     return Counter(
@@ -176,18 +167,7 @@ def test_the_engine_runs_them_with_a_graph_for_single_tokens(tmp_path: Path, nam
     if form.codes == "f16":
         tensors = in_float16(tensors)
     wanted = from_hugging_face(form.config, tensors).logits(TEXT)
-    xml = write_ir(tmp_path / "source", tmp_path / "out")
-    options = CompileOptions(
-        device="CPU", num_threads=2, kv_precision="f32", precision="f32", single_token=True
-    )
-    model = Model(xml.parent, options)
-    assert model.has_single_token_graph
-    model.bind(KVCache(model.kv_ports, 8))
-    past = 0
-    for part in pieces(TEXT, 37, 23):
-        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
-        past += len(part)
-        close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
+    goes_through_the_engine(write_ir(tmp_path / "source", tmp_path / "out"), wanted)
 
 
 def test_all_but_the_projections_stays_in_16_bits_unless_a_format_is_asked_for(
