@@ -7,13 +7,14 @@ therefore encoded behind an anchor whose ids are cut off again.
 """
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
 import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 from numpy.typing import NDArray
+from openvino import opset15 as ops
 
 from engine.errors import ModelNotFound, ModelUnsupported
 from engine.scheduling import common_length
@@ -32,7 +33,7 @@ class Tokenizer:
 
     def __init__(self, model_dir: Path) -> None:
         self._tokenizer = _compile(model_dir / "openvino_tokenizer.xml")
-        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml")
+        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml", _give_bytes)
         added = read_added_tokens(model_dir)
         self.special_tokens = {string: token.id for string, token in added.items()}
         self.escape = Escape([s for s, token in added.items() if token.is_special or is_mark(s)])
@@ -82,7 +83,9 @@ class Tokenizer:
     def _decode_rows(self, ids: NDArray[np.int_]) -> list[str]:
         self._detokenizer.set_input_tensor(ov.Tensor(ids.astype(self._id_type)))
         self._detokenizer.infer()
-        return [str(text) for text in self._detokenizer.get_output_tensor(0).str_data]
+        begins, ends, told = (self._detokenizer.get_output_tensor(i).data for i in range(3))
+        rows = zip(begins.tolist(), ends.tolist(), strict=True)
+        return [told[begin:end].tobytes().decode("utf-8", "replace") for begin, end in rows]
 
     def _encode_piece(self, text: str, *, continues: bool) -> list[int]:
         if not text:
@@ -131,14 +134,32 @@ class Tokenizer:
         return next((t for t in tokens if not self._decode_rows(np.array([[t]]))[0]), None)
 
 
-def _compile(xml: Path) -> ov.InferRequest:
+def _give_bytes(model: ov.Model) -> None:
+    """Begins [rows], ends [rows] and UTF-8 [bytes] as results of a detokenizer, instead of strings.
+
+    OpenVINO's Python tensors of strings lose the zero characters at a text's end. The model is
+    changed in place: it alone keeps the library of its operations loaded.
+    """
+    (strings,) = model.get_results()
+    packed = strings.input_value(0).get_node()
+    if packed.get_type_name() != "StringTensorPack":
+        raise RuntimeError(f"its last operation, {packed.get_type_name()}, gives no text")
+    model.remove_result(strings)
+    model.add_results([ops.result(packed.input_value(i)) for i in range(3)])
+
+
+def _compile(xml: Path, change: Callable[[ov.Model], None] | None = None) -> ov.InferRequest:
     for path in (xml, xml.with_suffix(".bin")):
         if not path.is_file():
             raise ModelNotFound(
                 f"{path.parent}: no {path.name} in it. Export the model again with `python -m export`."
             )
+    core = ov.Core()
     try:
-        compiled = ov.Core().compile_model(xml, "CPU", {"INFERENCE_NUM_THREADS": 1})
+        model = core.read_model(xml)
+        if change is not None:
+            change(model)
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelUnsupported(f"{xml}: OpenVINO cannot read it: {reason}") from None

@@ -71,6 +71,13 @@ def test_other_ways_of_conversion_tell_the_same(
     )
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0", "a\0\0", "\0b\0", "你\0"])
+def test_zero_characters_at_the_end_are_decoded(text: str, plain: Path) -> None:
+    ours = CompiledTokenizer(plain)
+    ids = Tokenizer.from_file(str(plain / "tokenizer.json")).encode(text).ids
+    assert ours.decode_batch([ids, ids[:1]])[0] == text
+
+
 @pytest.mark.parametrize("text", ["\0", "a\0", "a\0\0", "\0b\0", f"{EOS}\0"])
 def test_zero_characters_at_the_end_are_encoded(text: str, plain: Path) -> None:
     tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
