@@ -7,18 +7,17 @@ therefore encoded behind an anchor whose ids are cut off again.
 """
 
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import openvino as ov
-import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 from numpy.typing import NDArray
-from openvino import opset15 as ops
 
-from engine.errors import ModelNotFound, ModelUnsupported
 from engine.scheduling import common_length
-from engine.text.special_tokens import SPLIT, Escape, is_mark
+from engine.text.channels import MARKS, has_channels, spelled
+from engine.text.compiled import compile_detokenizer, compile_tokenizer
+from engine.text.special_tokens import REPLACEMENT, SPLIT, Escape, is_mark
 from engine.text.tokenizer_files import AddedToken, read_added_tokens, read_is_nfc
 
 _ANCHOR = "\n"
@@ -28,17 +27,24 @@ class Tokenizer:
     """A model directory's tokenizer. Single-threaded.
 
     special_tokens: every added token's id. escape, escape_reply: make text that people, or the
-    model, wrote safe to stand in a template.
+    model, wrote safe to stand in a template; escape_spoken: what the model said, with its channels.
+    has_channels: the model names one in front of all it says, in marks of engine.text.channels.
     """
 
     def __init__(self, model_dir: Path) -> None:
-        self._tokenizer = _compile(model_dir / "openvino_tokenizer.xml")
-        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml", _give_bytes)
+        self._tokenizer = compile_tokenizer(model_dir)
+        self._detokenizer = compile_detokenizer(model_dir)
         added = read_added_tokens(model_dir)
         self.special_tokens = {string: token.id for string, token in added.items()}
-        self.escape = Escape([s for s, token in added.items() if token.is_special or is_mark(s)])
+        self.has_channels = has_channels(added)
+        marks = [*MARKS.values()] if self.has_channels else []
+        strings = [s for s, token in added.items() if token.is_special or is_mark(s)]
+        self.escape = Escape([*strings, *marks])
         # A reply may hold added tokens that are not special: templates look for its </think>.
-        self.escape_reply = Escape([s for s, token in added.items() if token.is_special])
+        special = [s for s, token in added.items() if token.is_special]
+        self.escape_reply = Escape([*special, *marks])
+        self.escape_spoken = Escape(special)
+        self._marks = {added[s].id: mark for s, mark in MARKS.items()} if marks else {}
         self._left_out = {token.id for token in added.values() if token.is_special}
         # Tokenizers compiled by others take and give int32, too.
         self._id_type = (
@@ -57,6 +63,8 @@ class Tokenizer:
 
         continues: the text goes on from an ordinary token rather than from a special one or nothing.
         """
+        if self.has_channels:
+            text = spelled(text)
         first, *rest = text.split(SPLIT)
         ids = self._encode_piece(first, continues=continues)
         for piece in rest:
@@ -69,6 +77,15 @@ class Tokenizer:
 
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """The text of each of several runs of token ids, in one call."""
+        if not self._marks:
+            return self._decode_texts(batch)
+        runs = [_runs(ids, self._marks) for ids in batch]
+        texts = iter(self._decode_texts([run for row in runs for run in row if run]))
+        marks = dict.fromkeys(map(ord, self._marks.values()), REPLACEMENT)
+        joined = [[next(texts).translate(marks) if run else "" for run in row] for row in runs]
+        return [_joined(ids, told, self._marks) for ids, told in zip(batch, joined, strict=True)]
+
+    def _decode_texts(self, batch: Sequence[Sequence[int]]) -> list[str]:
         told = [[token for token in ids if token not in self._left_out] for ids in batch]
         width = max((len(ids) for ids in told), default=0)
         if width == 0:
@@ -134,33 +151,18 @@ class Tokenizer:
         return next((t for t in tokens if not self._decode_rows(np.array([[t]]))[0]), None)
 
 
-def _give_bytes(model: ov.Model) -> None:
-    """Begins [rows], ends [rows] and UTF-8 [bytes] as results of a detokenizer, instead of strings.
-
-    OpenVINO's Python tensors of strings lose the zero characters at a text's end. The model is
-    changed in place: it alone keeps the library of its operations loaded.
-    """
-    (strings,) = model.get_results()
-    packed = strings.input_value(0).get_node()
-    if packed.get_type_name() != "StringTensorPack":
-        raise RuntimeError(f"its last operation, {packed.get_type_name()}, gives no text")
-    model.remove_result(strings)
-    model.add_results([ops.result(packed.input_value(i)) for i in range(3)])
+def _runs(ids: Sequence[int], marks: Mapping[int, str]) -> list[list[int]]:
+    """The ids in front of each mark, and those behind the last."""
+    runs: list[list[int]] = [[]]
+    for token in ids:
+        if token in marks:
+            runs.append([])
+        else:
+            runs[-1].append(token)
+    return runs
 
 
-def _compile(xml: Path, change: Callable[[ov.Model], None] | None = None) -> ov.InferRequest:
-    for path in (xml, xml.with_suffix(".bin")):
-        if not path.is_file():
-            raise ModelNotFound(
-                f"{path.parent}: no {path.name} in it. Export the model again with `python -m export`."
-            )
-    core = ov.Core()
-    try:
-        model = core.read_model(xml)
-        if change is not None:
-            change(model)
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1})
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelUnsupported(f"{xml}: OpenVINO cannot read it: {reason}") from None
-    return compiled.create_infer_request()
+def _joined(ids: Sequence[int], texts: Sequence[str], marks: Mapping[int, str]) -> str:
+    """The texts of runs with the marks that stood between them."""
+    between = [marks[token] for token in ids if token in marks]
+    return texts[0] + "".join(mark + text for mark, text in zip(between, texts[1:], strict=True))
