@@ -13,6 +13,7 @@ from engine.text.ledger import Ledger, Plan, Segment
 from engine.text.rendering import MARK, Renderer, Setting
 from engine.text.special_tokens import SPLIT, escaped_offsets, plain_offsets
 from engine.text.streaming import ReplyText
+from engine.text.thoughts import answer_of
 from engine.text.tokenizer import Tokenizer
 from engine.text.tokenizer_files import read_completion_prefix, read_end_token_ids
 from engine.text.wordless import CLOSE_THOUGHTS, OPEN_THOUGHTS
@@ -32,6 +33,7 @@ __all__ = [
     "Segment",
     "Setting",
     "Tokenizer",
+    "answer_of",
     "escaped_offsets",
     "plain_offsets",
     "read_chat_template",

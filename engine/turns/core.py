@@ -23,6 +23,7 @@ from engine.turns.editing import Editing
 from engine.turns.idle import Idle
 from engine.turns.opening import Opening
 from engine.turns.parking import Parked, Parking
+from engine.turns.placing import place_of
 from engine.turns.prompt import Prompt
 from engine.turns.replies import Replies
 from engine.turns.sharing import Sharing
@@ -90,10 +91,11 @@ class EngineCore:
         self.parts.idle.give_way(session)
         if not self.parts.scheduler.has_room(len(self._parking)):
             raise QueueFull(QUEUE_FULL)
-        prompt = self.parts.opening.plan(session, request)
-        branch = self.parts.opening.source(session, request)
+        place = place_of(session, request)
+        prompt = self.parts.opening.plan(session, request, place)
+        branch = session.nearest(place.leaf)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
-        reply = self.parts.opening.take(session, request)
+        reply = self.parts.opening.take(session, request, place)
         stored = self.parts.journal.stored(session)
         if loading is None and stored.done():
             self._launch(session, request, prompt, reply)

@@ -3,7 +3,7 @@
 The test reads all sources (tests/web/languages/sources.py), so a new sentence without translations
 fails it. Left out is what cannot reach a page: options and users are refused before there is a server,
 `engine.config` and `export.formats` by the same limits that options have, and what is said to a model
-or to a program is no word for people. Words of pypdf, OpenVINO, Jinja, Python or the system, in the
+or to a program is no word for people: `api/` speaks English to programs alone, as the APIs do that it follows. Words of pypdf, OpenVINO, Jinja, Python or the system, in the
 places of our sentences, stay as they are.
 """
 
@@ -34,6 +34,8 @@ NOT_FOR_PAGES = {
     # Models read these.
     "Give this conversation a title of at most six words.",
     "You are a helpful AI assistant. Answer in plain English.",
+    # Programs read this.
+    "The model has no such token.",
     # Told to Gradio's parser, and to whoever asks for pictures by their address.
     "The body is too large, or broke off.",
     "There is no such icon.",
