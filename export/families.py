@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from export import chatglm, gemma, layouts, llama_like
+from export import chatglm, expert_names, gemma, layouts, llama_like, sparse
 from export.errors import ExportError
 from export.layouts import Tensors, same_names
 from export.sources.checkpoint import Checkpoint, Config
@@ -154,6 +154,38 @@ FAMILIES: dict[str, Family] = {
         llama_like.minicpm,
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
+    ),
+    "qwen2_moe": Family(
+        sparse.qwen2_moe,
+        expert_names.expert_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **_QWEN_WINDOWS},
+    ),
+    "qwen3_moe": Family(
+        sparse.qwen3_moe,
+        expert_names.expert_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **_QWEN_WINDOWS},
+    ),
+    "mixtral": Family(
+        sparse.mixtral,
+        expert_names.mixtral_names,
+        {
+            "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 131072,
+            "num_key_value_heads": 8,
+            "rope_theta": 1e6,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+        },
+    ),
+    "granitemoe": Family(
+        sparse.granitemoe,
+        expert_names.granite_names,
+        {
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 2048,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+        },
     ),
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

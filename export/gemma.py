@@ -9,7 +9,7 @@ from __future__ import annotations
 from export.errors import ExportError
 from export.llama_like import spec_of
 from export.rope import inverse_frequencies
-from export.settings import SLIDING, Settings
+from export.settings import FULL, SLIDING, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -23,7 +23,6 @@ DEFAULTS: Config = {
     "query_pre_attn_scalar": 256,
     "tie_word_embeddings": True,
 }
-_FULL = "full_attention"
 
 
 def spec(config: Config) -> DecoderSpec:
@@ -54,7 +53,7 @@ def _rope(config: Config) -> tuple[Config, Config]:
     named = config.get("rope_parameters") or {}
     whole = {"rope_theta": config.get("rope_theta") or 1e6, **(config.get("rope_scaling") or {})}
     local = {"rope_theta": config.get("rope_local_base_freq") or 1e4}
-    return {**whole, **(named.get(_FULL) or {})}, {**local, **(named.get(SLIDING) or {})}
+    return {**whole, **(named.get(FULL) or {})}, {**local, **(named.get(SLIDING) or {})}
 
 
 def _kinds(settings: Settings) -> list[str]:
@@ -63,4 +62,4 @@ def _kinds(settings: Settings) -> list[str]:
         return list(kinds)
     every = settings.size("sliding_window_pattern", 6)
     layers = range(1, settings.size("num_hidden_layers") + 1)
-    return [SLIDING if layer % every else _FULL for layer in layers]
+    return [SLIDING if layer % every else FULL for layer in layers]

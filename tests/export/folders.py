@@ -224,8 +224,41 @@ def shapes(config: Config) -> Shapes:
         found["lm_head.weight"] = (VOCAB, hidden)
     for layer in range(config["num_hidden_layers"]):
         p = f"model.layers.{layer}."
-        for name, shape in _layer(config, hidden, q, kv, width).items():
-            found[p + name] = shape
+        parts = _layer(config, hidden, q, kv, width)
+        if experts := _experts(config, layer):
+            parts = {k: v for k, v in parts.items() if not k.startswith("mlp.")} | experts
+        found |= {p + name: shape for name, shape in parts.items()}
+    return found
+
+
+def _experts(c: Config, layer: int) -> Shapes:
+    """In the place of a layer's MLP; nothing where it has one."""
+    hidden, wide = c["hidden_size"], c["intermediate_size"]
+    if c["model_type"] == "granitemoe":
+        count, m = c["num_local_experts"], "block_sparse_moe."
+        return {
+            m + "router.layer.weight": (count, hidden),
+            m + "input_linear.weight": (count, 2 * wide, hidden),
+            m + "output_linear.weight": (count, hidden, wide),
+        }
+    if c["model_type"] == "mixtral":
+        found: Shapes = {"block_sparse_moe.gate.weight": (c["num_local_experts"], hidden)}
+        for i in range(c["num_local_experts"]):
+            e = f"block_sparse_moe.experts.{i}."
+            found |= {f"{e}w1.weight": (wide, hidden), f"{e}w3.weight": (wide, hidden)}
+            found[f"{e}w2.weight"] = (hidden, wide)
+        return found
+    step, dense = c.get("decoder_sparse_step", 1), c.get("mlp_only_layers", ())
+    if "num_experts" not in c or layer in dense or (layer + 1) % step:
+        return {}
+    found = {"mlp.gate.weight": (c["num_experts"], hidden)}
+    mlps = {f"experts.{i}": c["moe_intermediate_size"] for i in range(c["num_experts"])}
+    if shared := c.get("shared_expert_intermediate_size"):
+        found["mlp.shared_expert_gate.weight"] = (1, hidden)
+        mlps["shared_expert"] = shared
+    for name, size in mlps.items():
+        found |= {f"mlp.{name}.{which}_proj.weight": (size, hidden) for which in ("gate", "up")}
+        found[f"mlp.{name}.down_proj.weight"] = (hidden, size)
     return found
 
 
@@ -259,7 +292,7 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
             "self_attn.q_norm.weight": (q,),
             "self_attn.k_norm.weight": (kv,),
         }
-    if kind == "qwen2" or c.get("attention_bias"):
+    if kind in ("qwen2", "qwen2_moe") or c.get("attention_bias"):
         biases = {"q": q, "k": kv, "v": kv}
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
     if kind == "llama" and c.get("attention_bias"):
@@ -280,7 +313,7 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
     if kind == "gemma3_text":
         norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
         layer |= {f"{norm}.weight": (hidden,) for norm in norms}
-    if kind in ("qwen3", "gemma3_text"):
+    if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
         layer |= {"self_attn.q_norm.weight": (width,), "self_attn.k_norm.weight": (width,)}
     if kind == "glm4":
         layer |= {

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.export.reference_experts import Mixture, mixture
+
 F = NDArray[np.float32]
 
 
@@ -44,6 +46,7 @@ class Block:
     rotates: bool = True
     looks_back: int | None = None  # at so many tokens, the own one included
     frequencies: NDArray[np.float64] | None = None  # where they are not the model's
+    mixture: Mixture | None = None  # in the place of gate, up and down
 
 
 @dataclass
@@ -76,12 +79,16 @@ class Reference:
                 turned = np.exp(1j * np.outer(np.arange(len(ids)), block.frequencies))
             mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turned)
             x = x + self._maybe_norm(mixed, block.after_attention) * np.float32(self.added_by)
-            h = self._maybe_norm(x, block.norm_2)
-            g = h @ block.gate.T + block.b_gate
-            fed = (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
+            fed = self._fed(block, self._maybe_norm(x, block.norm_2))
             x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
         out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
         return out
+
+    def _fed(self, block: Block, h: F) -> F:
+        if block.mixture is not None:
+            return block.mixture(h)
+        g = h @ block.gate.T + block.b_gate
+        return (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
 
     def _gate(self, g: F) -> F:
         if not self.gelu:
@@ -249,6 +256,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     for i in range(c["num_hidden_layers"]):
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
         block.late = c["model_type"] == "hunyuan_v1_dense"
+        block.mixture = mixture(c, t, f"model.layers.{i}.")
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
             if gemma:
@@ -331,7 +339,8 @@ def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
         both = t[p + "mlp.gate_up_proj.weight"]
         gate, up = both[: len(both) // 2], both[len(both) // 2 :]
     else:
-        gate, up = t[p + "mlp.gate_proj.weight"], t[p + "mlp.up_proj.weight"]
+        none = np.zeros(0, np.float32)  # experts in their place
+        gate, up = t.get(p + "mlp.gate_proj.weight", none), t.get(p + "mlp.up_proj.weight", none)
     return Block(
         t[a + "q_proj.weight"],
         t[a + "k_proj.weight"],
@@ -339,7 +348,7 @@ def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
         t[a + "o_proj.weight"],
         gate,
         up,
-        t[p + "mlp.down_proj.weight"],
+        t.get(p + "mlp.down_proj.weight", np.zeros(0, np.float32)),
         t.get(p + "input_layernorm.weight"),
         t.get(p + "post_attention_layernorm.weight"),
         t.get(a + "q_proj.bias", 0.0),

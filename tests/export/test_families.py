@@ -22,11 +22,14 @@ from export.formats import WeightFormat
 from export.metadata import write_metadata
 from export.progress import silent
 from export.sources.directory import open_directory
+from tests.export import folders
 from tests.export.checkpoints import VOCAB
-from tests.export.folders import CHATGLM, FAMILIES, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.folders import CHATGLM, LLAMA, LLAMA_3_SCALING, Config, write_folder
 from tests.export.reference import F, from_chatglm, from_hugging_face
 from tests.export.running import Paged, Stateful, compiled, pieces
+from tests.export.sparse import SPARSE
 
+FAMILIES = {**folders.FAMILIES, **SPARSE}
 TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(70)]
 OTHER = [(5 * i * i + i + 11) % VOCAB for i in range(41)]
 TOLERANCE = 1e-4

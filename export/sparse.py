@@ -1,0 +1,48 @@
+"""Specs of the families with experts: those of their dense relatives, and the experts beside.
+
+Knows neither file formats nor tensors.
+"""
+
+from __future__ import annotations
+
+from export import llama_like
+from export.experts import local_experts, qwen_experts
+from export.llama_like import spec_of
+from export.settings import FULL, SLIDING
+from export.sources.checkpoint import Config
+from export.spec import DecoderSpec
+
+
+def qwen2_moe(config: Config) -> DecoderSpec:
+    """Qwen 2 with experts, and one shared by all tokens."""
+    bias = bool(config.get("qkv_bias", True))
+    kinds = config.get("layer_types") or _every_second(config)
+    return spec_of(
+        {**config, "layer_types": kinds},
+        has_windows=True,
+        qkv_bias=bias,
+        experts=qwen_experts(config),
+    )
+
+
+def _every_second(config: Config) -> list[str]:
+    """Of its first layers every second one has a window, where the switch says so at all."""
+    last = config["max_window_layers"] if config.get("use_sliding_window") else 0
+    layers = range(config["num_hidden_layers"])
+    return [SLIDING if i < last and i % 2 == 0 else FULL for i in layers]
+
+
+def qwen3_moe(config: Config) -> DecoderSpec:
+    """Qwen 3 with experts."""
+    # Its layers have all the same window, whatever max_window_layers says of Qwen 2.
+    return llama_like.qwen3({**config, "max_window_layers": 0}, experts=qwen_experts(config))
+
+
+def mixtral(config: Config) -> DecoderSpec:
+    """Mistral with experts."""
+    return spec_of(config, has_windows=True, experts=local_experts(config))
+
+
+def granitemoe(config: Config) -> DecoderSpec:
+    """Granite with experts."""
+    return llama_like.granite(config, experts=local_experts(config))
