@@ -7,12 +7,13 @@ file formats nor OpenVINO.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from export.layouts import Items, Tensors
 from export.spec import DecoderSpec, lacking
-from export.stacking import flattened, stacked
+from export.stacking import flattened, stacked, transposed
 from export.tensors import StoredTensor
 
 _ONE = re.compile(r"(.+\.mlp\.experts)\.(\d+)\.(\w+_proj\.weight)")
@@ -79,3 +80,22 @@ def _granite_items(name: str, tensor: StoredTensor) -> Items:
             )
     else:
         yield name, tensor
+
+
+_GPT_OSS = re.compile(r"(.+\.mlp\.)experts\.(gate_up|down)_proj(_bias)?")
+
+
+def gpt_oss_names(_spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """All experts are in one tensor: [experts, in, out] in full, as codes already rows of `out`."""
+    return dict(_gpt_oss_item(*pair) for pair in tensors.items())
+
+
+def _gpt_oss_item(name: str, tensor: StoredTensor) -> tuple[str, StoredTensor]:
+    found = _GPT_OSS.fullmatch(name)
+    if found is None:
+        return name.replace(".mlp.router.", ".mlp.gate."), tensor
+    whole = f"{found[1]}experts.{found[2]}_proj."
+    if found[3]:
+        flat = tensor.stored.reshape(-1)
+        return f"{whole}bias", replace(tensor, stored=flat, shape=flat.shape)
+    return f"{whole}weight", transposed(tensor) if len(tensor.shape) == 3 else tensor

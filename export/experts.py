@@ -20,7 +20,8 @@ class Experts:
     """`per_token` of `count` MLPs of the width `intermediate`, in `layers`; other layers have one MLP.
 
     is_normalized: the chosen experts' weights are one in sum. shared: the width of a further MLP that every token
-    goes through, 0 for none; what it gives is multiplied by a sigmoid of its own.
+    goes through, 0 for none; what it gives is multiplied by a sigmoid of its own. limit: gpt-oss's form, in which
+    rows of gate and up take turns in one matrix, all have biases, both are clamped to it, and up is raised by one.
     """
 
     count: int
@@ -29,11 +30,19 @@ class Experts:
     layers: frozenset[int]
     is_normalized: bool = True
     shared: int = 0
+    limit: float | None = None
 
     def weight_shapes(self, hidden: int) -> Shapes:
         """What a layer reads; matrices of all experts are one, an expert's rows below those of the one before."""
         tall, wide = self.count * self.intermediate, self.count * hidden
         yield "mlp.gate.weight", (self.count, hidden)
+        if self.limit is not None:
+            yield "mlp.gate.bias", (self.count,)
+            yield "mlp.experts.gate_up_proj.weight", (2 * tall, hidden)
+            yield "mlp.experts.gate_up_proj.bias", (2 * tall,)
+            yield "mlp.experts.down_proj.weight", (wide, self.intermediate)
+            yield "mlp.experts.down_proj.bias", (wide,)
+            return
         yield "mlp.experts.gate_proj.weight", (tall, hidden)
         yield "mlp.experts.up_proj.weight", (tall, hidden)
         yield "mlp.experts.down_proj.weight", (wide, self.intermediate)
@@ -63,12 +72,13 @@ def qwen_experts(config: Config) -> Experts | None:
     )
 
 
-def local_experts(config: Config) -> Experts:
-    """Mixtral's and Granite's: in every layer, as wide as `intermediate_size`."""
+def local_experts(config: Config, limit: float | None = None) -> Experts:
+    """Mixtral's, Granite's and gpt-oss's: in every layer, as wide as `intermediate_size`."""
     settings = Settings(config)
     return Experts(
         count=settings.size("num_local_experts"),
         per_token=settings.size("num_experts_per_tok"),
         intermediate=settings.size("intermediate_size"),
         layers=frozenset(range(settings.size("num_hidden_layers"))),
+        limit=limit,
     )

@@ -187,5 +187,24 @@ FAMILIES: dict[str, Family] = {
             "num_experts_per_tok": 2,
         },
     ),
+    "gpt_oss": Family(
+        sparse.gpt_oss,
+        expert_names.gpt_oss_names,
+        {
+            "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 131072,
+            "head_dim": 64,
+            "rope_theta": 150000.0,
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 32.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "truncate": False,
+                "original_max_position_embeddings": 4096,
+            },
+            "sliding_window": 128,
+        },
+    ),
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

@@ -16,6 +16,8 @@ from export.experts import Experts
 from export.nodes import Node, Weights, axes
 from export.spec import DecoderSpec
 
+GPT_OSS_FACTOR = 1.702  # of what its sigmoid takes; no configuration names it
+
 
 def fed_forward(spec: DecoderSpec, weights: Weights, layer: int, x: Node) -> Node:
     """Of a layer, from [batch, tokens, hidden]."""
@@ -34,16 +36,14 @@ def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
 
 def _mixture(spec: DecoderSpec, experts: Experts, weights: Weights, name: str, x: Node) -> Node:
     flat = ops.reshape(x, axes(-1, spec.hidden), False)
-    shares = _shares(experts, ops.matmul(flat, _matrix(weights, f"{name}.gate"), False, True))
+    scores = ops.matmul(flat, _matrix(weights, f"{name}.gate"), False, True)
+    if experts.limit is not None:
+        scores = ops.add(scores, nodes.floats(weights.vector(f"{name}.gate.bias").reshape(1, -1)))
+    shares = _shares(experts, scores)
     tiled = ops.tile(flat, axes(experts.count, 1))
     tiled = ops.reshape(tiled, axes(experts.count, -1, spec.hidden), False)
-    gate, up, down = (
-        _matrix(weights, f"{name}.experts.{which}_proj", experts.count)
-        for which in ("gate", "up", "down")
-    )
-    inner = nodes.swish(ops.matmul(tiled, gate, False, True))
-    inner = ops.multiply(inner, ops.matmul(tiled, up, False, True))
-    said = ops.matmul(inner, down, False, True)
+    form = _gated if experts.limit is None else _clamped
+    said = form(experts, weights, f"{name}.experts", tiled)
     said = ops.reshape(said, axes(experts.count, 1, -1, spec.hidden), False)
     mixed = ops.reduce_sum(ops.multiply(said, shares), axes(0), False)
     mixed = ops.reshape(mixed, ops.shape_of(x, ov.Type.i64), False)
@@ -51,6 +51,34 @@ def _mixture(spec: DecoderSpec, experts: Experts, weights: Weights, name: str, x
         return mixed
     share = ops.sigmoid(ops.matmul(x, _matrix(weights, f"{name}.shared_expert_gate"), False, True))
     return ops.add(mixed, ops.multiply(share, _mlp(spec, weights, f"{name}.shared_expert", x)))
+
+
+def _gated(experts: Experts, weights: Weights, name: str, tiled: Node) -> Node:
+    gate, up, down = (
+        _matrix(weights, f"{name}.{which}_proj", experts.count) for which in ("gate", "up", "down")
+    )
+    inner = nodes.swish(ops.matmul(tiled, gate, False, True))
+    inner = ops.multiply(inner, ops.matmul(tiled, up, False, True))
+    return ops.matmul(inner, down, False, True)
+
+
+def _clamped(experts: Experts, weights: Weights, name: str, tiled: Node) -> Node:
+    """gpt-oss's, whose sigmoid has a factor."""
+    assert experts.limit is not None
+
+    def linear(which: str, value: Node) -> Node:
+        y = ops.matmul(value, _matrix(weights, f"{name}.{which}", experts.count), False, True)
+        bias = weights.vector(f"{name}.{which}.bias").reshape(experts.count, 1, -1)
+        return ops.add(y, nodes.floats(bias))
+
+    both = linear("gate_up_proj", tiled)
+    gate, up = (
+        ops.slice(both, axes(first), axes(nodes.TO_THE_END), axes(2), axes(2)) for first in (0, 1)
+    )
+    up = ops.add(ops.clamp(up, -experts.limit, experts.limit), nodes.number(1.0, 3))
+    gate = ops.minimum(gate, nodes.number(experts.limit, 3))
+    gate = ops.swish(gate, ops.constant(np.float32(GPT_OSS_FACTOR)))
+    return linear("down_proj", ops.multiply(up, gate))
 
 
 def _shares(experts: Experts, scores: Node) -> Node:

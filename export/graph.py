@@ -115,12 +115,23 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
-    scale = None if spec.attention_scale is None else ops.constant(np.float32(spec.attention_scale))
+    scale = _score_scale(spec)
     mask = inputs.window_mask if layer in spec.windowed else inputs.mask
-    mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
+    if spec.sinks:
+        sinks = nodes.floats(weights.vector(f"{name}.sinks").reshape(1, -1, 1, 1))
+        mixed = nodes.attention_with_sinks(query, keys, values, mask, scale, sinks)
+    else:
+        mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
     mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
     mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
     return nodes.linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
+
+
+def _score_scale(spec: DecoderSpec) -> Node | None:
+    """None for the operation's own, which has to be said where sinks follow it."""
+    if spec.attention_scale is None and not spec.sinks:
+        return None
+    return ops.constant(np.float32(spec.attention_scale or spec.head_dim**-0.5))
 
 
 def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) -> Node:

@@ -157,6 +157,13 @@ def swish(x: Node) -> Node:
     return NodeFactory("opset13").create("Swish", [x.output(0)], {})
 
 
+def attention_with_sinks(*inputs: Node) -> Node:
+    """Of queries, keys, values, mask, scale and sinks [1, heads, 1, 1], for which opset13's has no parameter."""
+    attributes = {"causal": False}
+    factory = NodeFactory("opset13")
+    return factory.create("ScaledDotProductAttention", [x.output(0) for x in inputs], attributes)
+
+
 def scaled(x: Node, factor: float, rank: int) -> Node:
     """X * factor; `x` itself where that is one."""
     return x if factor == 1.0 else ops.multiply(x, number(factor, rank))

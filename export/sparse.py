@@ -8,7 +8,7 @@ from __future__ import annotations
 from export import llama_like
 from export.experts import local_experts, qwen_experts
 from export.llama_like import spec_of
-from export.settings import FULL, SLIDING
+from export.settings import FULL, SLIDING, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -46,3 +46,18 @@ def mixtral(config: Config) -> DecoderSpec:
 def granitemoe(config: Config) -> DecoderSpec:
     """Granite with experts."""
     return llama_like.granite(config, experts=local_experts(config))
+
+
+def gpt_oss(config: Config) -> DecoderSpec:
+    """Biases everywhere, a window in every second layer, and a sink in each head: a score that takes its share."""
+    settings, bias = Settings(config), bool(config.get("attention_bias", True))
+    layers = settings.size("num_hidden_layers")
+    kinds = config.get("layer_types") or [(SLIDING, FULL)[i % 2] for i in range(layers)]
+    return spec_of(
+        {**config, "layer_types": kinds},
+        has_windows=True,
+        qkv_bias=bias,
+        o_bias=bias,
+        sinks=True,
+        experts=local_experts(config, settings.number("swiglu_limit", 7.0)),
+    )

@@ -28,7 +28,8 @@ class DecoderSpec:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
-    of the gate, `silu` or `gelu_tanh`. experts: in the place of some layers' MLP.
+    of the gate, `silu` or `gelu_tanh`. experts: in the place of some layers' MLP. sinks:
+    each head has a score of its own beside those of the keys, whose share of attention is lost.
     """
 
     family: str
@@ -63,6 +64,7 @@ class DecoderSpec:
     norm_offset: float = 0.0
     activation: str = "silu"
     experts: Experts | None = None
+    sinks: bool = False
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
@@ -112,6 +114,8 @@ class DecoderSpec:
             yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():
             yield f"{norm}.weight", (self.hidden,)
+        if self.sinks:
+            yield "self_attn.sinks", (self.heads,)
         if self.qk_norm or self.flat_qk_norm:
             yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
             yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)

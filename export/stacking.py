@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.coded import CodedMatrix
-from export.tensors import Compound, Floats, StoredTensor, compound_tensor
+from export.tensors import Compound, Floats, StoredTensor, compound_tensor, to_float32
 
 Rows = NDArray[np.intp]
 Found = TypeVar("Found", bound=np.generic)
@@ -36,6 +36,29 @@ def flattened(tensor: StoredTensor) -> StoredTensor:
     count, rows, columns = tensor.shape
     stored = tensor.stored.reshape(count * rows, *tensor.stored.shape[2:])
     return replace(tensor, stored=stored, shape=(count * rows, columns))
+
+
+def transposed(tensor: StoredTensor) -> StoredTensor:
+    """A tensor [count, columns, rows] as [count * rows, columns]."""
+    count, columns, rows = tensor.shape
+    compound = _Transposed(tensor.stored, tensor.encoding)
+    return compound_tensor(tensor.name, "EXPERTS", (count * rows, columns), compound)
+
+
+@dataclass(frozen=True)
+class _Transposed:
+    """Matrices [count, columns, rows] in an element encoding."""
+
+    stored: NDArray[np.generic]
+    encoding: str
+
+    def read(self, rows: Rows) -> Floats:
+        """The rows of these numbers, as float32."""
+        readers = [
+            lambda own, one=one: to_float32(np.ascontiguousarray(one[:, own].T), self.encoding)
+            for one in self.stored
+        ]
+        return _from_each(readers, self.stored.shape[2])(rows)
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,16 @@ def _experts(c: Config, layer: int) -> Shapes:
             found |= {f"{e}w1.weight": (wide, hidden), f"{e}w3.weight": (wide, hidden)}
             found[f"{e}w2.weight"] = (hidden, wide)
         return found
+    if c["model_type"] == "gpt_oss":
+        count = c["num_local_experts"]
+        return {
+            "mlp.router.weight": (count, hidden),
+            "mlp.router.bias": (count,),
+            "mlp.experts.gate_up_proj": (count, hidden, 2 * wide),
+            "mlp.experts.gate_up_proj_bias": (count, 2 * wide),
+            "mlp.experts.down_proj": (count, wide, hidden),
+            "mlp.experts.down_proj_bias": (count, hidden),
+        }
     step, dense = c.get("decoder_sparse_step", 1), c.get("mlp_only_layers", ())
     if "num_experts" not in c or layer in dense or (layer + 1) % step:
         return {}
@@ -295,7 +305,9 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
     if kind in ("qwen2", "qwen2_moe") or c.get("attention_bias"):
         biases = {"q": q, "k": kv, "v": kv}
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
-    if kind == "llama" and c.get("attention_bias"):
+    if kind == "gpt_oss":
+        layer["self_attn.sinks"] = (c["num_attention_heads"],)
+    if kind in ("llama", "gpt_oss") and c.get("attention_bias"):
         layer["self_attn.o_proj.bias"] = (hidden,)
     if kind == "ernie4_5" and c["use_bias"]:
         sizes = {

@@ -47,6 +47,7 @@ class Block:
     looks_back: int | None = None  # at so many tokens, the own one included
     frequencies: NDArray[np.float64] | None = None  # where they are not the model's
     mixture: Mixture | None = None  # in the place of gate, up and down
+    sinks: F | None = None  # a score of each head that no key has
 
 
 @dataclass
@@ -115,8 +116,11 @@ class Reference:
             group = head // per_group
             scores = q[:, head] @ k[:, group].T * (self.scored_by or 1 / math.sqrt(d))
             scores[future] = -np.inf
+            if b.sinks is not None:
+                scores = np.concatenate([scores, np.full((n, 1), b.sinks[head])], axis=1)
             weights = np.exp(scores - scores.max(1, keepdims=True))
-            out[:, head] = weights / weights.sum(1, keepdims=True) @ v[:, group]
+            weights = weights / weights.sum(1, keepdims=True)
+            out[:, head] = weights[:, :n] @ v[:, group]
         mixed: F = out.reshape(n, -1) @ b.wo.T + b.bo
         return mixed
 
@@ -257,6 +261,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
         block.late = c["model_type"] == "hunyuan_v1_dense"
         block.mixture = mixture(c, t, f"model.layers.{i}.")
+        block.sinks = t.get(f"model.layers.{i}.self_attn.sinks")
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
             if gemma:

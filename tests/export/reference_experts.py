@@ -25,11 +25,27 @@ class Mlp:
 
 
 @dataclass
+class ClampedMlp:
+    both: F  # [in, out]; gate and up take turns
+    both_bias: F
+    down: F
+    down_bias: F
+    limit: float
+
+    def __call__(self, x: F) -> F:
+        y = x @ self.both + self.both_bias
+        g, u = np.minimum(y[0::2], self.limit), np.clip(y[1::2], -self.limit, self.limit)
+        out: F = (u + 1) * (g / (1 + np.exp(-1.702 * g))) @ self.down + self.down_bias
+        return out
+
+
+@dataclass
 class Mixture:
     router: F
-    experts: Sequence[Mlp]
+    experts: Sequence[Mlp | ClampedMlp]
     per_token: int
     normalized: bool
+    router_bias: F | float = 0.0
     shared: Mlp | None = None
     shared_gate: F | None = None
 
@@ -37,7 +53,7 @@ class Mixture:
         return np.stack([self._one(token) for token in x])
 
     def _one(self, token: F) -> F:
-        scores = np.exp(self.router @ token)
+        scores = np.exp(self.router @ token + self.router_bias)
         scores = scores / scores.sum()
         best = np.argsort(scores)[::-1][: self.per_token]
         out = np.zeros_like(token)
@@ -65,6 +81,20 @@ def mixture(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mixture | None:
         ]
         return Mixture(t[b + "gate.weight"], experts, c["num_experts_per_tok"], True)
     m = p + "mlp."
+    if c["model_type"] == "gpt_oss":
+        both, both_bias = (t[f"{m}experts.gate_up_proj{kind}"] for kind in ("", "_bias"))
+        down, down_bias = (t[f"{m}experts.down_proj{kind}"] for kind in ("", "_bias"))
+        clamped = [
+            ClampedMlp(both[i], both_bias[i], down[i], down_bias[i], c["swiglu_limit"])
+            for i in range(c["num_local_experts"])
+        ]
+        return Mixture(
+            t[m + "router.weight"],
+            clamped,
+            c["num_experts_per_tok"],
+            normalized=True,
+            router_bias=t[m + "router.bias"],
+        )
     if m + "gate.weight" not in t:
         return None
 

@@ -21,7 +21,7 @@ from export.progress import silent
 from export.sources.directory import open_directory
 from export.tensors import StoredTensor
 from tests.export.folders import Config, write_folder
-from tests.export.quantized import write_quantized
+from tests.export.quantized import write_parts, write_quantized
 from tests.export.reference import F, from_hugging_face
 from tests.export.running import EXACT, Stateful, compiled
 from tests.export.sparse import SPARSE
@@ -119,6 +119,43 @@ def test_codes_of_quantised_checkpoints_are_kept_unless_columns_differ_from_expe
 def is_of_experts(op: ov.Node) -> bool:
     name = op.get_friendly_name()
     return ".mlp.experts." in name and name.endswith("_proj.weight")
+
+
+def test_mxfp4_is_kept_exactly_in_eight_bits(tmp_path: Path) -> None:
+    config = {**SPARSE["gpt_oss"], "hidden_size": 128, "head_dim": 32}
+    tensors = write_folder(tmp_path, config)
+    parts, rng = {}, np.random.default_rng(3)
+    for name, values in list(tensors.items()):
+        if values.ndim != 3:
+            parts[name] = ("F32", values)
+            continue
+        count, columns, rows = values.shape
+        codes = rng.integers(0, 16, (count, rows, columns // 32, 32))
+        exponents = rng.integers(119, 125, (count, rows, columns // 32))
+        numbers = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])[codes & 7] * np.where(codes > 7, -1, 1)
+        numbers = (numbers * 2.0 ** (exponents - 127)[..., None]).reshape(count, rows, columns)
+        tensors[name] = np.ascontiguousarray(numbers.transpose(0, 2, 1), np.float32)
+        parts[f"{name}_blocks"] = (
+            "U8",
+            (codes[..., 0::2] | codes[..., 1::2] << 4).astype(np.uint8),
+        )
+        parts[f"{name}_scales"] = ("U8", exponents.astype(np.uint8))
+    quantized = {**config, "quantization_config": {"quant_method": "mxfp4"}}
+    (tmp_path / "config.json").write_text(json.dumps(quantized), "utf-8")
+    write_parts(tmp_path / "model.safetensors", parts)
+    out = exported(tmp_path, WeightFormat("native"))
+    weights = [
+        op for op in ov.Core().read_model(out / "openvino_model.xml").get_ops() if is_of_experts(op)
+    ]
+    assert {op.get_element_type().get_type_name() for op in weights} == {"u8"}
+    model = compiled(out / "openvino_model.xml")
+    assert kinds(model)["GatherMatmul"] == 2 * config["num_hidden_layers"]
+    got = Stateful(model).step([TEXT])[0]
+    np.testing.assert_allclose(got, from_hugging_face(config, tensors).logits(TEXT), atol=2e-4)
+    del parts["model.layers.1.mlp.experts.down_proj_scales"]
+    write_parts(tmp_path / "model.safetensors", parts)
+    with pytest.raises(ExportError, match=r"parts of model.layers.1.mlp.experts.down_proj are not"):
+        open_directory(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["qwen3_moe", "mixtral"])

@@ -16,7 +16,10 @@ from tests.export.folders import write_folder, write_tokenizer
 from tests.export.running import Stateful, compiled
 from tests.export.sparse import SPARSE
 
-KINDS: dict[str, dict[str, Any]] = {"experts": SPARSE["qwen2_moe"]}
+KINDS: dict[str, dict[str, Any]] = {
+    "experts": SPARSE["qwen2_moe"],
+    "sinks": SPARSE["gpt_oss"],
+}
 PROMPT = "hello, hello! " * 5
 SAID = SamplingParams(temperature=0, max_tokens=12)
 
