@@ -13,6 +13,13 @@ from export.settings import SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
+# Theirs have a switch, and a window in the layers behind so many.
+QWEN_WINDOWS: Config = {
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,
+}
+
 
 def spec_of(
     config: Config,

@@ -6,8 +6,10 @@ Knows neither file formats nor tensors.
 from __future__ import annotations
 
 from export import llama_like
+from export.expert_names import expert_names, gpt_oss_names, granite_names, mixtral_names
 from export.experts import local_experts, qwen_experts
-from export.llama_like import spec_of
+from export.family import Family
+from export.llama_like import QWEN_WINDOWS, spec_of
 from export.settings import FULL, SLIDING, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
@@ -61,3 +63,58 @@ def gpt_oss(config: Config) -> DecoderSpec:
         sinks=True,
         experts=local_experts(config, settings.number("swiglu_limit", 7.0)),
     )
+
+
+FAMILIES: dict[str, Family] = {
+    "qwen2_moe": Family(
+        qwen2_moe,
+        expert_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **QWEN_WINDOWS},
+    ),
+    "qwen3_moe": Family(
+        qwen3_moe,
+        expert_names,
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **QWEN_WINDOWS},
+    ),
+    "mixtral": Family(
+        mixtral,
+        mixtral_names,
+        {
+            "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 131072,
+            "num_key_value_heads": 8,
+            "rope_theta": 1e6,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+        },
+    ),
+    "granitemoe": Family(
+        granitemoe,
+        granite_names,
+        {
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 2048,
+            "num_local_experts": 8,
+            "num_experts_per_tok": 2,
+        },
+    ),
+    "gpt_oss": Family(
+        gpt_oss,
+        gpt_oss_names,
+        {
+            "rms_norm_eps": 1e-5,
+            "max_position_embeddings": 131072,
+            "head_dim": 64,
+            "rope_theta": 150000.0,
+            "rope_scaling": {
+                "rope_type": "yarn",
+                "factor": 32.0,
+                "beta_fast": 32.0,
+                "beta_slow": 1.0,
+                "truncate": False,
+                "original_max_position_embeddings": 4096,
+            },
+            "sliding_window": 128,
+        },
+    ),
+}
