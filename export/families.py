@@ -111,6 +111,8 @@ FAMILIES: dict[str, Family] = {
         layouts.names_of_norms_behind,
         {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
     ),
+    "gemma": Family(gemma.first, same_names, gemma.DEFAULTS_1),
+    "gemma2": Family(gemma.second, layouts.names_of_norms_behind, gemma.DEFAULTS_2),
     "gemma3_text": Family(gemma.spec, layouts.names_of_norms_behind, gemma.DEFAULTS),
     "ernie4_5": Family(
         llama_like.ernie4_5,

@@ -54,6 +54,8 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     else:
         said = nodes.product(x, weights.matrix(LM_HEAD), LM_HEAD)
     logits = nodes.scaled(said, spec.logit_scale, 3)
+    if cap := spec.logit_cap:
+        logits = nodes.scaled(ops.tanh(nodes.scaled(logits, 1 / cap, 3)), cap, 3)
     logits = nodes.result(logits, "logits")
     results = [logits, *inputs.presents]
     if not stateful:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from export.rope import attention_factor, inverse_frequencies
-from export.settings import SILU, Settings
+from export.settings import CAPS, MIXTURE, SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -33,7 +33,8 @@ def spec_of(
     has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
     """
     settings = Settings(config)
-    settings.refuse_unmodelled(activations, has_experts="experts" in switches)
+    modelled = {"experts": MIXTURE, "logit_cap": CAPS}
+    settings.refuse_unmodelled(activations, [modelled[s] for s in switches if s in modelled])
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (

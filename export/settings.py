@@ -6,6 +6,7 @@ config.json, old (rope_theta, rope_scaling) and new (rope_parameters).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from export.sources.checkpoint import Config
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 SILU = ("silu", "swish")
-MIXTURE = "mixture of experts"
+MIXTURE, CAPS = "mixture of experts", "logit soft-capping"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -71,14 +72,15 @@ class Settings:
         return float(default if value is None else value)
 
     def refuse_unmodelled(
-        self, activations: tuple[str, ...] = SILU, *, has_experts: bool = False
+        self, activations: tuple[str, ...] = SILU, modelled: Collection[str] = ()
     ) -> None:
         """Raise ExportError for a setting that changes the mathematics and is not modelled.
 
-        activations: the names of the one that the family has. has_experts: whether it reads what is said of them.
+        activations: the names of the one that the family has. modelled: which
+        of MIXTURE and CAPS it has.
         """
         for what, asked in self._unmodelled(activations).items():
-            if asked and not (has_experts and what == MIXTURE):
+            if asked and what not in modelled:
                 raise ExportError(
                     f"The model's configuration asks for {what}, which is not supported."
                 )
@@ -90,7 +92,7 @@ class Settings:
             f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
             MIXTURE: any(get(key) for key in EXPERTS),
             f"the activation {activation!r}": activation not in activations,
-            "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
+            CAPS: get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
     def _strange_layers(self) -> list[str]:

@@ -29,7 +29,8 @@ class DecoderSpec:
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
     of the gate, `silu` or `gelu_tanh`. experts: in the place of some layers' MLP. sinks:
-    each head has a score of its own beside those of the keys, whose share of attention is lost.
+    each head has a score of its own beside those of the keys, whose share of attention is lost. logit_cap: logits stay
+    below it, bent by tanh.
     """
 
     family: str
@@ -65,6 +66,7 @@ class DecoderSpec:
     activation: str = "silu"
     experts: Experts | None = None
     sinks: bool = False
+    logit_cap: float | None = None
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""

@@ -149,6 +149,24 @@ FAMILIES: dict[str, Config] = {
     "smollm3": {**LLAMA, "model_type": "smollm3", "no_rope_layers": [1, 0]},
     "smollm3 (by interval)": {**LLAMA, "model_type": "smollm3", "no_rope_layer_interval": 2},
     "olmo2": {**LLAMA, "model_type": "olmo2"},
+    "gemma": {
+        **LLAMA,
+        "model_type": "gemma",
+        "head_dim": 32,
+        "hidden_act": "gelu",
+        "tie_word_embeddings": True,
+    },
+    "gemma2": {
+        **LLAMA,
+        "model_type": "gemma2",
+        "head_dim": 32,
+        "hidden_act": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": 16,
+        "sliding_window": 24,
+        "final_logit_softcapping": 3.0,
+        "attn_logit_softcapping": 50.0,
+        "tie_word_embeddings": True,
+    },
     "gemma3": {
         **LLAMA,
         "model_type": "gemma3_text",
@@ -322,7 +340,7 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
         layer |= {f"{name}.bias": (size,) for name, size in sizes.items()}
     if kind == "hunyuan_v1_dense":
         layer |= {f"self_attn.{name}_layernorm.weight": (width,) for name in ("query", "key")}
-    if kind == "gemma3_text":
+    if kind in ("gemma2", "gemma3_text"):
         norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
         layer |= {f"{norm}.weight": (hidden,) for norm in norms}
     if kind in ("qwen3", "qwen3_moe", "gemma3_text"):

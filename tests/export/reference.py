@@ -69,6 +69,7 @@ class Reference:
     said_by: float = 1.0
     weighs_from: float = 0.0  # norms
     gelu: bool = False
+    bent_at: float | None = None  # logits
 
     def logits(self, ids: Sequence[int]) -> F:
         """[tokens, vocab] for one sequence that starts at position 0."""
@@ -83,7 +84,7 @@ class Reference:
             fed = self._fed(block, self._maybe_norm(x, block.norm_2))
             x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
         out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
-        return out
+        return out if self.bent_at is None else np.tanh(out / self.bent_at) * self.bent_at
 
     def _fed(self, block: Block, h: F) -> F:
         if block.mixture is not None:
@@ -212,7 +213,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         t = _in_llamas_names(c, t)
     glm = c["model_type"] in ("glm", "glm4")
     d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
-    gemma, minicpm = c["model_type"] == "gemma3_text", c["model_type"] == "minicpm"
+    gemma, minicpm = c["model_type"].startswith("gemma"), c["model_type"] == "minicpm"
     rope = c.get("rope_parameters") or {}
     rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta", c.get("rope_theta", 10000.0))
@@ -248,10 +249,13 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         turned_by=turned_by,
         embedded_by=c.get("embedding_multiplier", math.sqrt(c["hidden_size"]) if gemma else 1.0),
         added_by=c.get("residual_multiplier", 1.0),
-        scored_by=c["query_pre_attn_scalar"] ** -0.5 if gemma else c.get("attention_multiplier"),
+        scored_by=c.get("query_pre_attn_scalar", d) ** -0.5
+        if gemma
+        else c.get("attention_multiplier"),
         said_by=1 / c.get("logits_scaling", 1.0),
         weighs_from=1.0 if gemma else 0.0,
         gelu=gemma,
+        bent_at=c.get("final_logit_softcapping"),
     )
     if minicpm:
         model.embedded_by = c["scale_emb"]
@@ -264,7 +268,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         block.sinks = t.get(f"model.layers.{i}.self_attn.sinks")
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
-            if gemma:
+            if c["model_type"] == "gemma3_text":
                 block.frequencies = plain_frequencies(_local_theta(c), d)
         if c["model_type"] == "smollm3":
             interval = c.get("no_rope_layer_interval", 4)
@@ -317,6 +321,8 @@ def _slides(c: Mapping[str, Any], layer: int) -> bool:
         return False
     if "layer_types" in c:
         return bool(c["layer_types"][layer] == "sliding_attention")
+    if c["model_type"] == "gemma2":
+        return layer % 2 == 0
     if "sliding_window_pattern" in c:
         return bool((layer + 1) % c["sliding_window_pattern"])
     return bool(layer >= c.get("max_window_layers", 0))
@@ -330,10 +336,10 @@ def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
         q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
         t[a + "q_proj.weight"], t[a + "k_proj.weight"] = whole[:q], whole[q : q + kv]
         t[a + "v_proj.weight"] = whole[q + kv :]
-    if c["model_type"] in ("olmo2", "gemma3_text"):
+    if c["model_type"] in ("olmo2", "gemma2", "gemma3_text"):
         t[p + "post_self_attn_layernorm.weight"] = t.pop(p + "post_attention_layernorm.weight")
         t[p + "post_mlp_layernorm.weight"] = t[p + "post_feedforward_layernorm.weight"]
-    if c["model_type"] == "gemma3_text":
+    if c["model_type"] in ("gemma2", "gemma3_text"):
         t[p + "post_attention_layernorm.weight"] = t[p + "pre_feedforward_layernorm.weight"]
     return t
 

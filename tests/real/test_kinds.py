@@ -12,13 +12,14 @@ from engine.events import Finished, Text
 from engine.text.tokenizer import Tokenizer
 from export import export_model
 from tests.engine.fakes import CHATML
-from tests.export.folders import write_folder, write_tokenizer
+from tests.export.folders import FAMILIES, write_folder, write_tokenizer
 from tests.export.running import Stateful, compiled
 from tests.export.sparse import SPARSE
 
 KINDS: dict[str, dict[str, Any]] = {
     "experts": SPARSE["qwen2_moe"],
     "sinks": SPARSE["gpt_oss"],
+    "bent logits": FAMILIES["gemma2"],
 }
 PROMPT = "hello, hello! " * 5
 SAID = SamplingParams(temperature=0, max_tokens=12)
