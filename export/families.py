@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from export import chatglm, gemma, layouts, llama_like, sparse
+from export import chatglm, gemma, layouts, llama_like, plain, sparse
 from export.errors import ExportError
 from export.family import Family
 from export.layouts import Tensors, same_names
@@ -141,6 +141,7 @@ FAMILIES: dict[str, Family] = {
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
     ),
+    **plain.FAMILIES,
     **sparse.FAMILIES,
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

@@ -28,6 +28,9 @@ def fed_forward(spec: DecoderSpec, weights: Weights, layer: int, x: Node) -> Nod
 
 
 def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
+    if not spec.gated:
+        up = ops.relu(nodes.linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias))
+        return nodes.linear(weights, f"{name}.down_proj", ops.multiply(up, up), bias=spec.mlp_bias)
     gate = nodes.linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias)
     gate = ops.swish(gate) if spec.activation == "silu" else ops.gelu(gate, "TANH")
     up = nodes.linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)

@@ -19,7 +19,7 @@ from export import nodes
 from export.feed_forward import fed_forward
 from export.masks import causal_mask, window_mask
 from export.nodes import Node, Weights, axes, scalar
-from export.rotary import Turns, rotated, turns_of
+from export.rotary import Turns, growth_of, rotated, turns_of
 from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD, DecoderSpec
 
 
@@ -34,6 +34,7 @@ class _Inputs:
     window_mask: Node | None
     turns: Turns
     local_turns: Turns | None
+    growth: Node | None
     sinks: list[Node] = field(default_factory=list)
     presents: list[Node] = field(default_factory=list)
 
@@ -79,6 +80,7 @@ def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
         window_mask=spec.window and window_mask(attention_mask, num_queries, spec.window),
         turns=turns_of(spec.inv_freq, position_ids, spec.rotary_scale),
         local_turns=None if local is None else turns_of(local, position_ids, 1.0),
+        growth=spec.score_growth and growth_of(position_ids, *spec.score_growth),
     )
 
 
@@ -114,6 +116,8 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     if spec.late_qk_norm:
         query = _norm(spec, weights, f"{name}.q_norm.weight", query, 4)
         key = _norm(spec, weights, f"{name}.k_norm.weight", key, 4)
+    if inputs.growth is not None:
+        query = ops.multiply(query, inputs.growth)
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))

@@ -28,9 +28,10 @@ class DecoderSpec:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
-    of the gate, `silu` or `gelu_tanh`. experts: in the place of some layers' MLP. sinks:
+    of the gate, `silu` or `gelu_tanh`, or without one `relu2`. experts: in the place of some layers' MLP. sinks:
     each head has a score of its own beside those of the keys, whose share of attention is lost. logit_cap: logits stay
-    below it, bent by tanh.
+    below it, bent by tanh. score_growth: scores of a token that has n times so many before it are multiplied by
+    1 + (the first number) * log(1 + n). gated: whether MLPs have a gate.
     """
 
     family: str
@@ -67,6 +68,8 @@ class DecoderSpec:
     experts: Experts | None = None
     sinks: bool = False
     logit_cap: float | None = None
+    score_growth: tuple[float, int] | None = None
+    gated: bool = True
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
@@ -111,7 +114,8 @@ class DecoderSpec:
             yield from self.experts.weight_shapes(self.hidden)
         else:
             wide, narrow = self.intermediate, self.hidden
-            yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
+            if self.gated:
+                yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
             yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
             yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():

@@ -313,7 +313,16 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
             if not k.startswith(("self_attn.q", "self_attn.k", "self_attn.v"))
         }
         layer["self_attn.qkv_proj.weight"] = (whole, hidden)
-    if kind == "olmo2":
+    if kind == "arcee":
+        del layer["mlp.gate_proj.weight"]
+    if kind == "baichuan":
+        for which in "qkv":
+            del layer[f"self_attn.{which}_proj.weight"]
+        layer["self_attn.W_pack.weight"] = (3 * q, hidden)
+    if kind == "exaone4":
+        del layer["input_layernorm.weight"]
+        layer["post_feedforward_layernorm.weight"] = (hidden,)
+    if kind in ("olmo2", "olmo3"):
         del layer["input_layernorm.weight"]
         layer |= {
             "post_feedforward_layernorm.weight": (hidden,),
@@ -343,7 +352,7 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
     if kind in ("gemma2", "gemma3_text"):
         norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
         layer |= {f"{norm}.weight": (hidden,) for norm in norms}
-    if kind in ("qwen3", "qwen3_moe", "gemma3_text"):
+    if kind in ("qwen3", "qwen3_moe", "gemma3_text", "exaone4"):
         layer |= {"self_attn.q_norm.weight": (width,), "self_attn.k_norm.weight": (width,)}
     if kind == "glm4":
         layer |= {

@@ -70,6 +70,7 @@ class Reference:
     weighs_from: float = 0.0  # norms
     gelu: bool = False
     bent_at: float | None = None  # logits
+    grown: tuple[float, int] | None = None  # scores, with the logarithm of so many positions
 
     def logits(self, ids: Sequence[int]) -> F:
         """[tokens, vocab] for one sequence that starts at position 0."""
@@ -89,6 +90,9 @@ class Reference:
     def _fed(self, block: Block, h: F) -> F:
         if block.mixture is not None:
             return block.mixture(h)
+        if not block.gate.size:
+            square: F = np.maximum(h @ block.up.T, 0) ** 2 @ block.down.T
+            return square
         g = h @ block.gate.T + block.b_gate
         return (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
 
@@ -106,6 +110,9 @@ class Reference:
         v = (h @ b.wv.T + b.bv).reshape(n, self.kv_heads, d)
         if b.rotates:
             q, k = self._turn(q, turns), self._turn(k, turns)
+        if self.grown is not None:
+            passed = np.floor(np.arange(n) / self.grown[1])
+            q = q * (1 + self.grown[0] * np.log(1 + passed))[:, None, None].astype(np.float32)
         if b.late:
             q, k = self._maybe_norm(q, b.q_norm), self._maybe_norm(k, b.k_norm)
         per_group = self.heads // self.kv_heads
@@ -229,7 +236,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     turned_by = 1.0
     if scaling.get("rope_type") == "yarn":
         frequencies = yarn_frequencies(frequencies, scaling, theta)
-        turned_by = yarn_magnitude(scaling)
+        turned_by = scaling.get("attention_factor", yarn_magnitude(scaling))
     if scaling.get("type") == "longrope":
         frequencies = frequencies / np.array(scaling["short_factor"])
         old = c["original_max_position_embeddings"]
@@ -257,6 +264,8 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         gelu=gemma,
         bent_at=c.get("final_logit_softcapping"),
     )
+    if beta := scaling.get("llama_4_scaling_beta"):
+        model.grown = beta, scaling["original_max_position_embeddings"]
     if minicpm:
         model.embedded_by = c["scale_emb"]
         model.added_by = c["scale_depth"] / math.sqrt(c["num_hidden_layers"])
@@ -270,6 +279,10 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
             block.looks_back = c["sliding_window"]
             if c["model_type"] == "gemma3_text":
                 block.frequencies = plain_frequencies(_local_theta(c), d)
+            if c["model_type"] == "olmo3":
+                block.frequencies = plain_frequencies(theta, d)
+        elif c["model_type"] == "exaone4" and c["sliding_window"]:
+            block.rotates = False
         if c["model_type"] == "smollm3":
             interval = c.get("no_rope_layer_interval", 4)
             block.rotates = bool(
@@ -323,8 +336,10 @@ def _slides(c: Mapping[str, Any], layer: int) -> bool:
         return bool(c["layer_types"][layer] == "sliding_attention")
     if c["model_type"] == "gemma2":
         return layer % 2 == 0
-    if "sliding_window_pattern" in c:
-        return bool((layer + 1) % c["sliding_window_pattern"])
+    if pattern := c.get("sliding_window_pattern"):
+        if isinstance(pattern, str):
+            return bool(pattern[layer % len(pattern)] == "L")
+        return bool((layer + 1) % pattern)
     return bool(layer >= c.get("max_window_layers", 0))
 
 
@@ -336,7 +351,10 @@ def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
         q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
         t[a + "q_proj.weight"], t[a + "k_proj.weight"] = whole[:q], whole[q : q + kv]
         t[a + "v_proj.weight"] = whole[q + kv :]
-    if c["model_type"] in ("olmo2", "gemma2", "gemma3_text"):
+    if (whole := t.get(a + "W_pack.weight")) is not None:
+        for name, part in zip("qkv", np.split(whole, 3), strict=True):
+            t[f"{a}{name}_proj.weight"] = part
+    if c["model_type"] in ("olmo2", "olmo3", "exaone4", "gemma2", "gemma3_text"):
         t[p + "post_self_attn_layernorm.weight"] = t.pop(p + "post_attention_layernorm.weight")
         t[p + "post_mlp_layernorm.weight"] = t[p + "post_feedforward_layernorm.weight"]
     if c["model_type"] in ("gemma2", "gemma3_text"):
