@@ -9,7 +9,11 @@ from tests import ROOT
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "bench/NOTES.md"]
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|sh|md|txt|png|jinja)\b")
-ELSEWHERE = {"users.txt", "keys.txt", "chat_template.jinja"}  # what a reader makes, or a model brings
+ELSEWHERE = {
+    "users.txt",
+    "keys.txt",
+    "chat_template.jinja",
+}  # what a reader makes, or a model brings
 BY_HAND = re.compile(r"make (\w+)")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.conversations import Branch, Journal, Node, Session
 from engine.metrics import KVSource
 from engine.scheduling import BlockPool, Guesses, Pace, Sampler, SamplingParams
-from engine.text import Ledger, ReplyText, plain_offsets
+from engine.text import SPLIT, Ledger, plain_offsets
 from engine.tiers import Prefixes, Shift
 from engine.turns.placing import Place, last
 from engine.turns.prompt import Prompt, PromptBuilder
@@ -65,7 +65,7 @@ class Opening:
             branch=branch,
             node_id=reply.id,
             sampler=Sampler(params, tokens, self.vocab_size, said),
-            reply=ReplyText(tokens, params.stop),
+            reply=self.prompts.reply_text(tokens, params.stop, earlier.text),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
             guesses=Guesses(tokens),
@@ -139,4 +139,5 @@ def _reopened(branch: Branch, text: str) -> Earlier:
         return Earlier(text)
     assert reply.ends is not None
     branch.ledger = ledger
-    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)))
+    spoken = reply.text.replace(SPLIT, "")
+    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)), spoken)
