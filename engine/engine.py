@@ -20,6 +20,7 @@ from engine.conversations import (
     SessionId,
     SessionTable,
     Storage,
+    Trails,
     open_journal,
 )
 from engine.errors import EngineClosed, EngineError, RequestError
@@ -50,6 +51,7 @@ class Engine:
         self._owner = Owner(config, loader)
         self._requests: set[TurnRequest] = set()
         self.library = Library(self._journal, self._forget)
+        self.trails = Trails(self._journal)
 
     def start(self) -> "Engine":
         """Begin to load the model, in the background. When the program ends, it is closed."""
@@ -124,6 +126,10 @@ class Engine:
     def messages(self, session_id: SessionId) -> tuple[Message, ...]:
         """What the model saw and said in the session. Raises SessionNotFound."""
         return self._sessions.find(session_id).messages
+
+    def num_said(self, session_id: SessionId, messages: Sequence[Message]) -> int:
+        """How many of the messages, from the first on, were said in the session. Raises SessionNotFound."""
+        return len(self._sessions.find(session_id).conversation.follow(messages))
 
     def transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
         """As `messages`, with each message's id, status and versions. Raises SessionNotFound."""

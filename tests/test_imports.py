@@ -35,8 +35,9 @@ FLOORS = {
     "api": [
         "errors program",
         "wire",
-        "thoughts listening streams settings",
-        "replies talks",
+        "thoughts listening streams settings hints",
+        "replies chain",
+        "talks",
         "endpoints",
         "gate app",
     ],

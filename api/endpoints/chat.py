@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import listening, streams
+from api.chain import steady
 from api.endpoints.service import Service, asked, owner_of
 from api.errors import ApiError, invalid
+from api.hints import hint_of
 from api.replies import Begun, Ended, Part, parts_of
 from api.settings import Wish, options_of, sampling_of
 from api.talks import Talk
@@ -32,7 +34,8 @@ class Chat:
         """Answer one request. Raises ApiError."""
         wanted = await asked(ChatRequest, request)
         engine = self._service.engine
-        talk = _talk(wanted.messages, owner_of(request))
+        hint = hint_of(wanted.hints, request.headers)
+        talk = _talk(wanted.messages, owner_of(request), hint)
         wish = self._wish(engine, wanted)
         parts = listening.with_pauses(
             parts_of(self._service.talks.said(engine, talk, wish)), KEEP_ALIVE_S
@@ -51,7 +54,7 @@ class Chat:
         told = [m.content for m in wanted.messages if m.role in {"system", "developer"}]
         return Wish(
             sampling_of(wanted, self._service.sampling, wanted.reply_tokens),
-            "\n\n".join(filter(None, told)) or None,
+            steady("\n\n".join(filter(None, told))) or None,
             options_of(engine.info, wanted.reasoning_effort, wanted.chat_template_kwargs),
         )
 
@@ -76,13 +79,13 @@ class Head:
         return streams.event(self.of("chat.completion.chunk", choices=[choice]))
 
 
-def _talk(messages: list[ChatMessage], owner: str) -> Talk:
+def _talk(messages: list[ChatMessage], owner: str, hint: str | None) -> Talk:
     said = [Message(m.role, m.content) for m in messages if m.role not in {"system", "developer"}]
     if not said:
         raise invalid("messages: There must be a message of the user.", "messages")
     if said[-1].role != "user":
         raise invalid("messages: The last message must be the user's.", "messages")
-    return Talk(owner, tuple(said[:-1]), said[-1].content)
+    return Talk(owner, tuple(said[:-1]), said[-1].content, hint)
 
 
 async def _first(parts: AsyncGenerator[Part | None, None]) -> bool:

@@ -41,11 +41,19 @@ class Sampling(BaseModel):
     n: int | None = None
     logprobs: bool | int | None = None
     logit_bias: dict[str, float] | None = None
+    session_id: Any = None
+    prompt_cache_key: Any = None
+    metadata: Any = None
 
     @property
     def includes_usage(self) -> bool:
         """Whether a stream ends with its usage."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """What may name the conversation; whatever is in it, it is no reason to refuse a request."""
+        return self.model_dump(include={"session_id", "prompt_cache_key", "metadata"})
 
     @field_validator("stop", mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from engine.conversations.restoring import moment
 from engine.conversations.session import Branch, Session, SessionId, SessionTable
 from engine.conversations.storage import Storage, open_storage
 from engine.conversations.store import ConversationRow, StoreError, Trouble
+from engine.conversations.trails import Trails
 from engine.conversations.writer import Stored
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Storage",
     "StoreError",
     "Stored",
+    "Trails",
     "Trouble",
     "moment",
     "open_journal",
