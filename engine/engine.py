@@ -25,6 +25,7 @@ from engine.conversations import (
 )
 from engine.errors import EngineClosed, EngineError, RequestError
 from engine.events import Event
+from engine.grammars import Grammar, GrammarConstraint
 from engine.loading import ModelInfo, load
 from engine.owner import Loader, Owner
 from engine.scheduling import SamplingParams
@@ -306,6 +307,7 @@ class Engine:
         behind: Sequence[Message] | None = None,
         system: str | None = None,
         params: SamplingParams = _DEFAULT_PARAMS,
+        grammar: Grammar | None = None,
         gather: Gather = at_once,
         **template_options: Any,
     ) -> AsyncGenerator[Event, None]:
@@ -314,14 +316,15 @@ class Engine:
         keep: how many of `messages()` stay in front of it (None: all), which is how a message is
         edited; one that says what the next of them says gets that one another reply. behind: what stands in
         front of it instead, whatever is shown: what of that was said in the session, thoughts aside, is gone
-        on from in the session's own words, and the rest becomes a branch. gather: for how
-        many seconds, asked anew each time, text may gather before it comes in one piece; the first
-        text and the end do not wait. Closing the generator cancels the turn and keeps what was said.
+        on from in the session's own words, and the rest becomes a branch. grammar: what the
+        answer keeps to; thoughts in front of it are free. gather: for how many seconds, asked anew each
+        time, text may gather before it comes in one piece; the first text and the end do not wait. Closing the generator cancels the turn and keeps what was said.
         Raises a RequestError, with nothing changed, or EngineClosed.
         """
         setting = Setting(system, dict(template_options))
         request = TurnRequest(session_id, message, params, _ignore, keep, setting, gather=gather)
         request.behind = None if behind is None else tuple(behind)
+        request.grammar = grammar
         return self._stream(request)
 
     def continue_reply(
@@ -344,13 +347,18 @@ class Engine:
         return self._stream(request)
 
     def complete(
-        self, text: str, params: SamplingParams = _DEFAULT_PARAMS, *, name: str | None = None
+        self,
+        text: str,
+        params: SamplingParams = _DEFAULT_PARAMS,
+        *,
+        name: str | None = None,
+        grammar: Grammar | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Continue `text` as it is, without a chat template and without a session.
 
-        name: what `cancel_completion` stops it by.
+        name: what `cancel_completion` stops it by. grammar: what the rest of the text keeps to.
         """
-        request = TurnRequest(None, text, params, _ignore, name=name)
+        request = TurnRequest(None, text, params, _ignore, name=name, grammar=grammar)
         return self._stream(request)
 
     def cancel(self, session_id: SessionId) -> None:
@@ -389,7 +397,17 @@ class Engine:
         self._sessions.remove(session_id)
         self._owner.post(lambda core: core.forget(session))
 
+    def _constraint(self, grammar: Grammar) -> GrammarConstraint:
+        """What bounds one reply. Raises RequestError, or what keeps the model from loading."""
+        self.wait_ready()
+        core = self._owner.core
+        if core is None:
+            raise EngineClosed("The engine has stopped.")
+        return core.parts.grammars.constraint(grammar)
+
     async def _stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        if request.grammar is not None:
+            request.constraint = await asyncio.to_thread(self._constraint, request.grammar)
         self._requests.add(request)
         try:
             async with contextlib.aclosing(self._owner.stream(request)) as events:

@@ -3,6 +3,7 @@
 Does not know sequences under way, KV or conversations.
 """
 
+from engine.text.channels import channel_of_answers
 from engine.text.chat_template import (
     THINKING,
     ChatTemplate,
@@ -34,6 +35,7 @@ __all__ = [
     "Setting",
     "Tokenizer",
     "answer_of",
+    "channel_of_answers",
     "escaped_offsets",
     "plain_offsets",
     "read_chat_template",

@@ -14,6 +14,7 @@ from engine.conversations import Journal, Node, Session, SessionTable, Stored
 from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued, Thinking
 from engine.faults import Survived
+from engine.grammars import GrammarCompiler
 from engine.model import Runner
 from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
@@ -57,6 +58,7 @@ class CoreParts:
     sharing: Sharing
     costs: StepCosts
     tokenizer: Tokenizer
+    grammars: GrammarCompiler
     eos_token_ids: frozenset[int]
     context_length: int
     wake: Callable[[], object]

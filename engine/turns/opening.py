@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from engine.conversations import Branch, Journal, Node, Session
 from engine.metrics import KVSource
 from engine.scheduling import BlockPool, Guesses, Pace, Sampler, SamplingParams
-from engine.text import SPLIT, Ledger, plain_offsets
+from engine.text import SPLIT, THINKING, Ledger, plain_offsets
 from engine.tiers import Prefixes, Shift
 from engine.turns.placing import Place, last
 from engine.turns.prompt import Prompt, PromptBuilder
@@ -59,18 +59,28 @@ class Opening:
         earlier = _reopened(branch, reply.content)
         tokens, params = branch.sequence.tokens, request.params
         said = tokens[-num_said:] if (num_said := self._num_said(earlier, params)) else ()
+        self._begin_grammar(request, prompt)
         return Turn(
             request=request,
             session=session,
             branch=branch,
             node_id=reply.id,
-            sampler=Sampler(params, tokens, self.vocab_size, said),
+            sampler=Sampler(params, tokens, self.vocab_size, said, request.constraint),
             reply=self.prompts.reply_text(tokens, params.stop, earlier.text),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
             guesses=Guesses(tokens),
             earlier=earlier,
         )
+
+    def _begin_grammar(self, request: TurnRequest, prompt: Prompt) -> None:
+        if request.constraint is not None:
+            options = request.setting.template_options
+            may_think = self.prompts.can_think and options.get(THINKING, True) is not False
+            request.constraint.begin(
+                may_think=may_think and request.session_id is not None,
+                in_thoughts=prompt.opens_thoughts,
+            )
 
     def _num_said(self, earlier: Earlier, params: SamplingParams) -> int:
         """How many tokens of the prompt are the reply's own, for penalties that count them."""

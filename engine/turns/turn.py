@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from engine.conversations import Branch, Session, SessionId
 from engine.errors import EngineError
 from engine.events import Event, Text
+from engine.grammars import Grammar, GrammarConstraint
 from engine.metrics import TurnClock
 from engine.scheduling import Guesses, Sampler, SamplingParams, Sequence
 from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS, Message, ReplyText, Setting
@@ -33,6 +34,7 @@ class TurnRequest:
     continues: there is no message; the session's last reply, which is unfinished, goes on.
     name: of a completion, to cancel it by.
     emit: is called in the engine's thread with each event, or with what refused the request late.
+    grammar: what the reply has to keep to; constraint: that, made for this model.
     gather: for how many seconds text may gather before it is told, asked anew each time.
     """
 
@@ -46,6 +48,8 @@ class TurnRequest:
     name: str | None = None
     gather: Gather = at_once
     behind: tuple[Message, ...] | None = None
+    grammar: Grammar | None = None
+    constraint: GrammarConstraint | None = None
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 

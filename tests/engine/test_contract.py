@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
+from engine import Engine, EngineConfig, Grammar, Message, SamplingParams, SessionId, TurnFigures
 from engine.conversations import Node
 from engine.errors import (
     EmptyMessage,
@@ -358,6 +358,16 @@ def test_what_cannot_be_said_is_refused_and_changes_nothing(
         say(engine, talk, " \n")
     with pytest.raises(MessageTooLong):
         say(engine, talk, "word " * engine.info.context_length)
+    assert engine.transcript(talk) == before
+
+
+def test_a_grammar_that_cannot_be_used_is_refused_and_changes_nothing(
+    engine: Engine, talk: SessionId
+) -> None:
+    say(engine, talk, FRANCE)
+    before = engine.transcript(talk)
+    with pytest.raises(RequestError, match="grammar"):
+        run(Turn(engine.chat(talk, ITALY, grammar=Grammar("regex", "(a"))).end())
     assert engine.transcript(talk) == before
 
 
