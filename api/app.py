@@ -11,20 +11,27 @@ from api.endpoints import Chat, Completions, Health, Models, Service, Tokens
 from api.errors import ApiError
 from api.gate import Access, Gate, refused
 from api.program import Program
+from api.talks import KEPT_S, Talks
 from engine import SamplingParams
 
 
 class Api:
     """Serves its own paths, and leaves the others to `app`, the page. As middleware of Starlette's.
 
-    sampling: how replies are sampled where a request does not say.
+    sampling: how replies are sampled where a request does not say. kept_s: for how long a conversation is
+    kept that nobody goes on with.
     """
 
     def __init__(
-        self, app: ASGIApp, program: Program, access: Access, sampling: SamplingParams
+        self,
+        app: ASGIApp,
+        program: Program,
+        access: Access,
+        sampling: SamplingParams,
+        kept_s: float = KEPT_S,
     ) -> None:
         self._others = app
-        self._routes = _routes(Service(program, sampling))
+        self._routes = _routes(Service(program, sampling, Talks(kept_s)))
         self._known = {route.path for route in self._routes}
         refusals = {ApiError: _refused, 404: _not_found, 405: _no_method, 500: _failed}
         inner = Starlette(routes=self._routes, exception_handlers=refusals)

@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
 from api.program import OWNER
+from engine.conversations import PROGRAMS
 
 log = logging.getLogger(__name__)
 
-OWNERS = "api:"  # what the owners of conversations begin with that programs have
 _OPEN = {"/health", "/readyz"}  # probes bring no keys
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -42,7 +42,8 @@ class Access:
     """Who may. check_key: the name that a key belongs to, None if it is nobody's; None: there are no keys.
 
     asks_for_password: the page does. host: where the server listens. origins: of pages that may use
-    the API, or "*". max_body_bytes: of a request.
+    the API, or "*". max_body_bytes: of a request. owner_of: whose conversations a key's are, by its name;
+    None: its own.
     """
 
     check_key: Callable[[str], Awaitable[str | None]] | None = None
@@ -50,6 +51,7 @@ class Access:
     host: str = "127.0.0.1"
     origins: Sequence[str] = ()
     max_body_bytes: int = 16 << 20
+    owner_of: Callable[[str], str] | None = None
 
     def allows_origin(self, origin: str | None) -> bool:
         """Whether pages of that origin may read what is answered."""
@@ -83,13 +85,14 @@ class Gate:
     async def _owner(self, scope: Scope, headers: Headers) -> str:
         """Whose conversations the request is about. Raises ApiError."""
         if scope["path"].removeprefix(scope.get("root_path", "")) in _OPEN:
-            return OWNERS
+            return PROGRAMS
         if self._access.check_key is not None:
-            return OWNERS + await self._named(self._access.check_key, headers)
+            name = await self._named(self._access.check_key, headers)
+            return PROGRAMS + name if self._access.owner_of is None else self._access.owner_of(name)
         if self._access.asks_for_password:
             raise ApiError(401, SIGN_IN, code="invalid_api_key")
         self._check_local(scope, headers)
-        return OWNERS
+        return PROGRAMS
 
     async def _named(self, check: Callable[[str], Awaitable[str | None]], headers: Headers) -> str:
         scheme, _, token = headers.get("authorization", "").partition(" ")

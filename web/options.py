@@ -74,6 +74,8 @@ class Options:
     max_connections: int
     api: bool
     page: bool
+    api_conversations: bool
+    api_keep_days: int
     cors_origins: Sequence[str]
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
@@ -112,6 +114,11 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
         parser.error("--raw goes with --ask: give the text to complete as --ask TEXT.")
     if not options.page and not options.api:
         parser.error("--no-page leaves nothing to serve where --api is no; leave one of them out.")
+    if options.api_conversations and (options.users is None or options.api_key_file is None):
+        parser.error(
+            "--api-conversations shows them to the users of --auth or --auth-file whose names are in "
+            "--api-key-file; give both."
+        )
     if "*" in options.cors_origins and options.api_key_file is None:
         parser.error("--cors-origin * lets every page of the web in; it goes with --api-key-file.")
     return options
@@ -229,6 +236,10 @@ def _add_api_options(parser: _Parser) -> None:
     )
     add("--api-key-file", type=user_file, metavar="FILE",
         help="who may use the API, one NAME:HASH a line; `python -m web.keys NAME` makes one")  # fmt: skip
+    add("--api-conversations", type=yes_or_no, default=False, metavar="YES|NO",
+        help="what a key's programs say stands in the list of the user of that name (default: no)")  # fmt: skip
+    add("--api-keep", type=whole(1, 36_500), default=7, metavar="DAYS", dest="api_keep_days",
+        help="programs' conversations are deleted when nobody went on with them for so long (default: %(default)s)")  # fmt: skip
     add("--cors-origin", type=origins, default=(), metavar="ORIGINS", dest="cors_origins",
         help="pages that may use the API, like https://example.org, with commas between, or * (default: none)")  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What all endpoints share: the engine once it takes turns, whose request it is, and how its body is read."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -21,7 +21,7 @@ class Service:
 
     program: Program
     sampling: SamplingParams
-    talks: Talks = field(default_factory=Talks)
+    talks: Talks
 
     @property
     def engine(self) -> Engine:

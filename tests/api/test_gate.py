@@ -119,6 +119,19 @@ def test_a_keys_conversations_are_its_own(locked: ScriptedApp, keys: dict[str, s
     assert owners == {"api:anna", "api:bert"}
 
 
+def test_a_user_sees_what_the_key_of_that_name_has_said(
+    tmp_path: Path, keys: dict[str, str]
+) -> None:
+    who = ["--auth", "anna:geheim", "--api-key-file", keys["file"], "--api-conversations", "yes"]
+    with serving(tmp_path, *who) as app:
+        for name in ("anna", "bert"):
+            assert post(app, {"x-api-key": keys[name]}).status_code == 200
+        app.engine.flush(PATIENCE_S)
+        (row,) = app.engine.library.conversations("user:anna")
+        assert row.title == "Hello"
+        assert app.engine.library.conversations("api:anna") == []
+
+
 def test_probes_need_no_key(locked: ScriptedApp) -> None:
     for path in ("/health", "/readyz"):
         response = httpx.get(locked.url + path, trust_env=False)

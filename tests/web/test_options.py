@@ -70,6 +70,8 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--api", "no", "--no-page"], "nothing to serve"),
         (["--cors-origin", "example.org"], "like https://example.org"),
         (["--cors-origin", "*"], "--api-key-file"),
+        (["--api-conversations", "yes"], "--auth-file"),
+        (["--api-keep", "0"], "whole number from 1"),
     ],
 )
 def test_impossible_values_are_refused_with_one_sentence(
