@@ -5,5 +5,6 @@ Knows the engine, not the page: nothing here imports web or Gradio. Its packages
 
 from api.app import Api
 from api.gate import Access
+from api.limits import Limits
 
-__all__ = ["Access", "Api"]
+__all__ = ["Access", "Api", "Limits"]

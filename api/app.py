@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.endpoints import Chat, Completions, Health, Models, Service, Tokens
 from api.errors import ApiError
 from api.gate import Access, Gate, refused
+from api.limits import Limits
+from api.metrics import Metrics
+from api.notes import notes_of
 from api.program import Program
 from api.talks import KEPT_S, Talks
 from engine import SamplingParams
@@ -25,17 +28,28 @@ class Api:
     def __init__(
         self,
         app: ASGIApp,
+        *,
         program: Program,
         access: Access,
         sampling: SamplingParams,
         kept_s: float = KEPT_S,
+        limits: Limits | None = None,
     ) -> None:
         self._others = app
-        self._routes = _routes(Service(program, sampling, Talks(kept_s)))
+        metrics = Metrics(program)
+        self._routes = _routes(
+            Service(program, sampling, Talks(kept_s), limits or Limits(), metrics)
+        )
         self._known = {route.path for route in self._routes}
         refusals = {ApiError: _refused, 404: _not_found, 405: _no_method, 500: _failed}
         inner = Starlette(routes=self._routes, exception_handlers=refusals)
-        self._own = Gate(inner, access)
+
+        def told(path: str, status: int, seconds: float, code: str | None) -> None:
+            metrics.answered(path, status, seconds)
+            if code is not None:
+                metrics.refused(code)
+
+        self._own = Gate(inner, access, told)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -56,12 +70,14 @@ def _routes(service: Service) -> list[Route]:
         Route("/tokenize", tokens.of_text, methods=["POST"]),
         Route("/detokenize", tokens.to_text, methods=["POST"]),
         Route("/health", health.answer, methods=["GET"]),
+        Route("/metrics", health.metrics, methods=["GET"]),
         Route("/readyz", health.answer, methods=["GET"]),
     ]
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    notes_of(request.scope).code = error.code
     return refused(error)
 
 

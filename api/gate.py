@@ -4,6 +4,7 @@ Owns: that without keys only this machine's own programs may, and no page of ano
 has conversations of its own. Plain ASGI, so that streams pass through unbuffered. Does not know how keys are kept.
 """
 
+import hmac
 import ipaddress
 import logging
 import re
@@ -12,17 +13,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
+from api.notes import Notes, note
 from api.program import OWNER
 from engine.conversations import PROGRAMS
 
 log = logging.getLogger(__name__)
 
+METRICS = "/metrics"
+Told = Callable[[str, int, float, str | None], object]
 _OPEN = {"/health", "/readyz"}  # probes bring no keys
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -43,7 +48,7 @@ class Access:
 
     asks_for_password: the page does. host: where the server listens. origins: of pages that may use
     the API, or "*". max_body_bytes: of a request. owner_of: whose conversations a key's are, by its name;
-    None: its own.
+    None: its own. metrics_token: what lets programs of other machines read the metrics.
     """
 
     check_key: Callable[[str], Awaitable[str | None]] | None = None
@@ -52,6 +57,7 @@ class Access:
     origins: Sequence[str] = ()
     max_body_bytes: int = 16 << 20
     owner_of: Callable[[str], str] | None = None
+    metrics_token: str | None = None
 
     def allows_origin(self, origin: str | None) -> bool:
         """Whether pages of that origin may read what is answered."""
@@ -59,23 +65,36 @@ class Access:
 
 
 class Gate:
-    """Lets requests in."""
+    """Lets requests in. told: hears of each when it is over, by its path, status, seconds, and code of refusal."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, told: Told) -> None:
         self._app = app
         self._access = access
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         headers, answer = Headers(scope=scope), _Answer(scope, send, self._access)
+        note(scope, answer.notes)
+        try:
+            await self._answered(scope, receive, headers, answer)
+        finally:
+            notes = answer.notes
+            notes.write()
+            self._told(_known_path(scope), notes.status, notes.seconds, notes.code)
+
+    async def _answered(
+        self, scope: Scope, receive: Receive, headers: Headers, answer: "_Answer"
+    ) -> None:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, answer.send)
             return
         try:
-            scope[OWNER] = await self._owner(scope, headers)
+            scope[OWNER] = answer.notes.owner = await self._owner(scope, headers)
             body = _Body(receive, self._access.max_body_bytes, headers)
             await self._app(scope, body.receive, answer.send)
         except ApiError as error:
+            answer.notes.code = error.code
             await refused(error)(scope, receive, answer.send)
         except ClientDisconnect:
             pass
@@ -84,7 +103,11 @@ class Gate:
 
     async def _owner(self, scope: Scope, headers: Headers) -> str:
         """Whose conversations the request is about. Raises ApiError."""
-        if scope["path"].removeprefix(scope.get("root_path", "")) in _OPEN:
+        path = get_route_path(scope)
+        if path in _OPEN or (path == METRICS and self._has_metrics_token(headers)):
+            return PROGRAMS
+        if path == METRICS:
+            self._check_local(scope, headers)
             return PROGRAMS
         if self._access.check_key is not None:
             name = await self._named(self._access.check_key, headers)
@@ -93,6 +116,11 @@ class Gate:
             raise ApiError(401, SIGN_IN, code="invalid_api_key")
         self._check_local(scope, headers)
         return PROGRAMS
+
+    def _has_metrics_token(self, headers: Headers) -> bool:
+        token = self._access.metrics_token
+        told = headers.get("authorization", "").partition(" ")[2].strip()
+        return token is not None and hmac.compare_digest(token.encode(), told.encode())
 
     async def _named(self, check: Callable[[str], Awaitable[str | None]], headers: Headers) -> str:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -129,7 +157,8 @@ class _Answer:
     def __init__(self, scope: Scope, send: Send, access: Access) -> None:
         headers = Headers(scope=scope)
         told = headers.get("x-request-id", "")
-        self.request_id = told if _REQUEST_ID.fullmatch(told) else f"req_{secrets.token_hex(12)}"
+        request_id = told if _REQUEST_ID.fullmatch(told) else f"req_{secrets.token_hex(12)}"
+        self.notes = Notes(request_id, scope["method"], scope["path"])
         self.has_begun = False
         self._send = send
         origin = headers.get("origin")
@@ -140,7 +169,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self.has_begun = True
             headers = MutableHeaders(scope=message)
-            headers["x-request-id"] = self.request_id
+            self.notes.status = message["status"]
+            headers["x-request-id"] = self.notes.request_id
             headers["x-content-type-options"] = "nosniff"
             if self._origin is not None:
                 headers["access-control-allow-origin"] = self._origin
@@ -190,6 +220,12 @@ def _preflight(headers: Headers) -> Response:
         "access-control-max-age": "600",
     }
     return Response(status_code=204, headers=told)
+
+
+def _known_path(scope: Scope) -> str:
+    """The path of a route; whatever else somebody asks for is one to the metrics."""
+    route = scope.get("route")
+    return str(getattr(route, "path", "other"))
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,8 +1,10 @@
 """What the API needs to know of the program that it is a part of."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from engine import Engine
+from engine.events import Finished
 
 OWNER = "warmchat.owner"  # of a request's scope: whose conversations it is about
 
@@ -10,7 +12,9 @@ Phase = Literal["exporting", "loading", "ready", "failed"]
 
 
 class Program(Protocol):
-    """One run of the program. Its attributes may be read from any thread."""
+    """One run of the program. Its attributes may be read from any thread. observers: are told of each turn's end."""
+
+    observers: list[Callable[[Finished], object]]
 
     @property
     def engine(self) -> Engine | None:

@@ -50,6 +50,23 @@ class Ended:
         }
 
     @property
+    def computed_tokens(self) -> int:
+        """Of the prompt and the reply, what the model had to compute."""
+        return self.figures.prefilled_tokens + self.figures.generated_tokens
+
+    @property
+    def log(self) -> dict[str, Any]:
+        """What a line of the log tells of it."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "cached_tokens": self.figures.reused_tokens,
+            "completion_tokens": self.figures.generated_tokens,
+            "source": self.figures.source.value,
+            "ttft_s": None if self.figures.ttft_s is None else round(self.figures.ttft_s, 4),
+            "finish_reason": self.finish_reason,
+        }
+
+    @property
     def extras(self) -> dict[str, Any]:
         """What nobody else's API has: where the KV came from, and the times in seconds."""
         figures = self.figures

@@ -7,7 +7,7 @@ model loads wait for it; after `close` each gets EngineClosed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Literal
 
 from engine.config import EngineConfig
@@ -24,7 +24,7 @@ from engine.conversations import (
     open_journal,
 )
 from engine.errors import EngineClosed, EngineError, RequestError
-from engine.events import Event
+from engine.events import Event, Finished
 from engine.grammars import Grammar, GrammarConstraint
 from engine.loading import ModelInfo, load
 from engine.owner import Loader, Owner
@@ -53,6 +53,7 @@ class Engine:
         self._requests: set[TurnRequest] = set()
         self.library = Library(self._journal, self._forget)
         self.trails = Trails(self._journal)
+        self.observers: list[Callable[[Finished], object]] = []  # of turns that end, in their loops
 
     def start(self) -> "Engine":
         """Begin to load the model, in the background. When the program ends, it is closed."""
@@ -412,9 +413,15 @@ class Engine:
         try:
             async with contextlib.aclosing(self._owner.stream(request)) as events:
                 async for event in events:
+                    if isinstance(event, Finished):
+                        self._observe(event)
                     yield event
         finally:
             self._requests.discard(request)
+
+    def _observe(self, finished: Finished) -> None:
+        for observer in self.observers:
+            observer(finished)
 
 
 def _ignore(_event: Event | EngineError) -> None:

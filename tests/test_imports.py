@@ -35,7 +35,7 @@ FLOORS = {
     ],
     "api": [
         "errors program",
-        "wire",
+        "wire limits notes metrics",
         "thoughts listening streams settings hints",
         "replies chain",
         "talks",

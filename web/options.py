@@ -76,10 +76,14 @@ class Options:
     page: bool
     api_conversations: bool
     api_keep_days: int
+    max_requests_per_key: int | None
+    max_tokens_per_minute: int | None
+    access_log: Path | None
     cors_origins: Sequence[str]
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
     api_key_file: Mapping[str, Hash] | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
     ask: str | None = None
     raw: bool = False
 
@@ -236,6 +240,14 @@ def _add_api_options(parser: _Parser) -> None:
     )
     add("--api-key-file", type=user_file, metavar="FILE",
         help="who may use the API, one NAME:HASH a line; `python -m web.keys NAME` makes one")  # fmt: skip
+    add("--max-requests-per-key", type=whole(1, 100_000), metavar="N",
+        help="replies that a key may ask for at once (default: as many as there are places)")  # fmt: skip
+    add("--max-tokens-per-minute", type=whole(1, 999_999_999), metavar="N",
+        help="tokens that may be computed for a key a minute; those whose KV is there are free (default: any)")  # fmt: skip
+    add("--access-log", type=folder, metavar="FILE",
+        help="a line of JSON for each request to the API, without what was said; - is standard output (default: none)")  # fmt: skip
+    add("--metrics-token", metavar="TOKEN",
+        help="lets Prometheus of another machine read /metrics; better in WARMCHAT_METRICS_TOKEN (default: none)")  # fmt: skip
     add("--api-conversations", type=yes_or_no, default=False, metavar="YES|NO",
         help="what a key's programs say stands in the list of the user of that name (default: no)")  # fmt: skip
     add("--api-keep", type=whole(1, 36_500), default=7, metavar="DAYS", dest="api_keep_days",

@@ -37,9 +37,8 @@ class Chat:
         hint = hint_of(wanted.hints, request.headers)
         talk = _talk(wanted.messages, owner_of(request), hint)
         wish = self._wish(engine, wanted)
-        parts = listening.with_pauses(
-            parts_of(self._service.talks.said(engine, talk, wish)), KEEP_ALIVE_S
-        )
+        told = parts_of(self._service.talks.said(engine, talk, wish))
+        parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
         # What is refused is refused before the response begins.
         begun = await listening.while_listening(request.receive, _first(parts))
         if begun is None:

@@ -35,9 +35,8 @@ class Completions:
         engine = self._service.engine
         prompt = await _text(engine, wanted)
         params = sampling_of(wanted, self._service.sampling, wanted.max_tokens or _MOST_TOKENS)
-        parts = listening.with_pauses(
-            parts_of(engine.complete(prompt, params), "prompt", is_raw=True), KEEP_ALIVE_S
-        )
+        told = parts_of(engine.complete(prompt, params), "prompt", is_raw=True)
+        parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
         begun = await listening.while_listening(request.receive, anext(parts, True))
         echo = prompt if wanted.echo else ""
         head = {

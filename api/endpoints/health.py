@@ -1,7 +1,7 @@
-"""GET /health and /readyz, for probes; as llama.cpp's server and vLLM answer them."""
+"""GET /health and /readyz, for probes, as llama.cpp's server and vLLM answer them; and /metrics."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from api.endpoints.service import Service
 from api.errors import ApiError
@@ -12,6 +12,11 @@ class Health:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+
+    async def metrics(self, _request: Request) -> Response:
+        """What is counted, for Prometheus."""
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(self._service.metrics.text(), media_type=kind)
 
     async def answer(self, _request: Request) -> JSONResponse:
         """200 once they are, 503 before, after a failure, and while the program ends."""

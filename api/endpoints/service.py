@@ -1,5 +1,7 @@
 """What all endpoints share: the engine once it takes turns, whose request it is, and how its body is read."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -7,7 +9,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from api.errors import RETRY_AFTER_S, ApiError
+from api.limits import Limits
+from api.metrics import Metrics
+from api.notes import notes_of
 from api.program import OWNER, Program
+from api.replies import Ended, Part
 from api.talks import Talks
 from api.wire import read
 from engine import Engine, SamplingParams
@@ -22,6 +28,8 @@ class Service:
     program: Program
     sampling: SamplingParams
     talks: Talks
+    limits: Limits
+    metrics: Metrics
 
     @property
     def engine(self) -> Engine:
@@ -34,6 +42,22 @@ class Service:
         raise ApiError(
             503, "The model is still loading.", code="loading", retry_after_s=RETRY_AFTER_S
         )
+
+    async def watched(
+        self, request: Request, parts: AsyncGenerator[Part, None]
+    ) -> AsyncGenerator[Part, None]:
+        """The parts of a reply, within the limits of whoever asks; what it took is noted. Raises ApiError."""
+        owner = owner_of(request)
+        self.limits.enter(owner)
+        try:
+            async with aclosing(parts) as told:
+                async for part in told:
+                    if isinstance(part, Ended):
+                        notes_of(request.scope).usage = part.log
+                        self.limits.spend(owner, part.computed_tokens)
+                    yield part
+        finally:
+            self.limits.leave(owner)
 
 
 async def asked(kind: type[Asked], request: Request) -> Asked:
