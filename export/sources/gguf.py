@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
+from export.sources import gguf_experts
 from export.sources.checkpoint import Checkpoint, Config
 from export.sources.gguf_architectures import ARCHITECTURES, Architecture
 from export.sources.gguf_config import Metadata
@@ -50,6 +51,10 @@ def open_gguf(path: Path) -> Checkpoint:
     config["attention_output_bias"] = "blk.0.attn_output.bias" in stored
     architecture = ARCHITECTURES[metadata.architecture]
     tensors = dict(_renamed(stored, architecture, config["head_dim"]))
+    if architecture.with_experts is not None:
+        tensors = gguf_experts.as_matrices(tensors)
+    if config["model_type"] == "gpt_oss":
+        tensors = gguf_experts.gpt_oss(tensors)
     return Checkpoint(paths[0], config, tensors, gguf_reader=readers[0])
 
 
