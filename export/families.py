@@ -1,7 +1,7 @@
 """Families: a configuration and a checkpoint's own tensor names -> a canonical decoder.
 
-What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm and gemma have
-files of their own. A
+What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm, gemma and lfm2
+have files of their own. A
 family declares what it models; what a configuration asks for beyond that is refused by name, and so is every
 tensor that no rule consumes. Knows neither file formats nor OpenVINO.
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from export import chatglm, gemma, layouts, llama_like
+from export import chatglm, gemma, layouts, lfm2, llama_like
 from export.errors import ExportError
 from export.layouts import Tensors, same_names
 from export.sources.checkpoint import Checkpoint, Config
@@ -155,5 +155,6 @@ FAMILIES: dict[str, Family] = {
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
     ),
+    "lfm2": Family(lfm2.spec, lfm2.canonical, lfm2.DEFAULTS),
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

@@ -16,7 +16,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-from export import nodes
+from export import convolution, nodes
 from export.masks import causal_mask, window_mask
 from export.nodes import Node, axes, scalar
 from export.packing import Weight
@@ -42,6 +42,7 @@ class _Inputs:
     parameters: list[Node]
     beam_idx: Node | None
     batch: Node
+    attention_mask: Node
     mask: Node
     window_mask: Node | None
     turns: Turns
@@ -85,6 +86,7 @@ def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
         parameters=parameters if beam_idx is None else [*parameters, beam_idx],
         beam_idx=beam_idx,
         batch=nodes.dimension(shape, 0, keep=True),
+        attention_mask=attention_mask,
         mask=causal_mask(attention_mask, num_queries),
         window_mask=spec.window and window_mask(attention_mask, num_queries, spec.window),
         turns=turns_of(spec.inv_freq, position_ids, spec.rotary_scale),
@@ -105,8 +107,9 @@ def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: 
         value = norm(value, which) if spec.post_norms else value
         return nodes.scaled(value, spec.residual_scale, 3)
 
-    attended = _attention(spec, weights, inputs, layer, before(x, "input_layernorm"))
-    x = ops.add(x, behind(attended, "post_self_attn_layernorm"))
+    mix = _convolved if layer in spec.convolved else _attention
+    mixed = mix(spec, weights, inputs, layer, before(x, "input_layernorm"))
+    x = ops.add(x, behind(mixed, "post_self_attn_layernorm"))
     fed = _mlp(spec, weights, f"{name}.mlp", before(x, "post_attention_layernorm"))
     return ops.add(x, behind(fed, "post_mlp_layernorm"))
 
@@ -127,6 +130,51 @@ def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
     gate = ops.swish(gate) if spec.activation == "silu" else ops.gelu(gate, "TANH")
     up = _linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)
     return _linear(weights, f"{name}.down_proj", ops.multiply(gate, up), bias=spec.mlp_bias)
+
+
+def _convolved(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
+    """A convolution over what two thirds of a projection make together, gated by the third one."""
+    name = f"model.layers.{layer}.conv"
+    whole = _linear(weights, f"{name}.in_proj", x, bias=spec.conv_bias)
+    before, behind, value = (
+        ops.slice(whole, axes(i * spec.hidden), axes((i + 1) * spec.hidden), axes(1), axes(2))
+        for i in range(3)
+    )
+    fed = convolution.without_padding(ops.multiply(before, value), inputs.attention_mask)
+    past = _past_state(inputs, f"conv.{layer}", [-1, spec.hidden, spec.conv_kernel])
+    mixed, present = convolution.causal(past, fed, weights.vector(f"{name}.conv.weight"))
+    _keep_state(inputs, f"conv.{layer}", present)
+    if spec.conv_bias:
+        mixed = ops.add(mixed, nodes.floats(weights.vector(f"{name}.conv.bias").reshape(1, 1, -1)))
+    return _linear(weights, f"{name}.out_proj", ops.multiply(behind, mixed), bias=spec.conv_bias)
+
+
+def _past_state(inputs: _Inputs, name: str, shape: list[int]) -> Node:
+    """A state that the tokens so far have left, zeros at first; `_keep_state` is to be told the new one.
+
+    Its names are those of Optimum-Intel, by which the paged-attention transformation knows states.
+    """
+    if inputs.beam_idx is None:
+        past = nodes.parameter(f"cache_params.past.{name}", ov.Type.f32, shape)
+        inputs.parameters.append(past)
+        return past
+    empty = ops.broadcast(
+        ops.constant(np.float32(0)), ops.concat([inputs.batch, axes(*shape[1:])], 0)
+    )
+    past = ops.read_value(empty, _variable(name), ov.Type.f32, ov.PartialShape(shape))
+    past.output(0).tensor.set_names({f"cache_params.past.{name}"})
+    return ops.gather(past, inputs.beam_idx, scalar(0))
+
+
+def _keep_state(inputs: _Inputs, name: str, present: Node) -> None:
+    if inputs.beam_idx is None:
+        inputs.presents.append(nodes.result(present, f"cache_params.present.{name}"))
+    else:
+        inputs.sinks.append(ops.assign(present, _variable(name)))
+
+
+def _variable(name: str) -> str:
+    return f"cache_params.past.{name}cache_params.present.{name}"
 
 
 def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:

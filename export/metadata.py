@@ -30,6 +30,7 @@ ARCHITECTURES = {
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
     "internlm2": "InternLM2ForCausalLM",
     "minicpm": "MiniCPMForCausalLM",
+    "lfm2": "Lfm2ForCausalLM",
     "chatglm": "ChatGLMModel",
 }
 SAMPLING_KEYS = ("do_sample", "temperature", "top_p", "top_k", "repetition_penalty")

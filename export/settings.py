@@ -13,6 +13,7 @@ from export.errors import ExportError
 from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
+FULL = "full_attention"
 SLIDING = "sliding_attention"
 SILU = ("silu", "swish")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
@@ -92,7 +93,7 @@ class Settings:
 
     def _strange_layers(self) -> list[str]:
         kinds = self.config.get("layer_types") or []
-        return sorted({str(kind) for kind in kinds} - {"full_attention", SLIDING})
+        return sorted({str(kind) for kind in kinds} - {FULL, SLIDING})
 
     def windowed(self, layers: int) -> frozenset[int]:
         """The layers that look back at `sliding_window` tokens only, where that is less than the context."""

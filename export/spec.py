@@ -27,7 +27,8 @@ class DecoderSpec:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
-    of the gate, `silu` or `gelu_tanh`.
+    of the gate, `silu` or `gelu_tanh`. convolved: layers with a gated convolution over the last `conv_kernel`
+    tokens in place of attention.
     """
 
     family: str
@@ -61,6 +62,9 @@ class DecoderSpec:
     logit_scale: float = 1.0
     norm_offset: float = 0.0
     activation: str = "silu"
+    convolved: frozenset[int] = frozenset()
+    conv_kernel: int = 0
+    conv_bias: bool = False
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
@@ -83,7 +87,8 @@ class DecoderSpec:
     @property
     def keys_turn_alike(self) -> bool:
         """Whether turning a key moves it to another position, by the same angles in every layer."""
-        return not self.unrotated and self.local_inv_freq is None and not self.late_qk_norm
+        alike = not self.unrotated and self.local_inv_freq is None and not self.late_qk_norm
+        return alike and not self.convolved
 
     def weight_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every weight that the graph reads, by canonical name."""
@@ -92,24 +97,36 @@ class DecoderSpec:
         if not self.tied:
             yield LM_HEAD, (self.vocab, self.hidden)
         for layer in range(self.layers):
-            for name, shape in self._layer_shapes():
+            is_convolved = layer in self.convolved
+            mixer = self._convolution_shapes() if is_convolved else self._attention_shapes()
+            for name, shape in (*mixer, *self._mlp_shapes()):
                 yield f"model.layers.{layer}.{name}", shape
 
-    def _layer_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def _convolution_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        wide, bias = self.hidden, self.conv_bias
+        yield from self._projection("conv.in_proj", 3 * wide, wide, bias=bias)
+        yield "conv.conv.weight", (wide, 1, self.conv_kernel)
+        if bias:
+            yield "conv.conv.bias", (wide,)
+        yield from self._projection("conv.out_proj", wide, wide, bias=bias)
+
+    def _attention_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         yield from self._projection("self_attn.q_proj", q, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
+        if self.qk_norm or self.flat_qk_norm:
+            yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
+            yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)
+
+    def _mlp_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         wide, narrow = self.intermediate, self.hidden
         yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
         yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
         yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():
             yield f"{norm}.weight", (self.hidden,)
-        if self.qk_norm or self.flat_qk_norm:
-            yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
-            yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)
 
     def _layer_norms(self) -> tuple[str, ...]:
         before = ("input_layernorm", "post_attention_layernorm") if self.pre_norms else ()
