@@ -11,6 +11,7 @@ import re
 from export.errors import ExportError
 from export.layouts import Tensors
 from export.llama_like import spec_of
+from export.recurrent import ShortConvolution
 from export.settings import FULL, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
@@ -52,9 +53,10 @@ def spec(config: Config) -> DecoderSpec:
     return spec_of(
         {**config, **words},
         qk_norm=True,
-        convolved=frozenset(i for i, kind in enumerate(kinds) if kind == _CONVOLUTION),
-        conv_kernel=settings.size("conv_L_cache"),
-        conv_bias=bool(config.get("conv_bias", False)),
+        recurrence=ShortConvolution(
+            settings.size("conv_L_cache"), bias=bool(config.get("conv_bias", False))
+        ),
+        recurrent=frozenset(i for i, kind in enumerate(kinds) if kind == _CONVOLUTION),
     )
 
 
