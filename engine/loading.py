@@ -89,7 +89,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         num_blocks=pool.num_blocks,
         block_size=pool.block_size,
         num_threads=loaded.num_threads,
-        can_think=template is not None and template.can_think,
+        can_think=renderer.can_think,
     )
     return core, info
 

@@ -11,7 +11,7 @@ from engine.text.chat_template import (
 )
 from engine.text.ledger import Ledger, Plan, Segment
 from engine.text.rendering import MARK, Renderer, Setting
-from engine.text.special_tokens import escaped_offsets, plain_offsets
+from engine.text.special_tokens import SPLIT, escaped_offsets, plain_offsets
 from engine.text.streaming import ReplyText
 from engine.text.tokenizer import Tokenizer
 from engine.text.tokenizer_files import read_completion_prefix, read_end_token_ids
@@ -21,6 +21,7 @@ __all__ = [
     "CLOSE_THOUGHTS",
     "MARK",
     "OPEN_THOUGHTS",
+    "SPLIT",
     "THINKING",
     "ChatTemplate",
     "Ledger",

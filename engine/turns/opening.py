@@ -10,7 +10,7 @@ from engine.conversations import Branch, Journal, Node, Session
 from engine.errors import RequestError
 from engine.metrics import KVSource
 from engine.scheduling import BlockPool, Guesses, Pace, Sampler, SamplingParams
-from engine.text import Ledger, Message, ReplyText, plain_offsets
+from engine.text import SPLIT, Ledger, Message, plain_offsets
 from engine.tiers import Prefixes, Shift
 from engine.turns.prompt import Prompt, PromptBuilder
 from engine.turns.turn import Earlier, Turn, TurnRequest
@@ -72,7 +72,7 @@ class Opening:
             branch=branch,
             node_id=reply.id,
             sampler=Sampler(params, tokens, self.vocab_size, said),
-            reply=ReplyText(tokens, params.stop),
+            reply=self.prompts.reply_text(tokens, params.stop, earlier.text),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
             guesses=Guesses(tokens),
@@ -163,7 +163,8 @@ def _reopened(branch: Branch, text: str) -> Earlier:
         return Earlier(text)
     assert reply.ends is not None
     branch.ledger = ledger
-    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)))
+    spoken = reply.text.replace(SPLIT, "")
+    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)), spoken)
 
 
 def _last(path: list[Node]) -> int | None:

@@ -57,7 +57,7 @@ class Telling:
         reply, branch = turn.reply, turn.branch
         ends = reply.kept()
         turn.sequence.truncate(turn.num_prompt + len(ends), self._pool)
-        text, ends = turn.earlier.with_more(reply.text, ends)
-        escaped = self._tokenizer.escape_reply(text)
+        text, ends = turn.earlier.with_more(reply.spoken, ends)
+        escaped = self._tokenizer.escape_spoken(text)
         branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))
         branch.last_used_at = time.monotonic()

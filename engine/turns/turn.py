@@ -52,17 +52,19 @@ class TurnRequest:
 class Earlier:
     """What there was of a reply before its turn.
 
-    ends: where in the text its tokens end, as far as the ledger is to keep them with the new ones.
+    ends: where in `spoken`, the text as its tokens say it, they end, as far as the ledger is to keep
+    them with the new ones.
     """
 
     text: str = ""
     ends: tuple[int, ...] = ()
+    spoken: str = ""
 
     def with_more(self, text: str, ends: list[int]) -> tuple[str, list[int]]:
         """The text that the ledger keeps as one reply, and where each of its tokens ends."""
         if not self.ends:
             return text, ends
-        return self.text + text, [*self.ends, *(len(self.text) + end for end in ends)]
+        return self.spoken + text, [*self.ends, *(len(self.spoken) + end for end in ends)]
 
 
 @dataclass(slots=True, eq=False)

@@ -185,7 +185,8 @@ class FakeTokenizer:
     def __init__(self) -> None:
         self.special_tokens = dict(SPECIAL_IDS)
         self.escape = Escape(list(SPECIAL))
-        self.escape_reply = self.escape  # all of the fake's added tokens are special
+        self.escape_reply = self.escape_spoken = self.escape  # all added tokens are special here
+        self.has_channels = False
         self.fails = False
         longest_first = sorted(SPECIAL, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")

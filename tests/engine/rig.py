@@ -262,7 +262,7 @@ def check_spelling(branch: Branch, tokenizer: FakeTokenizer) -> None:
         if segment.ends is None:
             assert tokens == tokenizer.encode(segment.text)
         else:
-            assert tokenizer.escape_reply(tokenizer.decode(tokens)) == segment.text
+            assert tokenizer.escape_spoken(tokenizer.decode(tokens)) == segment.text
 
 
 def make_rig(
@@ -284,14 +284,13 @@ def make_rig(
     has_single_token_graph: bool = False,
     max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
+    tokenizer: FakeTokenizer | None = None,
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
     home = home or make_home()
-    pool, model, tokenizer = (
-        BlockPool(num_blocks, block_size),
-        FakeModel(num_blocks, block_size, has_single_token_graph=has_single_token_graph),
-        FakeTokenizer(),
-    )
+    pool = BlockPool(num_blocks, block_size)
+    model = FakeModel(num_blocks, block_size, has_single_token_graph=has_single_token_graph)
+    tokenizer = tokenizer or FakeTokenizer()
     model.choose = choose
     chat_template = None if template is None else ChatTemplate(template, {})
     compiled = cast(Tokenizer, tokenizer)
