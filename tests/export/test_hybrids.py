@@ -13,6 +13,7 @@ from tests.export import hybrid_reference
 from tests.export.folders import Config
 from tests.export.hybrid_folders import HYBRIDS, is_linear, text_config, write_hybrid
 from tests.export.hybrid_running import PagedHybrid, Part, executed
+from tests.export.record_hybrid_logits import EVERY, RECORDED
 from tests.export.running import F, Stateful, compiled, pieces
 from tests.export.test_families import OTHER, TEXT, close, write_ir
 
@@ -141,3 +142,10 @@ def test_quantised_models_run_and_keep_what_is_sensitive_exact(
     alike = np.corrcoef(got.reshape(-1), wanted.reshape(-1))[0, 1]
     assert alike > {"int8": 0.99, "int4": 0.7}[form]  # random weights forgive little
     close(Stateful(compiled(xml)).step([TEXT])[0], got)
+
+
+@pytest.mark.parametrize("name", HYBRIDS)
+def test_the_reference_says_what_transformers_says(tmp_path: Path, name: str) -> None:
+    tensors = write_hybrid(tmp_path, HYBRIDS[name])
+    got = hybrid_reference.logits(HYBRIDS[name], tensors, TEXT)[::EVERY]
+    close(got, np.load(RECORDED)[name])
