@@ -57,6 +57,11 @@ def shown(spoken: str) -> str:
     return opened + (_CLOSING if thoughts and said else "") + "\n\n".join(said)
 
 
+def channel_of_answers() -> str:
+    """The marks and the name in front of an answer."""
+    return _FINAL
+
+
 def prompt_without_thoughts(prompt: str) -> str:
     """A prompt, ending where the reply begins, that has chosen the channel of answers for it."""
     return prompt + _FINAL

@@ -53,6 +53,11 @@ class PromptBuilder:
         """Whether the model was trained to chat."""
         return self._renderer.has_template
 
+    @property
+    def can_think(self) -> bool:
+        """Whether the option `enable_thinking` says if the model thinks first."""
+        return self._renderer.can_think
+
     def operator_tokens(self) -> list[int]:
         """The tokens that every conversation which begins now begins with."""
         return self._renderer.operator_tokens()

@@ -13,6 +13,7 @@ from engine.conversations.session import Branch, Session, SessionId, SessionTabl
 from engine.conversations.store import Store
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
+from engine.grammars import GrammarCompiler, GrammarConstraint
 from engine.loading import ModelInfo
 from engine.metrics import TurnFigures
 from engine.model.runner import Runner
@@ -138,11 +139,14 @@ class Rig:
         *,
         keep: int | None = None,
         system: str | None = None,
+        grammar: GrammarConstraint | None = None,
         **template_options: Any,
     ) -> Asked:
         self.session(name)
         setting = Setting(system, template_options)
-        return self.submit(TurnRequest(_id(name), message, params, _nobody, keep, setting))
+        request = TurnRequest(_id(name), message, params, _nobody, keep, setting)
+        request.constraint = grammar
+        return self.submit(request)
 
     def begin_more(
         self, name: str = "one", params: SamplingParams = GREEDY, *, system: str | None = None
@@ -319,6 +323,7 @@ def make_rig(
         tiers=tiers,
         prompts=PromptBuilder(renderer, context_length),
         tokenizer=compiled,
+        grammars=GrammarCompiler(tokenizer.vocabulary, model.vocab_size, [EOS]),
         eos_token_ids=frozenset({EOS}),
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, warm_up_shapes),
