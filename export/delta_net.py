@@ -16,7 +16,7 @@ from openvino import opset13 as ops
 from export import nodes
 from export.convolution import causal
 from export.inputs import Inputs
-from export.layers import Weights, linear
+from export.layers import Weights, linear, rates
 from export.nodes import Node, axes, scalar
 from export.recurrent import DeltaNet
 from export.spec import DecoderSpec
@@ -41,7 +41,7 @@ def delta_net(spec: DecoderSpec, weights: Weights, inputs: Inputs, layer: int, x
         ops.divide(_by_head(query), _root_of_width(query)),
         _by_head(key),
         _by_head(value),
-        ops.transpose(_decay(weights, name, x), axes(0, 2, 1)),
+        ops.transpose(_decay(weights, name, x, plain_rates=sizes.plain_rates), axes(0, 2, 1)),
         ops.transpose(beta, axes(0, 2, 1)),
     )
     read = _by_head(_recurrence(sizes, inputs, layer, steps))
@@ -55,22 +55,23 @@ def delta_net(spec: DecoderSpec, weights: Weights, inputs: Inputs, layer: int, x
     return linear(weights, f"{name}.out_proj", read, bias=False)
 
 
-def _decay(weights: Weights, name: str, x: Node) -> Node:
+def _decay(weights: Weights, name: str, x: Node, *, plain_rates: bool) -> Node:
     """The logarithm of what each head keeps at each token, [batch, tokens, heads]; never positive."""
     bias = nodes.floats(weights.vector(f"{name}.dt_bias").reshape(1, 1, -1))
-    rate = nodes.floats(-np.exp(weights.vector(f"{name}.A_log")).reshape(1, 1, -1))
+    rate = nodes.floats(rates(weights, name, plain=plain_rates).reshape(1, 1, -1))
     time = ops.softplus(ops.add(linear(weights, f"{name}.in_proj_a", x, bias=False), bias))
     return ops.multiply(rate, time)
 
 
 def _keys(sizes: DeltaNet, x: Node) -> Node:
     """Queries or keys of length one for every value head, [batch, tokens, heads, key_dim]."""
+    x = ops.reshape(x, axes(0, 0, sizes.key_heads, sizes.key_dim), True)
     if (served := sizes.value_heads // sizes.key_heads) > 1:
         # Tiles, because OpenVINO 2026.4.1 sees through other ways to repeat, and then takes the number of key
         # heads for that of value heads.
-        x = ops.reshape(x, axes(0, 0, sizes.key_heads, 1, sizes.key_dim), True)
-        x = ops.tile(x, axes(1, 1, 1, served, 1))
-    x = ops.reshape(x, axes(0, 0, sizes.value_heads, sizes.key_dim), True)
+        x = ops.unsqueeze(x, axes(2 if sizes.in_turn else 3))
+        x = ops.tile(x, axes(1, 1, served, 1, 1) if sizes.in_turn else axes(1, 1, 1, served, 1))
+        x = ops.reshape(x, axes(0, 0, sizes.value_heads, sizes.key_dim), True)
     squares = ops.reduce_sum(ops.multiply(x, x), axes(-1), True)
     length = ops.sqrt(ops.add(squares, nodes.number(_L2_EPS, 4)))
     return ops.multiply(x, ops.divide(nodes.number(1.0, 4), length))

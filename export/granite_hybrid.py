@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from export.errors import ExportError
 from export.layouts import Items, Tensors
 from export.llama_like import granite
 from export.recurrent import Mamba2
-from export.settings import Settings
+from export.settings import Settings, unmodelled
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -53,10 +52,7 @@ def _kinds(settings: Settings) -> list[str]:
     kinds = settings.config.get("layer_types") or settings.config.get("layers_block_type")
     kinds = [str(kind) for kind in kinds or [_MAMBA[0]] * layers][:layers]
     if strange := sorted(set(kinds) - {*_MAMBA, *_ATTENTION}):
-        raise ExportError(
-            f"The model's configuration asks for layers of the kind {', '.join(strange)}, "
-            "which is not supported."
-        )
+        raise unmodelled(f"layers of the kind {', '.join(strange)}")
     return kinds
 
 
@@ -75,6 +71,7 @@ def _sizes(settings: Settings) -> Mamba2:
         bias=bool(config["mamba_proj_bias"]),
         conv_bias=bool(config["mamba_conv_bias"]),
         time_limits=(_number(shortest), _number(longest)),
+        plain_rates=bool(config.get("has_plain_rates")),  # of GGUF files
     )
 
 

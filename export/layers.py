@@ -29,6 +29,12 @@ def norm(spec: DecoderSpec, weights: Weights, name: str, x: Node, rank: int) -> 
     return nodes.rms_norm(x, weights.vector(name) + np.float32(spec.norm_offset), spec.eps, rank)
 
 
+def rates(weights: Weights, name: str, *, plain: bool) -> Floats:
+    """How fast each head of a recurrent layer forgets, negative."""
+    values = weights.vector(f"{name}.A_log")
+    return values if plain else -np.exp(values)
+
+
 def linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
     """X times the transposed matrix `name`.weight, plus its bias."""
     y = nodes.product(x, weights.matrix(f"{name}.weight"), f"{name}.weight")

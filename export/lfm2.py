@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 
-from export.errors import ExportError
 from export.layouts import Tensors
 from export.llama_like import spec_of
 from export.recurrent import ShortConvolution
-from export.settings import FULL, Settings
+from export.settings import FULL, Settings, unmodelled
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -80,10 +79,7 @@ def _kinds(settings: Settings) -> list[str]:
         attends = range(layers) if attends is None else attends
         kinds = [FULL if i in attends else _CONVOLUTION for i in range(layers)]
     if strange := sorted({str(kind) for kind in kinds} - {FULL, _CONVOLUTION}):
-        raise ExportError(
-            "The model's configuration asks for layers of the kind "
-            f"{', '.join(strange)}, which is not supported."
-        )
+        raise unmodelled(f"layers of the kind {', '.join(strange)}")
     return list(kinds[:layers])
 
 

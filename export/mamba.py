@@ -15,7 +15,7 @@ from openvino import opset13 as ops
 from export import nodes
 from export.convolution import causal, without_padding
 from export.inputs import Inputs
-from export.layers import Weights, linear
+from export.layers import Weights, linear, rates
 from export.nodes import Node, axes, scalar
 from export.recurrent import Mamba2
 from export.spec import DecoderSpec
@@ -37,7 +37,7 @@ def mamba(spec: DecoderSpec, weights: Weights, inputs: Inputs, layer: int, x: No
     heads = ops.reshape(parts[0], axes(0, 0, sizes.heads, sizes.head_dim), True)
     writes, reads = (_by_head(sizes, vectors) for vectors in parts[1:])
     steps = _time_steps(sizes, weights, name, x)
-    rate = ops.constant(-np.exp(weights.vector(f"{name}.A_log")))
+    rate = ops.constant(rates(weights, name, plain=sizes.plain_rates))
     kept = ops.reshape(ops.exp(ops.multiply(rate, steps)), axes(0, 0, 0, 1, 1), True)
     taken = ops.multiply(ops.unsqueeze(steps, i32(-1)), writes)
     taken = ops.multiply(ops.unsqueeze(taken, i32(-2)), ops.unsqueeze(heads, i32(-1)))

@@ -46,6 +46,8 @@ def spec(config: Config) -> DecoderSpec:
             key_dim=settings.size("linear_key_head_dim"),
             value_dim=settings.size("linear_value_head_dim"),
             kernel=settings.size("linear_conv_kernel_dim"),
+            in_turn=bool(config.get("value_heads_in_turn")),  # both of GGUF files
+            plain_rates=bool(config.get("has_plain_rates")),
         ),
         recurrent=_linear_layers(settings),
     )

@@ -19,6 +19,11 @@ class ShortConvolution:
     kernel: int
     bias: bool = False
 
+    @property
+    def shares(self) -> tuple[int, int]:
+        """It has no heads."""
+        return 1, 1
+
     def weight_shapes(self, hidden: int) -> Shapes:
         """Every weight of a layer, by its name within it."""
         shapes = {
@@ -36,7 +41,8 @@ class ShortConvolution:
 class DeltaNet:
     """A gated delta net (arXiv 2412.06464), as Qwen3.5 has it.
 
-    Each key head serves value_heads / key_heads value heads in a row. kernel: inputs that the convolution sees.
+    Each key head serves value_heads / key_heads value heads in a row, or in_turn: every key_heads-th one. kernel:
+    inputs that the convolution sees. plain_rates: A_log is -exp of what it is elsewhere, as GGUF files have it.
     """
 
     key_heads: int
@@ -44,6 +50,13 @@ class DeltaNet:
     key_dim: int
     value_dim: int
     kernel: int
+    in_turn: bool = False
+    plain_rates: bool = False
+
+    @property
+    def shares(self) -> tuple[int, int]:
+        """Heads, and what they share."""
+        return self.value_heads, self.key_heads
 
     @property
     def keys(self) -> int:
@@ -78,7 +91,7 @@ class Mamba2:
     """A selective state space model (Mamba-2, arXiv 2405.21060), as Granite 4's hybrids have it.
 
     Each of `groups` pairs of B and C, which write to the state and read from it, serves heads / groups heads in a
-    row. kernel: inputs that the convolution sees. time_limits: of a token's time step.
+    row. kernel: inputs that the convolution sees. time_limits: of a token's time step. plain_rates: as in DeltaNet.
     """
 
     heads: int
@@ -89,6 +102,12 @@ class Mamba2:
     bias: bool = False
     conv_bias: bool = True
     time_limits: tuple[float, float] = (0.0, inf)
+    plain_rates: bool = False
+
+    @property
+    def shares(self) -> tuple[int, int]:
+        """Heads, and what they share."""
+        return self.heads, self.groups
 
     @property
     def width(self) -> int:

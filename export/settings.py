@@ -19,6 +19,11 @@ SILU = ("silu", "swish")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
+def unmodelled(what: str) -> ExportError:
+    """The complaint of something that no family here has."""
+    return ExportError(f"The model's configuration asks for {what}, which is not supported.")
+
+
 @dataclass(frozen=True)
 class Settings:
     """A configuration with typed access."""
@@ -79,9 +84,7 @@ class Settings:
         """
         for what, asked in self._unmodelled(activations, kinds).items():
             if asked:
-                raise ExportError(
-                    f"The model's configuration asks for {what}, which is not supported."
-                )
+                raise unmodelled(what)
 
     def _unmodelled(self, activations: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, Any]:
         get = self.config.get

@@ -69,11 +69,13 @@ class DecoderSpec:
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
-        if self.heads % self.kv_heads:
-            raise ExportError(
-                f"The configuration's {self.heads} attention heads do not divide among "
-                f"{self.kv_heads} key heads; it is damaged or belongs to another model."
-            )
+        recurrent = (1, 1) if self.recurrence is None else self.recurrence.shares
+        for heads, key_heads in ((self.heads, self.kv_heads), recurrent):
+            if heads % key_heads:
+                raise ExportError(
+                    f"The configuration's {heads} attention heads do not divide among "
+                    f"{key_heads} key heads; it is damaged or belongs to another model."
+                )
         if not 0 < self.rotary_dim <= self.head_dim:
             raise ExportError(
                 f"The configuration rotates {self.rotary_dim} of {self.head_dim} dimensions of a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,19 @@ import numpy as np
 import openvino as ov
 import pytest
 
+from export.errors import ExportError
+from export.families import read_decoder
+from export.sources.directory import open_directory
 from tests.export import hybrid_reference
 from tests.export.folders import Config
-from tests.export.hybrid_folders import HYBRIDS, is_linear, text_config, write_hybrid
+from tests.export.hybrid_folders import (
+    GRANITE,
+    HYBRIDS,
+    QWEN3_5_TEXT,
+    is_linear,
+    text_config,
+    write_hybrid,
+)
 from tests.export.hybrid_running import PagedHybrid, Part, executed
 from tests.export.record_hybrid_logits import EVERY, RECORDED
 from tests.export.running import F, Stateful, compiled, pieces
@@ -149,3 +160,27 @@ def test_the_reference_says_what_transformers_says(tmp_path: Path, name: str) ->
     tensors = write_hybrid(tmp_path, HYBRIDS[name])
     got = hybrid_reference.logits(HYBRIDS[name], tensors, TEXT)[::EVERY]
     close(got, np.load(RECORDED)[name])
+
+
+@pytest.mark.parametrize(
+    ("config", "change", "said"),
+    [
+        (QWEN3_5_TEXT, {"linear_num_value_heads": 3}, "3 attention heads do not divide among 2"),
+        (QWEN3_5_TEXT, {"linear_value_head_dim": 8}, "belong to different models"),
+        (QWEN3_5_TEXT, {"layer_types": ["conv"] * 4}, "layers of the kind conv"),
+        (QWEN3_5_TEXT, {"num_experts": 4}, "mixture of experts"),
+        (GRANITE, {"mamba_n_groups": 3}, "8 attention heads do not divide among 3"),
+        (GRANITE, {"num_local_experts": 4}, "mixture of experts"),
+        (GRANITE, {"layer_types": ["mamba", "moe", "mamba"]}, "layers of the kind moe"),
+        (GRANITE, {"mamba_d_state": 8}, "lacks model.layers.0.mamba"),
+    ],
+    ids=str,
+)
+def test_what_is_not_modelled_is_refused(
+    tmp_path: Path, config: Config, change: Config, said: str
+) -> None:
+    write_hybrid(tmp_path, config)
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}), "utf-8")
+    with pytest.raises(ExportError) as caught:
+        read_decoder(open_directory(tmp_path))
+    assert said in str(caught.value)
