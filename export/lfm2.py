@@ -78,10 +78,8 @@ def _kinds(settings: Settings) -> list[str]:
         attends = range(layers) if attends is None else attends
         kinds = [FULL if i in attends else _CONVOLUTION for i in range(layers)]
     if strange := sorted({str(kind) for kind in kinds} - {FULL, _CONVOLUTION}):
-        raise ExportError(
-            "The model's configuration asks for layers of the kind "
-            f"{', '.join(strange)}, which is not supported."
-        )
+        what = f"layers of the kind {', '.join(strange)}"
+        raise ExportError(f"The model's configuration asks for {what}, which is not supported.")
     return list(kinds[:layers])
 
 
