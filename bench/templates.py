@@ -127,6 +127,8 @@ def run(model_dir: Path) -> dict[str, Any]:
     """Print a table, return the figures. The model gives its tokenizer, and its template as `this model`."""
     tokenizer = Tokenizer(model_dir)
     templates = known_templates()
+    if not tokenizer.has_channels:  # they say nothing without their own special tokens
+        templates.pop("gpt-oss")
     if (own := read_chat_template(model_dir)) is not None:
         templates = {"this model": own} | templates
     result: dict[str, Any] = {}

@@ -8,6 +8,7 @@ scheduling; on the ground: config, errors, events, metrics.
 from engine.config import EngineConfig
 from engine.conversations import SessionId
 from engine.engine import Engine
+from engine.grammars import Grammar
 from engine.loading import ModelInfo
 from engine.metrics import TurnFigures
 from engine.scheduling import SamplingParams
@@ -18,6 +19,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "EngineStats",
+    "Grammar",
     "Message",
     "ModelInfo",
     "SamplingParams",

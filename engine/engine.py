@@ -7,7 +7,7 @@ model loads wait for it; after `close` each gets EngineClosed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal
 
 from engine.config import EngineConfig
@@ -24,6 +24,7 @@ from engine.conversations import (
 )
 from engine.errors import EngineClosed, EngineError, RequestError
 from engine.events import Event
+from engine.grammars import Grammar, GrammarConstraint
 from engine.loading import ModelInfo, load
 from engine.owner import Loader, Owner
 from engine.scheduling import SamplingParams
@@ -33,6 +34,8 @@ from engine.tiers import portable
 from engine.turns import NO_SUCH_ANSWER, EngineCore, Gather, TurnRequest, at_once
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
+
+NO_SUCH_TOKEN = "The model has no such token."  # noqa: S105
 
 _DEFAULT_PARAMS = SamplingParams()
 
@@ -244,16 +247,45 @@ class Engine:
         """
         return self._sessions.find(session_id).active.sequence.num_uncached_tokens
 
-    async def count_tokens(self, text: str) -> int:
-        """How many tokens `text` has by itself. Raises EngineClosed."""
-        counts: list[int] = []
+    async def branch_off(
+        self, source: SessionId, target: SessionId, messages: Sequence[Message]
+    ) -> None:
+        """Begin the new session `target` with what `source` has said of `messages`, and with its KV.
+
+        `source` may be busy, and stays as it is. Raises SessionNotFound, StoreError, or RequestError if
+        there is something in `target`.
+        """
+        await self.find_session(target)
+        old, new = self._sessions.find(source), self._sessions.find(target)
+        await self._owner.call(lambda core: core.parts.sharing.branch_off(old, new, messages))
+        await self._stored(new)
+
+    async def tokens(self, text: str) -> list[int]:
+        """The token ids of `text` by itself. Raises EngineClosed."""
+        found: list[int] = []
 
         def command(core: EngineCore) -> None:
             tokenizer = core.parts.tokenizer
-            counts.append(len(tokenizer.encode(tokenizer.escape(text))))
+            found.extend(tokenizer.encode(tokenizer.escape(text)))
 
         await self._owner.call(command)
-        return counts[0]
+        return found
+
+    async def text_of(self, tokens: Sequence[int]) -> str:
+        """The text of token ids. Raises EngineClosed, or RequestError if the model has no such tokens."""
+        texts: list[str] = []
+
+        def command(core: EngineCore) -> None:
+            if not all(0 <= token < core.parts.opening.vocab_size for token in tokens):
+                raise RequestError(NO_SUCH_TOKEN)
+            texts.append(core.parts.tokenizer.decode(tokens))
+
+        await self._owner.call(command)
+        return texts[0]
+
+    async def count_tokens(self, text: str) -> int:
+        """How many tokens `text` has by itself. Raises EngineClosed."""
+        return len(await self.tokens(text))
 
     async def evict(self, session_id: SessionId) -> None:
         """Drop the KV of an idle session, which its next turn re-prefills. Raises SessionNotFound."""
@@ -266,21 +298,27 @@ class Engine:
         message: str,
         *,
         keep: int | None = None,
+        behind: Sequence[Message] | None = None,
         system: str | None = None,
         params: SamplingParams = _DEFAULT_PARAMS,
+        grammar: Grammar | None = None,
         gather: Gather = at_once,
         **template_options: Any,
     ) -> AsyncGenerator[Event, None]:
         """Say `message` in the session and stream what comes of it; the last event is Finished.
 
         keep: how many of `messages()` stay in front of it (None: all), which is how a message is
-        edited; one that says what the next of them says gets that one another reply. gather: for how
-        many seconds, asked anew each time, text may gather before it comes in one piece; the first
-        text and the end do not wait. Closing the generator cancels the turn and keeps what was said.
+        edited; one that says what the next of them says gets that one another reply. behind: what stands in
+        front of it instead, whatever is shown: what of that was said in the session, thoughts aside, is gone
+        on from in the session's own words, and the rest becomes a branch. grammar: what the
+        answer keeps to; thoughts in front of it are free. gather: for how many seconds, asked anew each
+        time, text may gather before it comes in one piece; the first text and the end do not wait. Closing the generator cancels the turn and keeps what was said.
         Raises a RequestError, with nothing changed, or EngineClosed.
         """
         setting = Setting(system, dict(template_options))
         request = TurnRequest(session_id, message, params, _ignore, keep, setting, gather=gather)
+        request.behind = None if behind is None else tuple(behind)
+        request.grammar = grammar
         return self._stream(request)
 
     def continue_reply(
@@ -303,13 +341,18 @@ class Engine:
         return self._stream(request)
 
     def complete(
-        self, text: str, params: SamplingParams = _DEFAULT_PARAMS, *, name: str | None = None
+        self,
+        text: str,
+        params: SamplingParams = _DEFAULT_PARAMS,
+        *,
+        name: str | None = None,
+        grammar: Grammar | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Continue `text` as it is, without a chat template and without a session.
 
-        name: what `cancel_completion` stops it by.
+        name: what `cancel_completion` stops it by. grammar: what the rest of the text keeps to.
         """
-        request = TurnRequest(None, text, params, _ignore, name=name)
+        request = TurnRequest(None, text, params, _ignore, name=name, grammar=grammar)
         return self._stream(request)
 
     def cancel(self, session_id: SessionId) -> None:
@@ -348,7 +391,17 @@ class Engine:
         self._sessions.remove(session_id)
         self._owner.post(lambda core: core.forget(session))
 
+    def _constraint(self, grammar: Grammar) -> GrammarConstraint:
+        """What bounds one reply. Raises RequestError, or what keeps the model from loading."""
+        self.wait_ready()
+        core = self._owner.core
+        if core is None:
+            raise EngineClosed("The engine has stopped.")
+        return core.parts.grammars.constraint(grammar)
+
     async def _stream(self, request: TurnRequest) -> AsyncGenerator[Event, None]:
+        if request.grammar is not None:
+            request.constraint = await asyncio.to_thread(self._constraint, request.grammar)
         self._requests.add(request)
         try:
             async with contextlib.aclosing(self._owner.stream(request)) as events:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from engine.config import EngineConfig
 from engine.conversations import Home
+from engine.grammars import GrammarCompiler, thoughts_of
 from engine.model import (
     WarmUp,
     likely_shapes,
@@ -65,6 +66,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         read_context_length(settings, config.model_dir), max(usable, 1) * pool.block_size
     )
     kv = make_tiers(config, home, loaded)
+    end_tokens = read_eos_token_ids(config.model_dir, settings)
     shapes = likely_shapes(config.max_num_sequences) if config.warm_up else []
     core = assemble(
         config,
@@ -73,7 +75,10 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         tiers=kv.tiers,
         prompts=PromptBuilder(renderer, context_length),
         tokenizer=tokenizer,
-        eos_token_ids=read_eos_token_ids(config.model_dir, settings),
+        grammars=GrammarCompiler.of_model(
+            config.model_dir, loaded.model.vocab_size, sorted(end_tokens), thoughts_of(tokenizer)
+        ),
+        eos_token_ids=end_tokens,
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, shapes),
         fingerprint=kv.fingerprint,
@@ -89,7 +94,7 @@ def load(config: EngineConfig, home: Home) -> tuple[EngineCore, ModelInfo]:
         num_blocks=pool.num_blocks,
         block_size=pool.block_size,
         num_threads=loaded.num_threads,
-        can_think=template is not None and template.can_think,
+        can_think=renderer.can_think,
     )
     return core, info
 

@@ -12,26 +12,27 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from export import nodes
+from export.inputs import Inputs
 from export.nodes import Node, axes
 from export.tensors import Floats
 
 
-def causal(past: Node, new: Node, weight: Floats) -> tuple[Node, Node]:
-    """The convolved `new` [batch, tokens, channels], and the past that is to come.
+def causal(inputs: Inputs, layer: int, new: Node, weight: Floats) -> Node:
+    """The convolved `new` [batch, tokens, channels]; weight: [channels, 1, kernel], of the newest token last.
 
-    past: [batch, channels, kernel], the inputs before `new`, oldest first. weight: [channels, 1, kernel], that
-    of the newest token last.
+    What a layer keeps is its last inputs, [batch, channels, kernel], the oldest first.
     """
     channels, _, kernel = weight.shape
+    past = inputs.state(f"conv.{layer}", channels, kernel)
+    new = without_padding(new, inputs.attention_mask)
     both = ops.concat([past, ops.transpose(new, axes(0, 2, 1))], -1)
     filters = nodes.floats(weight.reshape(channels, 1, 1, kernel))
     mixed = ops.group_convolution(both, filters, [1], [0], [0], [1])
     # The first result is that of the past alone.
     mixed = ops.slice(mixed, axes(1), axes(nodes.TO_THE_END), axes(1), axes(2))
     kept = ops.slice(both, axes(-kernel), axes(nodes.TO_THE_END), axes(1), axes(2))
-    # What shape inference does not know of a slice while the graph is rewritten.
-    kept = ops.reshape(kept, axes(-1, channels, kernel), False)
-    return ops.transpose(mixed, axes(0, 2, 1)), kept
+    inputs.keep_state(f"conv.{layer}", kept, channels, kernel)
+    return ops.transpose(mixed, axes(0, 2, 1))
 
 
 def without_padding(x: Node, attention_mask: Node) -> Node:

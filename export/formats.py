@@ -2,11 +2,13 @@
 
 native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits) and the codes of
 checkpoints that are quantised already; rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
-and lm_head in int8. Vectors stay float32 in every format.
+and lm_head in int8. Vectors and convolutions stay float32 in every format, and the small matrices that say how
+much a recurrent state forgets stay in 16 bits: their errors add up from token to token.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -20,6 +22,7 @@ from export.tensors import ELEMENT_DTYPES, Compound, StoredTensor
 
 FORMATS = ("native", "rounded", "fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
+FORGETTING = re.compile(r".*\.(linear_attn\.in_proj_[ab]|mamba\.dt_proj)\.weight")
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,10 @@ class WeightFormat:
         return dense(tensor, _half(tensor), scratch)
 
     def _coder(self, name: str, tensor: StoredTensor) -> Coder | None:
-        if self.name == "fp16":
-            return None
         if self.name in ("native", "rounded"):
             return self._block_coder(name, tensor)
+        if self.name == "fp16" or FORGETTING.fullmatch(name):
+            return None
         if self.name == "int4" and name not in (EMBEDDING, LM_HEAD):
             return self._int4_coder(tensor.shape[1])
         return Int8Coder()

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 
-from export.errors import ExportError
 from export.layouts import Tensors
 from export.llama_like import spec_of
-from export.settings import FULL, Settings
+from export.recurrent import ShortConvolution
+from export.settings import FULL, Settings, unmodelled
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
@@ -52,9 +52,10 @@ def spec(config: Config) -> DecoderSpec:
     return spec_of(
         {**config, **words},
         qk_norm=True,
-        convolved=frozenset(i for i, kind in enumerate(kinds) if kind == _CONVOLUTION),
-        conv_kernel=settings.size("conv_L_cache"),
-        conv_bias=bool(config.get("conv_bias", False)),
+        recurrence=ShortConvolution(
+            settings.size("conv_L_cache"), bias=bool(config.get("conv_bias", False))
+        ),
+        recurrent=frozenset(i for i, kind in enumerate(kinds) if kind == _CONVOLUTION),
     )
 
 
@@ -78,8 +79,7 @@ def _kinds(settings: Settings) -> list[str]:
         attends = range(layers) if attends is None else attends
         kinds = [FULL if i in attends else _CONVOLUTION for i in range(layers)]
     if strange := sorted({str(kind) for kind in kinds} - {FULL, _CONVOLUTION}):
-        what = f"layers of the kind {', '.join(strange)}"
-        raise ExportError(f"The model's configuration asks for {what}, which is not supported.")
+        raise unmodelled(f"layers of the kind {', '.join(strange)}")
     return list(kinds[:layers])
 
 

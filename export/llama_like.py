@@ -19,14 +19,16 @@ def spec_of(
     activations: tuple[str, ...] = SILU,
     *,
     has_windows: bool = False,
+    kinds: tuple[str, ...] = (),
     **switches: Any,
 ) -> DecoderSpec:
     """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError.
 
     has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
+    kinds: of layers that it has beside attention.
     """
     settings = Settings(config)
-    settings.refuse_unmodelled(activations)
+    settings.refuse_unmodelled(activations, kinds)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (
@@ -107,8 +109,8 @@ def phi3(config: Config) -> DecoderSpec:
     return spec_of(config, has_windows=True)
 
 
-def granite(config: Config) -> DecoderSpec:
-    """Llama with four constants."""
+def granite(config: Config, **switches: Any) -> DecoderSpec:
+    """Llama with four constants; `switches` of DecoderSpec for more."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
     return spec_of(
         config,
@@ -119,6 +121,7 @@ def granite(config: Config) -> DecoderSpec:
         residual_scale=settings.number("residual_multiplier", 1.0),
         attention_scale=settings.number("attention_multiplier", 1.0),
         logit_scale=1.0 / settings.number("logits_scaling", 1.0),
+        **switches,
     )
 
 

@@ -30,6 +30,8 @@ ARCHITECTURES = {
     "hunyuan_v1_dense": "HunYuanDenseV1ForCausalLM",
     "internlm2": "InternLM2ForCausalLM",
     "minicpm": "MiniCPMForCausalLM",
+    "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "chatglm": "ChatGLMModel",
 }

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from export.errors import ExportError
+from export.recurrent import Recurrence
 from export.tensors import StoredTensor
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -27,8 +28,8 @@ class DecoderSpec:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
-    of the gate, `silu` or `gelu_tanh`. convolved: layers with a gated convolution over the last `conv_kernel`
-    tokens in place of attention.
+    of the gate, `silu` or `gelu_tanh`. output_gate: what attention gives is multiplied by a sigmoid of the layer's
+    input. recurrent: layers with a `recurrence` in the place of attention.
     """
 
     family: str
@@ -62,17 +63,19 @@ class DecoderSpec:
     logit_scale: float = 1.0
     norm_offset: float = 0.0
     activation: str = "silu"
-    convolved: frozenset[int] = frozenset()
-    conv_kernel: int = 0
-    conv_bias: bool = False
+    output_gate: bool = False
+    recurrence: Recurrence | None = None
+    recurrent: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
-        if self.heads % self.kv_heads:
-            raise ExportError(
-                f"The configuration's {self.heads} attention heads do not divide among "
-                f"{self.kv_heads} key heads; it is damaged or belongs to another model."
-            )
+        recurrent = (1, 1) if self.recurrence is None else self.recurrence.shares
+        for heads, key_heads in ((self.heads, self.kv_heads), recurrent):
+            if heads % key_heads:
+                raise ExportError(
+                    f"The configuration's {heads} attention heads do not divide among "
+                    f"{key_heads} key heads; it is damaged or belongs to another model."
+                )
         if not 0 < self.rotary_dim <= self.head_dim:
             raise ExportError(
                 f"The configuration rotates {self.rotary_dim} of {self.head_dim} dimensions of a "
@@ -87,8 +90,8 @@ class DecoderSpec:
     @property
     def keys_turn_alike(self) -> bool:
         """Whether turning a key moves it to another position, by the same angles in every layer."""
-        alike = not self.unrotated and self.local_inv_freq is None and not self.late_qk_norm
-        return alike and not self.convolved
+        is_plain = not self.unrotated and self.local_inv_freq is None
+        return is_plain and not self.late_qk_norm and not self.recurrent
 
     def weight_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every weight that the graph reads, by canonical name."""
@@ -97,18 +100,20 @@ class DecoderSpec:
         if not self.tied:
             yield LM_HEAD, (self.vocab, self.hidden)
         for layer in range(self.layers):
-            is_convolved = layer in self.convolved
-            mixer = self._convolution_shapes() if is_convolved else self._attention_shapes()
-            for name, shape in (*mixer, *self._mlp_shapes()):
+            for name, shape in self._layer_shapes(layer):
                 yield f"model.layers.{layer}.{name}", shape
 
-    def _convolution_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        wide, bias = self.hidden, self.conv_bias
-        yield from self._projection("conv.in_proj", 3 * wide, wide, bias=bias)
-        yield "conv.conv.weight", (wide, 1, self.conv_kernel)
-        if bias:
-            yield "conv.conv.bias", (wide,)
-        yield from self._projection("conv.out_proj", wide, wide, bias=bias)
+    def _layer_shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+        if self.recurrence is not None and layer in self.recurrent:
+            yield from self.recurrence.weight_shapes(self.hidden)
+        else:
+            yield from self._attention_shapes()
+        wide, narrow = self.intermediate, self.hidden
+        yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
+        yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
+        yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
+        for norm in self._layer_norms():
+            yield f"{norm}.weight", (self.hidden,)
 
     def _attention_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
@@ -116,17 +121,11 @@ class DecoderSpec:
         yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
+        if self.output_gate:
+            yield from self._projection("self_attn.g_proj", q, self.hidden, bias=self.qkv_bias)
         if self.qk_norm or self.flat_qk_norm:
             yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
             yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)
-
-    def _mlp_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        wide, narrow = self.intermediate, self.hidden
-        yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
-        yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
-        yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
-        for norm in self._layer_norms():
-            yield f"{norm}.weight", (self.hidden,)
 
     def _layer_norms(self) -> tuple[str, ...]:
         before = ("input_layernorm", "post_attention_layernorm") if self.pre_norms else ()

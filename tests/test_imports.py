@@ -15,6 +15,7 @@ FLOORS = {
         "errors faults config metrics events",
         "scheduling",
         "text",
+        "grammars",
         "model",
         "conversations",
         "tiers",

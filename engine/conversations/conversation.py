@@ -4,10 +4,12 @@ Owns: nodes and which of them is the head, the last message of what is being tal
 values and look-ups; knows neither tokens nor files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from engine.events import Finished, FinishReason
+from engine.text import Message, answer_of
 
 Feedback = Literal["like", "dislike"]
 
@@ -42,6 +44,15 @@ class Node:
             return self.is_edited
         return self.ending.reason is not FinishReason.STOP
 
+    def says(self, message: Message) -> bool:
+        """Whether this is `message` as a program sends it back: thoughts and white space may be missing."""
+        if self.role != message.role:
+            return False
+        if self.role != "assistant":
+            return self.content.strip() == message.content.strip()
+        is_opened = self.ending is not None and self.ending.figures.opens_thinking
+        return answer_of(self.content, is_opened=is_opened) == answer_of(message.content)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -70,6 +81,22 @@ class Conversation:
         """The messages up to the head, each with its versions."""
         children = self._children()
         return tuple(Entry(node, children[node.parent]) for node in self.path(self.head))
+
+    def follow(self, messages: Sequence[Message]) -> list[Node]:
+        """The path from the beginning that says these messages, as far as one does.
+
+        Of several, the one that is shown, or else the newest.
+        """
+        children, leaves, shown = self._children(), [], {node.id for node in self.path(self.head)}
+        ends: list[int | None] = [None]
+        for message in messages:
+            found = [
+                n for end in ends for n in children.get(end, ()) if self.nodes[n].says(message)
+            ]
+            if not found:
+                break
+            leaves, ends = found, [*found]
+        return self.path(max(leaves, key=lambda n: (n in shown, n), default=None))
 
     def versions(self, node_id: int) -> tuple[int, ...]:
         """The messages that stand at the same place, `node_id` included, oldest first."""

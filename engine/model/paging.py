@@ -17,6 +17,7 @@ from openvino._offline_transformations import paged_attention_transformation
 from engine.errors import ModelUnsupported
 from engine.model.ir_files import read_ir
 from engine.model.joining import join_small_products
+from engine.model.positions import read_positions
 from engine.model.stateful import make_stateful
 
 STATE_TABLE = "_state_table."  # in the names of inputs for layers that have a state beside the KV
@@ -28,6 +29,7 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
     Small products are joined. Raises ModelNotFound or ModelUnsupported.
     """
     model = read_stateful(core, model_dir)
+    read_positions(model)
     try:
         paged_attention_transformation(model)
     except RuntimeError as error:

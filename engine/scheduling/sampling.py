@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numpy.random import default_rng  # here, since NumPy loads it late: 6 ms of the first answer
 
 from engine.config import require
+from engine.scheduling.constraint import Constraint
 
 Row = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.intp]
@@ -82,7 +83,8 @@ class SamplingParams:
 class Sampler:
     """One turn's sampling: its parameters, random state and token counts.
 
-    said: what the reply says already, where it goes on; it is the end of the prompt.
+    said: what the reply says already, where it goes on; it is the end of the prompt. constraint: what
+    bounds the reply; it comes before all filters.
     """
 
     def __init__(
@@ -91,8 +93,10 @@ class Sampler:
         prompt: Sequence[int],
         vocab_size: int,
         said: Sequence[int] = (),
+        constraint: Constraint | None = None,
     ) -> None:
         self.params = params
+        self.constraint = constraint
         self._random = default_rng(params.seed)
         self._penalties = _Penalties(params, prompt, vocab_size) if params.has_penalties else None
         if self._penalties is not None:
@@ -101,12 +105,22 @@ class Sampler:
 
     def sample(self, logits: Row) -> int:
         """The next token id, from logits of shape [vocab]."""
+        if self.constraint is not None:
+            logits = self.constraint.restrict(logits)
         if self._penalties is not None:
             logits = self._penalties.apply(logits)
         token = int(logits.argmax()) if self.params.is_greedy else self._draw(logits)
         if self._penalties is not None:
             self._penalties.count(token)
+        if self.constraint is not None:
+            self.constraint.take(token)
         return token
+
+    def allowed(self, guesses: Sequence[int]) -> list[int]:
+        """The first of the guesses, as far as they may come next at all."""
+        if self.constraint is None:
+            return list(guesses)
+        return list(guesses[: self.constraint.num_valid(guesses)])
 
     def follow(self, rows: npt.NDArray[np.float32], guesses: Sequence[int]) -> list[int]:
         """The next token, and another one behind each guess that was right.

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from engine.text.chat_template import ChatTemplate, Message
+from engine.text import channels
+from engine.text.chat_template import THINKING, ChatTemplate, Message
+from engine.text.streaming import ReplyText
 from engine.text.tokenizer import Tokenizer
 from engine.text.wordless import OPEN_THOUGHTS
 
@@ -49,6 +51,22 @@ class Renderer:
         """Whether the model was trained to chat."""
         return self._template is not None
 
+    @property
+    def can_think(self) -> bool:
+        """Whether the option `enable_thinking` says if the model thinks first."""
+        is_told = self._template is not None and self._template.can_think
+        return is_told or (self._template is not None and self._tokenizer.has_channels)
+
+    def reply_text(
+        self, context: Sequence[int], stop: Sequence[str] = (), earlier: str = ""
+    ) -> ReplyText:
+        """The text of a reply behind the tokens `context`, going on from what people see of it."""
+        if not self._tokenizer.has_channels:
+            return ReplyText(context, stop)
+        before = channels.prompt_with("", earlier) if earlier else ""
+        num_shown = len(channels.shown(before))
+        return ReplyText(context, stop, lambda said: channels.shown(before + said)[num_shown:])
+
     def chat(self, messages: Sequence[Message], setting: Setting) -> str:
         """The text up to where the reply begins, or goes on if one is the last of the messages.
 
@@ -56,17 +74,19 @@ class Renderer:
         behind it is one message then. Raises RequestError if the template refuses it.
         """
         if messages and messages[-1].role == "assistant":
-            return self.chat(messages[:-1], setting) + self._escaped(messages[-1]).content
+            return self._with_reply(self.chat(messages[:-1], setting), messages[-1])
         if self._template is None:
             return self.completion("".join(message.content for message in messages))
         prompt = setting.system or self._operator_prompt
         system = (Message("system", prompt),) if prompt else ()
         escaped = [self._escaped(message) for message in (*system, *_answered(messages))]
+        if self._tokenizer.has_channels:
+            return self._in_channels(self._template, escaped, setting)
         return self._template.render(escaped, setting.began_at, **setting.template_options)
 
     def opens_thoughts(self, text: str, messages: Sequence[Message]) -> bool:
         """Whether the template has opened the thoughts in `text`, rendered of `messages`, for the reply."""
-        if self._template is None:
+        if self._template is None or self._tokenizer.has_channels:
             return False
         if messages and messages[-1].role == "assistant":
             text = text[: len(text) - len(self._escaped(messages[-1]).content)]
@@ -95,6 +115,25 @@ class Renderer:
             return []
         text = self.chat([Message("user", MARK)], Setting())
         return self.encode(text.partition(MARK)[0], None) if MARK in text else []
+
+    def _with_reply(self, prompt: str, reply: Message) -> str:
+        content = self._escaped(reply).content
+        if self._template is not None and self._tokenizer.has_channels:
+            return channels.prompt_with(prompt, content)
+        return prompt + content
+
+    def _in_channels(
+        self, template: ChatTemplate, escaped: Sequence[Message], setting: Setting
+    ) -> str:
+        told = [
+            message._replace(content=channels.without_thoughts(message.content))
+            if message.role == "assistant"
+            else message
+            for message in escaped
+        ]
+        text = channels.marked(template.render(told, setting.began_at, **setting.template_options))
+        thinks = setting.template_options.get(THINKING, True)
+        return text if thinks else channels.prompt_without_thoughts(text)
 
     def _escaped(self, message: Message) -> Message:
         is_reply = message.role == "assistant"

@@ -8,7 +8,7 @@ text-generation-inference. Tokens may gather before they are decoded, all in one
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 BROKEN = "\ufffd"
 MAX_HELD_TOKENS = 8  # a character has at most 4 bytes; more than that in a row are really broken
@@ -18,10 +18,16 @@ class ReplyText:
     """The text of one reply, growing token by token.
 
     context: the ids in front of the reply; the last of them are decoded along, so that a leading
-    space is kept. stop: strings before which the reply ends.
+    space is kept. stop: strings before which the reply ends. show: what people see of it. spoken: its
+    text as the tokens say it.
     """
 
-    def __init__(self, context: Sequence[int], stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        context: Sequence[int],
+        stop: Sequence[str] = (),
+        show: Callable[[str], str] = str,
+    ) -> None:
         self._ids = list(context[-MAX_HELD_TOKENS:])
         self._prefix = 0
         self._read = len(self._ids)
@@ -30,8 +36,14 @@ class ReplyText:
         self._stop = tuple(stop)
         self._num_taken = 0
         self._ends: list[int] = []  # of each token: characters of text when it was complete
-        self.text = ""
+        self._show = show
+        self.spoken = ""
         self.stopped = False
+
+    @property
+    def text(self) -> str:
+        """What people see so far."""
+        return self._show(self.spoken)
 
     @property
     def can_stop(self) -> bool:
@@ -60,8 +72,8 @@ class ReplyText:
             held = self._num_decoded - self._read
             self._is_broken = now.endswith(BROKEN) and held < MAX_HELD_TOKENS
             if len(now) > len(before) and not self._is_broken:
-                self.text += now[len(before) :]
-                self._ends += [len(self.text)] * held
+                self.spoken += now[len(before) :]
+                self._ends += [len(self.spoken)] * held
                 prefix, self._read, before = self._read, self._num_decoded, now
                 self._cut_at_stop()
             if self.stopped:
@@ -70,30 +82,31 @@ class ReplyText:
 
     def take(self, *, final: bool = False) -> str:
         """Text not taken before; a tail that may become a stop string waits unless `final`."""
-        end = len(self.text) - (0 if final or self.stopped else self._stop_overlap())
-        piece = self.text[self._num_taken : end]
+        text = self.text
+        end = len(text) - (0 if final or self.stopped else self._stop_overlap())
+        piece = text[self._num_taken : end]
         self._num_taken += len(piece)
         return piece
 
     def kept(self) -> list[int]:
-        """For each token of the finished reply that stays in the ledger: where in the text it ends.
+        """For each token of the finished reply that stays in the ledger: where in `spoken` it ends.
 
         Left out are tokens behind a stop string, those of a character that never got complete, and
         those whose text never came because decoding failed.
         """
         held = self._num_decoded - self._read
-        whole = self._ends if self._is_broken else self._ends + [len(self.text)] * held
-        return whole[: bisect_right(whole, len(self.text))]
+        whole = self._ends if self._is_broken else self._ends + [len(self.spoken)] * held
+        return whole[: bisect_right(whole, len(self.spoken))]
 
     def _cut_at_stop(self) -> None:
-        found = [i for i in (self.text.find(string) for string in self._stop) if i >= 0]
+        found = [i for i in (self.spoken.find(string) for string in self._stop) if i >= 0]
         if found:
             self.stopped = True
-            self.text = self.text[: min(found)]
+            self.spoken = self.spoken[: min(found)]
 
     def _stop_overlap(self) -> int:
         """Length of the longest tail of the text that begins a stop string."""
         lengths = (
-            n for s in self._stop for n in range(len(s) - 1, 0, -1) if self.text.endswith(s[:n])
+            n for s in self._stop for n in range(len(s) - 1, 0, -1) if self.spoken.endswith(s[:n])
         )
         return max(lengths, default=0)

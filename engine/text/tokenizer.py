@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-import openvino_tokenizers  # noqa: F401  registers its operations with every later ov.Core()
 from numpy.typing import NDArray
 
-from engine.errors import ModelNotFound, ModelUnsupported
 from engine.scheduling import common_length
-from engine.text.special_tokens import SPLIT, Escape, is_mark
+from engine.text.channels import MARKS, has_channels, spelled
+from engine.text.compiled import compile_detokenizer, compile_tokenizer
+from engine.text.special_tokens import REPLACEMENT, SPLIT, Escape, is_mark
 from engine.text.tokenizer_files import AddedToken, read_added_tokens, read_is_nfc
 
 _ANCHOR = "\n"
@@ -27,17 +27,24 @@ class Tokenizer:
     """A model directory's tokenizer. Single-threaded.
 
     special_tokens: every added token's id. escape, escape_reply: make text that people, or the
-    model, wrote safe to stand in a template.
+    model, wrote safe to stand in a template; escape_spoken: what the model said, with its channels.
+    has_channels: the model names one in front of all it says, in marks of engine.text.channels.
     """
 
     def __init__(self, model_dir: Path) -> None:
-        self._tokenizer = _compile(model_dir / "openvino_tokenizer.xml")
-        self._detokenizer = _compile(model_dir / "openvino_detokenizer.xml")
+        self._tokenizer = compile_tokenizer(model_dir)
+        self._detokenizer = compile_detokenizer(model_dir)
         added = read_added_tokens(model_dir)
         self.special_tokens = {string: token.id for string, token in added.items()}
-        self.escape = Escape([s for s, token in added.items() if token.is_special or is_mark(s)])
+        self.has_channels = has_channels(added)
+        marks = [*MARKS.values()] if self.has_channels else []
+        strings = [s for s, token in added.items() if token.is_special or is_mark(s)]
+        self.escape = Escape([*strings, *marks])
         # A reply may hold added tokens that are not special: templates look for its </think>.
-        self.escape_reply = Escape([s for s, token in added.items() if token.is_special])
+        special = [s for s, token in added.items() if token.is_special]
+        self.escape_reply = Escape([*special, *marks])
+        self.escape_spoken = Escape(special)
+        self._marks = {added[s].id: mark for s, mark in MARKS.items()} if marks else {}
         self._left_out = {token.id for token in added.values() if token.is_special}
         # Tokenizers compiled by others take and give int32, too.
         self._id_type = (
@@ -56,6 +63,8 @@ class Tokenizer:
 
         continues: the text goes on from an ordinary token rather than from a special one or nothing.
         """
+        if self.has_channels:
+            text = spelled(text)
         first, *rest = text.split(SPLIT)
         ids = self._encode_piece(first, continues=continues)
         for piece in rest:
@@ -68,6 +77,15 @@ class Tokenizer:
 
     def decode_batch(self, batch: Sequence[Sequence[int]]) -> list[str]:
         """The text of each of several runs of token ids, in one call."""
+        if not self._marks:
+            return self._decode_texts(batch)
+        runs = [_runs(ids, self._marks) for ids in batch]
+        texts = iter(self._decode_texts([run for row in runs for run in row if run]))
+        marks = dict.fromkeys(map(ord, self._marks.values()), REPLACEMENT)
+        joined = [[next(texts).translate(marks) if run else "" for run in row] for row in runs]
+        return [_joined(ids, told, self._marks) for ids, told in zip(batch, joined, strict=True)]
+
+    def _decode_texts(self, batch: Sequence[Sequence[int]]) -> list[str]:
         told = [[token for token in ids if token not in self._left_out] for ids in batch]
         width = max((len(ids) for ids in told), default=0)
         if width == 0:
@@ -82,7 +100,9 @@ class Tokenizer:
     def _decode_rows(self, ids: NDArray[np.int_]) -> list[str]:
         self._detokenizer.set_input_tensor(ov.Tensor(ids.astype(self._id_type)))
         self._detokenizer.infer()
-        return [str(text) for text in self._detokenizer.get_output_tensor(0).str_data]
+        begins, ends, told = (self._detokenizer.get_output_tensor(i).data for i in range(3))
+        rows = zip(begins.tolist(), ends.tolist(), strict=True)
+        return [told[begin:end].tobytes().decode("utf-8", "replace") for begin, end in rows]
 
     def _encode_piece(self, text: str, *, continues: bool) -> list[int]:
         if not text:
@@ -131,15 +151,18 @@ class Tokenizer:
         return next((t for t in tokens if not self._decode_rows(np.array([[t]]))[0]), None)
 
 
-def _compile(xml: Path) -> ov.InferRequest:
-    for path in (xml, xml.with_suffix(".bin")):
-        if not path.is_file():
-            raise ModelNotFound(
-                f"{path.parent}: no {path.name} in it. Export the model again with `python -m export`."
-            )
-    try:
-        compiled = ov.Core().compile_model(xml, "CPU", {"INFERENCE_NUM_THREADS": 1})
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelUnsupported(f"{xml}: OpenVINO cannot read it: {reason}") from None
-    return compiled.create_infer_request()
+def _runs(ids: Sequence[int], marks: Mapping[int, str]) -> list[list[int]]:
+    """The ids in front of each mark, and those behind the last."""
+    runs: list[list[int]] = [[]]
+    for token in ids:
+        if token in marks:
+            runs.append([])
+        else:
+            runs[-1].append(token)
+    return runs
+
+
+def _joined(ids: Sequence[int], texts: Sequence[str], marks: Mapping[int, str]) -> str:
+    """The texts of runs with the marks that stood between them."""
+    between = [marks[token] for token in ids if token in marks]
+    return texts[0] + "".join(mark + text for mark, text in zip(between, texts[1:], strict=True))

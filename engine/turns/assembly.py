@@ -2,6 +2,7 @@
 
 from engine.config import EngineConfig
 from engine.conversations import Home
+from engine.grammars import GrammarCompiler
 from engine.model import Runner, WarmUp
 from engine.scheduling import Scheduler, StepCosts, TokenBudget
 from engine.text import Tokenizer
@@ -25,6 +26,7 @@ def assemble(
     tiers: Tiers,
     prompts: PromptBuilder,
     tokenizer: Tokenizer,
+    grammars: GrammarCompiler,
     eos_token_ids: frozenset[int],
     context_length: int,
     warm_up: WarmUp,
@@ -100,6 +102,7 @@ def assemble(
             sharing=Sharing(tiers, home.journal, fingerprint, runner.model.vocab_size),
             costs=costs,
             tokenizer=tokenizer,
+            grammars=grammars,
             eos_token_ids=eos_token_ids,
             context_length=context_length,
             wake=home.wake,

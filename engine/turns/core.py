@@ -14,6 +14,7 @@ from engine.conversations import Journal, Node, Session, SessionTable, Stored
 from engine.errors import QueueFull, SessionBusy
 from engine.events import Finished, FinishReason, Prefilling, Queued, Thinking
 from engine.faults import Survived
+from engine.grammars import GrammarCompiler
 from engine.model import Runner
 from engine.scheduling import BEGINNING, Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
@@ -23,6 +24,7 @@ from engine.turns.editing import Editing
 from engine.turns.idle import Idle
 from engine.turns.opening import Opening
 from engine.turns.parking import Parked, Parking
+from engine.turns.placing import place_of
 from engine.turns.prompt import Prompt
 from engine.turns.replies import Replies
 from engine.turns.sharing import Sharing
@@ -56,6 +58,7 @@ class CoreParts:
     sharing: Sharing
     costs: StepCosts
     tokenizer: Tokenizer
+    grammars: GrammarCompiler
     eos_token_ids: frozenset[int]
     context_length: int
     wake: Callable[[], object]
@@ -90,10 +93,11 @@ class EngineCore:
         self.parts.idle.give_way(session)
         if not self.parts.scheduler.has_room(len(self._parking)):
             raise QueueFull(QUEUE_FULL)
-        prompt = self.parts.opening.plan(session, request)
-        branch = self.parts.opening.source(session, request)
+        place = place_of(session, request)
+        prompt = self.parts.opening.plan(session, request, place)
+        branch = session.nearest(place.leaf)
         loading = self.parts.tiers.fetch(session, branch, prompt.plan.num_kept)
-        reply = self.parts.opening.take(session, request)
+        reply = self.parts.opening.take(session, request, place)
         stored = self.parts.journal.stored(session)
         if loading is None and stored.done():
             self._launch(session, request, prompt, reply)

@@ -7,15 +7,14 @@ that can be refused. Does not know: steps, sampling, when the turn ends.
 from dataclasses import dataclass, replace
 
 from engine.conversations import Branch, Journal, Node, Session
-from engine.errors import RequestError
 from engine.metrics import KVSource
 from engine.scheduling import BlockPool, Guesses, Pace, Sampler, SamplingParams
-from engine.text import Ledger, Message, ReplyText, plain_offsets
+from engine.text import SPLIT, THINKING, Ledger, plain_offsets
 from engine.tiers import Prefixes, Shift
+from engine.turns.placing import Place, last
 from engine.turns.prompt import Prompt, PromptBuilder
 from engine.turns.turn import Earlier, Turn, TurnRequest
 
-NOTHING_TO_CONTINUE = "The last answer is whole; there is nothing to continue."
 HIDDEN = "The conversation no longer fits; the model now sees it from message {first} on."
 
 
@@ -31,30 +30,24 @@ class Opening:
     shift: Shift
     vocab_size: int
 
-    def source(self, session: Session, request: TurnRequest) -> Branch:
-        """The branch whose tokens the request's prompt begins with."""
-        return session.nearest(_leaf(session, request))
-
-    def plan(self, session: Session, request: TurnRequest) -> Prompt:
+    def plan(self, session: Session, request: TurnRequest, place: Place) -> Prompt:
         """What the request's prompt is; nothing is changed. Raises RequestError."""
         if request.session_id is None:
             return self.prompts.completion(session.active, request.message)
-        source, setting = self.source(session, request), session.dated(request.setting)
-        before = [Message(n.role, n.content) for n in session.kept(request.keep)]
+        source, setting = session.nearest(place.leaf), session.dated(request.setting)
         if request.continues:
-            return self.prompts.more(source, before, setting, request.params.max_tokens)
+            return self.prompts.more(source, place.before, setting, request.params.max_tokens)
         return self.prompts.chat(
-            source, before, request.message, setting, request.params.max_tokens
+            source, place.before, request.message, setting, request.params.max_tokens
         )
 
-    def take(self, session: Session, request: TurnRequest) -> Node:
+    def take(self, session: Session, request: TurnRequest, place: Place) -> Node:
         """Take the request: the message is stored and shown, with a reply that has no text yet.
 
         Returns the reply. Raises StoreError, with nothing changed.
         """
-        leaf = _leaf(session, request)
-        reply = self._reply(session, request)
-        branch = session.take(leaf, self.pool)
+        reply = self._reply(session, request, place)
+        branch = session.take(place.leaf, self.pool)
         session.conversation.add(reply)
         session.branches[reply.id] = branch
         return reply
@@ -66,18 +59,28 @@ class Opening:
         earlier = _reopened(branch, reply.content)
         tokens, params = branch.sequence.tokens, request.params
         said = tokens[-num_said:] if (num_said := self._num_said(earlier, params)) else ()
+        self._begin_grammar(request, prompt)
         return Turn(
             request=request,
             session=session,
             branch=branch,
             node_id=reply.id,
-            sampler=Sampler(params, tokens, self.vocab_size, said),
-            reply=ReplyText(tokens, params.stop),
+            sampler=Sampler(params, tokens, self.vocab_size, said, request.constraint),
+            reply=self.prompts.reply_text(tokens, params.stop, earlier.text),
             num_prompt=prompt.num_tokens,
             prefill_total=prompt.num_tokens - branch.sequence.num_cached_tokens,
             guesses=Guesses(tokens),
             earlier=earlier,
         )
+
+    def _begin_grammar(self, request: TurnRequest, prompt: Prompt) -> None:
+        if request.constraint is not None:
+            options = request.setting.template_options
+            may_think = self.prompts.can_think and options.get(THINKING, True) is not False
+            request.constraint.begin(
+                may_think=may_think and request.session_id is not None,
+                in_thoughts=prompt.opens_thoughts,
+            )
 
     def _num_said(self, earlier: Earlier, params: SamplingParams) -> int:
         """How many tokens of the prompt are the reply's own, for penalties that count them."""
@@ -85,13 +88,13 @@ class Opening:
             return 0
         return len(earlier.ends) or self.prompts.num_reply_tokens(earlier.text)
 
-    def _reply(self, session: Session, request: TurnRequest) -> Node:
+    def _reply(self, session: Session, request: TurnRequest, place: Place) -> Node:
         """The reply that is about to stream, and stored; what comes before it is shown."""
         if request.continues:
-            return self._unfinished_reply(session)
-        question = _said_already(session, request)
+            return self._unfinished_reply(session, place.kept[-1])
+        question = place.question
         if question is None:
-            before = _last(session.kept(request.keep))
+            before = self._added(session, place)
             question, reply = self.journal.add_turn(session, before, request.message)
         else:
             reply = self.journal.add_reply(session, question.id)
@@ -99,9 +102,17 @@ class Opening:
         session.publish()
         return reply
 
-    def _unfinished_reply(self, session: Session) -> Node:
+    def _added(self, session: Session, place: Place) -> int | None:
+        """The message behind which the request's stands, once those between are in the conversation."""
+        before = last(place.kept)
+        if place.added:
+            self.journal.move_head(session, before)
+        for message in place.added:
+            before = self.journal.add(session, *message).id
+        return before
+
+    def _unfinished_reply(self, session: Session, old: Node) -> Node:
         """The last reply, to go on; a copy of it if it was answered, which stays as it was."""
-        old = _unfinished(session)
         if session.conversation.has_answers(old.id):
             return self.journal.add_version(session, replace(old, status="streaming"))
         return self.journal.reopen(session, old)
@@ -133,31 +144,6 @@ class Opening:
         branch.num_hidden = clock.first_visible = prompt.num_hidden
 
 
-def _leaf(session: Session, request: TurnRequest) -> int | None:
-    """The message behind which the request goes on."""
-    if request.continues:
-        return _unfinished(session).id
-    question = _said_already(session, request)
-    return _last(session.kept(request.keep)) if question is None else question.id
-
-
-def _unfinished(session: Session) -> Node:
-    """The last message, a reply that was cut off. Raises RequestError if it is anything else."""
-    path = session.kept(None)
-    if not path or not path[-1].is_unfinished:
-        raise RequestError(NOTHING_TO_CONTINUE)
-    return path[-1]
-
-
-def _said_already(session: Session, request: TurnRequest) -> Node | None:
-    """The shown message at the place of the request's, if it says the same: a new reply is wanted."""
-    path = session.kept(None)
-    if request.keep is None or request.keep >= len(path):
-        return None
-    node = path[request.keep]
-    return node if (node.role, node.content) == ("user", request.message) else None
-
-
 def _reopened(branch: Branch, text: str) -> Earlier:
     """A reply that goes on; what the ledger has of it is taken out, to come back as one with more."""
     if not text:
@@ -167,8 +153,5 @@ def _reopened(branch: Branch, text: str) -> Earlier:
         return Earlier(text)
     assert reply.ends is not None
     branch.ledger = ledger
-    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)))
-
-
-def _last(path: list[Node]) -> int | None:
-    return path[-1].id if path else None
+    spoken = reply.text.replace(SPLIT, "")
+    return Earlier(text, tuple(plain_offsets(reply.text, reply.ends)), spoken)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from engine.conversations import Branch
 from engine.errors import EmptyMessage, MessageTooLong
-from engine.text import MARK, Ledger, Message, Plan, Renderer, Setting
+from engine.text import MARK, Ledger, Message, Plan, Renderer, ReplyText, Setting
 
 REPLY_TOO_LONG = (
     "The answer fills the model's context ({limit:,} tokens) and cannot go on; "
@@ -53,9 +53,20 @@ class PromptBuilder:
         """Whether the model was trained to chat."""
         return self._renderer.has_template
 
+    @property
+    def can_think(self) -> bool:
+        """Whether the option `enable_thinking` says if the model thinks first."""
+        return self._renderer.can_think
+
     def operator_tokens(self) -> list[int]:
         """The tokens that every conversation which begins now begins with."""
         return self._renderer.operator_tokens()
+
+    def reply_text(
+        self, context: Sequence[int], stop: Sequence[str] = (), earlier: str = ""
+    ) -> ReplyText:
+        """The text of a reply behind the tokens `context`, going on from what people see of it."""
+        return self._renderer.reply_text(context, stop, earlier)
 
     def chat(
         self,

@@ -47,7 +47,7 @@ class Replies:
         wanted = self._costs.should_guess([turn.guesses for turn in turns])
         if wanted and all(self._has_room(turn, 1 + NUM_GUESSES) for turn in turns):
             for turn in turns:
-                turn.sequence.guesses = turn.guesses.next()
+                turn.sequence.guesses = turn.sampler.allowed(turn.guesses.next())
 
     def sample(self, turns: Sequence[Turn], logits: Logits) -> list[list[int]]:
         """The next tokens of each turn: one, and more behind guesses that were right.

@@ -51,10 +51,24 @@ class Sharing:
         snapshot = self.tiers.snapshot_of(session, branch)
         return portable.pack(session.messages, kept, snapshot, self.fingerprint)
 
+    def branch_off(self, source: Session, target: Session, messages: Sequence[Message]) -> None:
+        """Fill a new session with what `source` has said of `messages`, and with KV of its blocks.
+
+        A source that is being answered goes on: whoever writes into a shared block copies it first.
+        Raises RequestError or StoreError.
+        """
+        _refuse_unless_new(target)
+        path = source.conversation.follow(messages)
+        if not path:
+            return
+        branch = source.nearest(path[-1].id).fork(self.tiers.pool)
+        said = [Message(node.role, node.content) for node in path]
+        target.began_at = source.began_at
+        self._fill(target, said, branch)
+
     def read(self, session: Session, raw: bytes) -> None:
         """Fill a new session from a file. Raises RequestError or SnapshotRefused."""
-        if session.conversation.nodes:
-            raise RequestError("Import into a new conversation; this one has messages already.")
+        _refuse_unless_new(session)
         if raw.startswith(b"PK"):
             self._restore(session, raw)
         elif raw.lstrip().startswith(b"{"):
@@ -98,3 +112,8 @@ class Sharing:
         session.publish()
         self.journal.finish(session, node.id, branch)
         self.tiers.saving.changed(session)
+
+
+def _refuse_unless_new(session: Session) -> None:
+    if session.conversation.nodes:
+        raise RequestError("Import into a new conversation; this one has messages already.")

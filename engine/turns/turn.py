@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from engine.conversations import Branch, Session, SessionId
 from engine.errors import EngineError
 from engine.events import Event, Text
+from engine.grammars import Grammar, GrammarConstraint
 from engine.metrics import TurnClock
 from engine.scheduling import Guesses, Sampler, SamplingParams, Sequence
-from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS, ReplyText, Setting
+from engine.text import CLOSE_THOUGHTS, OPEN_THOUGHTS, Message, ReplyText, Setting
 
 Gather = Callable[[], float]
 
@@ -29,9 +30,11 @@ class TurnRequest:
 
     session_id: None completes `message` as raw text, without a template or a session.
     keep: messages of the session that stay in front of the new one; None: all.
+    behind: what stands in front of it, in place of what the session shows.
     continues: there is no message; the session's last reply, which is unfinished, goes on.
     name: of a completion, to cancel it by.
     emit: is called in the engine's thread with each event, or with what refused the request late.
+    grammar: what the reply has to keep to; constraint: that, made for this model.
     gather: for how many seconds text may gather before it is told, asked anew each time.
     """
 
@@ -44,6 +47,9 @@ class TurnRequest:
     continues: bool = False
     name: str | None = None
     gather: Gather = at_once
+    behind: tuple[Message, ...] | None = None
+    grammar: Grammar | None = None
+    constraint: GrammarConstraint | None = None
     cancelled: bool = False
     clock: TurnClock = field(default_factory=TurnClock)
 
@@ -52,17 +58,19 @@ class TurnRequest:
 class Earlier:
     """What there was of a reply before its turn.
 
-    ends: where in the text its tokens end, as far as the ledger is to keep them with the new ones.
+    ends: where in `spoken`, the text as its tokens say it, they end, as far as the ledger is to keep
+    them with the new ones.
     """
 
     text: str = ""
     ends: tuple[int, ...] = ()
+    spoken: str = ""
 
     def with_more(self, text: str, ends: list[int]) -> tuple[str, list[int]]:
         """The text that the ledger keeps as one reply, and where each of its tokens ends."""
         if not self.ends:
             return text, ends
-        return self.text + text, [*self.ends, *(len(self.text) + end for end in ends)]
+        return self.spoken + text, [*self.ends, *(len(self.spoken) + end for end in ends)]
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,8 @@
 """GGUF architectures: what each of them is called in Hugging Face's words, tensors and settings alike.
 
 After llama.cpp's conversion and its models. "llama", "granite" and "smollm3" store the query and key rows with
-interleaved rotary pairs; Gemma's norms have the one already in their weights. Reads no file.
+interleaved rotary pairs; Gemma's and Qwen3.5's norms have the one already in their weights. What those with
+recurrent layers have beside stands in gguf_hybrids.py. Reads no file.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ _LAYER = {
     "ffn_down": "mlp.down_proj",
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
+}
+_GRANITE = {
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "attention.scale": "attention_multiplier",
+    "logit_scale": "logits_scaling",
 }
 _BEHIND = {
     "post_attention_norm": "post_attention_layernorm",
@@ -51,16 +58,7 @@ ARCHITECTURES = {
     "llama": Architecture("llama", interleaved=True),
     "qwen2": Architecture("qwen2"),
     "qwen3": Architecture("qwen3"),
-    "granite": Architecture(
-        "granite",
-        interleaved=True,
-        keys={
-            "embedding_scale": "embedding_multiplier",
-            "residual_scale": "residual_multiplier",
-            "attention.scale": "attention_multiplier",
-            "logit_scale": "logits_scaling",
-        },
-    ),
+    "granite": Architecture("granite", interleaved=True, keys=_GRANITE),
     "smollm3": Architecture("smollm3", interleaved=True, settings={"no_rope_layer_interval": 4}),
     "phi3": Architecture(
         "phi3",
@@ -74,4 +72,7 @@ ARCHITECTURES = {
         keys={"rope.freq_base_swa": "rope_local_base_freq"},
         settings={"hidden_act": "gelu_pytorch_tanh", "norm_offset": 0.0},
     ),
+    "lfm2": Architecture("lfm2"),
+    "qwen35": Architecture("qwen3_5_text", settings={"norm_offset": 0.0}, is_partly_rotated=True),
+    "granitehybrid": Architecture("granitemoehybrid", interleaved=True, keys=_GRANITE),
 }

@@ -10,8 +10,8 @@ from engine.text.chat_template import ChatTemplate
 from tests.engine.fakes import CHATML, FakeTokenizer
 
 KNOWN = known_templates()
-# Prompts of gpt-oss end before the channel, which its history has; no family that is exported does so.
-READS_AGAIN = {"gpt-oss"}
+# It wants its own special tokens, which tests/engine/turns/test_channels.py has.
+IN_CHANNELS = {"gpt-oss"}
 MOVES_ITS_SYSTEM_PROMPT = {"mistral-v0.3"}
 TOKENIZER = cast(Tokenizer, FakeTokenizer())
 
@@ -21,7 +21,7 @@ def test_the_families_of_this_field_are_known() -> None:
     assert {"llama-3.2", "qwen3", "deepseek-r1-distill", "chatglm3"} <= KNOWN.keys()
 
 
-@pytest.mark.parametrize("name", sorted(KNOWN.keys() - READS_AGAIN))
+@pytest.mark.parametrize("name", sorted(KNOWN.keys() - IN_CHANNELS))
 @pytest.mark.parametrize("kind", TALKS)
 def test_nothing_is_read_again_when_the_next_message_comes(name: str, kind: str) -> None:
     again = read_again(KNOWN[name], TOKENIZER, TALKS[kind])

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -240,17 +241,40 @@ def _bytes(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     return raw
 
 
+class FakeVocabulary:
+    """The fake's tokens in the form of llguidance's TokenizerWrapper."""
+
+    eos_token_id = EOS
+    bos_token_id = None
+    special_token_ids: ClassVar = list(SPECIAL_IDS.values())
+    is_tokenizer_wrapper = True
+
+    def __init__(self, tokenizer: "FakeTokenizer") -> None:
+        self._tokenizer = tokenizer
+        single = [bytes([i]) for i in range(256)]
+        self.tokens = [*single, *(s.encode() for s in (*SPECIAL, *PIECES))]
+
+    def __call__(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text)
+
+
 class FakeTokenizer:
     """Bytes, special strings, and pieces that only the model makes. Like engine.text.tokenizer.Tokenizer."""
 
     def __init__(self) -> None:
         self.special_tokens = dict(SPECIAL_IDS)
         self.escape = Escape(list(SPECIAL))
-        self.escape_reply = self.escape  # all of the fake's added tokens are special
+        self.escape_reply = self.escape_spoken = self.escape  # all added tokens are special here
+        self.has_channels = False
         self.fails = False
         longest_first = sorted(SPECIAL, key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
         self._pieces = {index: piece.encode() for piece, index in PIECE_IDS.items()}
+
+    @property
+    def vocabulary(self) -> "FakeVocabulary":
+        """What llguidance takes in place of a tokenizer.json."""
+        return FakeVocabulary(self)
 
     def encode(self, text: str, *, continues: bool = False) -> list[int]:
         ids: list[int] = []

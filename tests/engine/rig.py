@@ -13,6 +13,7 @@ from engine.conversations.session import Branch, Session, SessionId, SessionTabl
 from engine.conversations.store import Store
 from engine.errors import EngineError
 from engine.events import Event, Finished, FinishReason, Text
+from engine.grammars import GrammarCompiler, GrammarConstraint
 from engine.loading import ModelInfo
 from engine.metrics import TurnFigures
 from engine.model.runner import Runner
@@ -139,11 +140,14 @@ class Rig:
         *,
         keep: int | None = None,
         system: str | None = None,
+        grammar: GrammarConstraint | None = None,
         **template_options: Any,
     ) -> Asked:
         self.session(name)
         setting = Setting(system, template_options)
-        return self.submit(TurnRequest(_id(name), message, params, _nobody, keep, setting))
+        request = TurnRequest(_id(name), message, params, _nobody, keep, setting)
+        request.constraint = grammar
+        return self.submit(request)
 
     def begin_more(
         self, name: str = "one", params: SamplingParams = GREEDY, *, system: str | None = None
@@ -263,7 +267,7 @@ def check_spelling(branch: Branch, tokenizer: FakeTokenizer) -> None:
         if segment.ends is None:
             assert tokens == tokenizer.encode(segment.text)
         else:
-            assert tokenizer.escape_reply(tokenizer.decode(tokens)) == segment.text
+            assert tokenizer.escape_spoken(tokenizer.decode(tokens)) == segment.text
 
 
 def make_rig(
@@ -286,19 +290,18 @@ def make_rig(
     max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
     num_states: int = 0,
+    tokenizer: FakeTokenizer | None = None,
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
     home = home or make_home()
-    pool, model, tokenizer = (
-        BlockPool(num_blocks, block_size, state_pool(num_states) if num_states else None),
-        FakeModel(
-            num_blocks,
-            block_size,
-            has_single_token_graph=has_single_token_graph,
-            num_states=num_states,
-        ),
-        FakeTokenizer(),
+    pool = BlockPool(num_blocks, block_size, state_pool(num_states) if num_states else None)
+    model = FakeModel(
+        num_blocks,
+        block_size,
+        has_single_token_graph=has_single_token_graph,
+        num_states=num_states,
     )
+    tokenizer = tokenizer or FakeTokenizer()
     model.choose = choose
     chat_template = None if template is None else ChatTemplate(template, {})
     compiled = cast(Tokenizer, tokenizer)
@@ -328,6 +331,7 @@ def make_rig(
         tiers=tiers,
         prompts=PromptBuilder(renderer, context_length),
         tokenizer=compiled,
+        grammars=GrammarCompiler(tokenizer.vocabulary, model.vocab_size, [EOS]),
         eos_token_ids=frozenset({EOS}),
         context_length=context_length,
         warm_up=WarmUp(runner.run, pool, warm_up_shapes),

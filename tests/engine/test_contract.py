@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from engine import Engine, EngineConfig, Message, SamplingParams, SessionId, TurnFigures
+from engine import Engine, EngineConfig, Grammar, Message, SamplingParams, SessionId, TurnFigures
 from engine.conversations import Node
 from engine.errors import (
     EmptyMessage,
@@ -148,10 +148,11 @@ def say(
     message: str,
     *,
     keep: int | None = None,
+    behind: list[Message] | None = None,
     params: SamplingParams = FEW,
 ) -> Turn:
     """A whole turn."""
-    turn = Turn(engine.chat(talk, message, keep=keep, params=params))
+    turn = Turn(engine.chat(talk, message, keep=keep, behind=behind, params=params))
     run(turn.end())
     return turn
 
@@ -360,6 +361,16 @@ def test_what_cannot_be_said_is_refused_and_changes_nothing(
     assert engine.transcript(talk) == before
 
 
+def test_a_grammar_that_cannot_be_used_is_refused_and_changes_nothing(
+    engine: Engine, talk: SessionId
+) -> None:
+    say(engine, talk, FRANCE)
+    before = engine.transcript(talk)
+    with pytest.raises(RequestError, match="grammar"):
+        run(Turn(engine.chat(talk, ITALY, grammar=Grammar("regex", "(a"))).end())
+    assert engine.transcript(talk) == before
+
+
 def test_a_conversation_that_is_not_open_is_not_found(engine: Engine) -> None:
     nobody = SessionId("nobody", "conversation")
     for ask in (engine.messages, engine.transcript, engine.export_json, engine.is_prefilled):
@@ -434,6 +445,59 @@ def test_what_was_exported_is_talked_on_with_elsewhere(
     with pytest.raises(RequestError):
         run(engine.import_file(new, raw))
     engine.close_session(new)
+
+
+def test_a_turn_behind_given_messages_goes_on_where_they_were_said(
+    engine: Engine, talk: SessionId
+) -> None:
+    first = say(engine, talk, FRANCE)
+    said = [*engine.messages(talk)]
+    turn = say(engine, talk, ITALY, behind=said)
+    assert turn.figures.reused_tokens > run(engine.count_tokens(FRANCE))
+    assert len(engine.messages(talk)) == 4
+    elsewhere = Message("assistant", "It is Lyon.")
+    say(engine, talk, ITALY, behind=[said[0], elsewhere])
+    assert engine.messages(talk)[:3] == (said[0], elsewhere, Message("user", ITALY))
+    say(engine, talk, FRANCE, behind=[])
+    question, reply = engine.transcript(talk)
+    assert (len(question.versions), len(reply.versions)) == (1, 3)
+    assert first.text in {
+        engine._sessions.find(talk).conversation.nodes[n].content for n in reply.versions
+    }
+
+
+def test_a_conversation_that_is_being_answered_is_branched_off_with_its_kv(
+    stage: Stage, engine: Engine, talk: SessionId
+) -> None:
+    say(engine, talk, FRANCE)
+    said, other = [*engine.messages(talk)], talk._replace(conversation="other")
+
+    async def scenario() -> Turn:
+        turn = await begin_something_long(stage, talk)
+        with pytest.raises(SessionBusy):
+            await Turn(engine.chat(talk, ITALY, behind=said, params=FEW)).end()
+        await engine.branch_off(talk, other, [*said, Message("user", "Never said.")])
+        beside = await Turn(engine.chat(other, ITALY, behind=said, params=FEW)).end()
+        engine.cancel(talk)
+        await turn.end()
+        return beside
+
+    beside = run(scenario())
+    assert beside.figures.reused_tokens > run(engine.count_tokens(FRANCE))
+    assert engine.messages(other)[:2] == tuple(said)
+    assert len(engine.messages(other)) == 4
+    with pytest.raises(RequestError):
+        run(engine.branch_off(talk, other, said))
+    engine.close_session(other)
+
+
+def test_text_and_tokens_become_each_other(engine: Engine) -> None:
+    tokens = run(engine.tokens(FRANCE))
+    assert run(engine.text_of(tokens)) == FRANCE
+    assert run(engine.count_tokens(FRANCE)) == len(tokens)
+    for token in (-1, 10**9):
+        with pytest.raises(RequestError):
+            run(engine.text_of([token]))
 
 
 def test_a_draft_is_read_before_it_is_sent(engine: Engine, talk: SessionId) -> None:

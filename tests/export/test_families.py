@@ -47,10 +47,10 @@ def expected(config: Config, tensors: dict[str, F], ids: list[int]) -> F:
     return readers.get(config["model_type"], from_hugging_face)(config, tensors).logits(ids)
 
 
-def write_ir(folder: Path, out: Path, kv: str = "stateful") -> Path:
+def write_ir(folder: Path, out: Path, kv: str = "stateful", weights: str = "fp16") -> Path:
     out.mkdir(exist_ok=True)
     decoder = read_decoder(open_directory(folder))
-    write_model(out, decoder, WeightFormat("fp16"), kv, silent)
+    write_model(out, decoder, WeightFormat(weights), kv, silent)
     return out / "openvino_model.xml"
 
 

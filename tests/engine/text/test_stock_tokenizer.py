@@ -12,6 +12,7 @@ from tokenizers.normalizers import NFC
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
+from engine.text.channels import MARKS, marked
 from engine.text.tokenizer import Tokenizer as CompiledTokenizer
 from export.tokenizer import ensure_compiled
 from tests.export.folders import write_tokenizer
@@ -69,6 +70,36 @@ def test_other_ways_of_conversion_tell_the_same(
         == ours.decode_batch(batch)
         == ["user\nhello 你好\n", "us", "", ""]
     )
+
+
+def test_channels_are_marks_in_text_and_nobody_else_can_write_them(
+    plain: Path, tmp_path: Path
+) -> None:
+    tokenizer = Tokenizer.from_file(str(plain / "tokenizer.json"))
+    tokenizer.add_special_tokens([*MARKS])
+    compile_stock(tokenizer, tmp_path)
+    ours, text = CompiledTokenizer(tmp_path), f"a {'b'.join(MARKS)} c"
+    ids = ours.encode(marked(text))
+    assert ids == tokenizer.encode(text).ids
+    spelt = tokenizer.encode("\ufdd3").ids
+    assert ours.decode_batch([ids, [], ids[:2], spelt, [*ids, *spelt]]) == [
+        marked(text),
+        "",
+        ours.decode(ids[:2]),
+        "\ufffd",
+        f"{marked(text)}\ufffd",
+    ]
+    for escape in (ours.escape, ours.escape_reply):
+        written = ours.encode(escape(text + marked(text)))
+        assert not {tokenizer.token_to_id(string) for string in MARKS} & {*written}
+    assert not CompiledTokenizer(plain).has_channels
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0", "a\0\0", "\0b\0", "你\0"])
+def test_zero_characters_at_the_end_are_decoded(text: str, plain: Path) -> None:
+    ours = CompiledTokenizer(plain)
+    ids = Tokenizer.from_file(str(plain / "tokenizer.json")).encode(text).ids
+    assert ours.decode_batch([ids, ids[:1]])[0] == text
 
 
 @pytest.mark.parametrize("text", ["\0", "a\0", "a\0\0", "\0b\0", f"{EOS}\0"])

@@ -12,7 +12,7 @@ import pytest
 from engine import Message, SessionId, events
 from engine.errors import EngineClosed, ModelNotFound
 from engine.turns.core import BUSY
-from engine.turns.opening import NOTHING_TO_CONTINUE
+from engine.turns.placing import NOTHING_TO_CONTINUE
 from tests.scripted import HOLD, Cost, End, Engines, Say, ScriptedEngine, Tell
 from tests.web.turns.test_history import page
 from tests.web.turns.watched import Watched
