@@ -10,7 +10,7 @@ from engine import Engine, EngineConfig, SessionId
 from engine.errors import ModelUnsupported
 from engine.metrics import KVSource
 from engine.model.checking import compare
-from tests.real.lfm2 import Model, check_said, make_model, say, start, talk, tokens
+from tests.real.recurrent import KINDS, Model, check_said, make_model, say, start, talk, tokens
 
 ONE = SessionId("owner", "one")
 FIRST, SECOND, THIRD = "A first question", "And a second one?", "The third."
@@ -72,6 +72,42 @@ def test_another_version_goes_on_where_it_was_and_an_undone_turn_is_forgotten(
     _, figures = say(engine, ONE, "Anew")
     assert figures.reused_tokens >= behind_first
     check_said(model, engine, ONE)
+
+
+@pytest.fixture(scope="module", params=[kind for kind in KINDS if kind != "lfm2"])
+def another(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return make_model(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_other_layers_go_on_go_back_and_come_from_disk_as_well(
+    another: Model, tmp_path: Path, *, single: bool
+) -> None:
+    engine = start(another, data_dir=tmp_path, single_token_graph=single)
+    sessions = [SessionId("owner", name) for name in ("one", "two", "three")]
+    for session_id in sessions:
+        engine.open_session(session_id)
+
+    async def all_of_them(message: str) -> None:
+        await asyncio.gather(*(talk(engine, session_id, message) for session_id in sessions))
+
+    asyncio.run(all_of_them(FIRST * 3))
+    behind_first = len(tokens(engine, ONE)) - 1
+    asyncio.run(all_of_them(SECOND))
+    _, figures = say(engine, ONE, SECOND, keep=2)
+    assert figures.prefilled_tokens == 1
+    _, figures = say(engine, ONE, THIRD, keep=2)
+    assert figures.reused_tokens >= behind_first
+    for session_id in sessions:
+        check_said(another, engine, session_id)
+    engine.close()
+    engine = start(another, data_dir=tmp_path, single_token_graph=single)
+    engine.open_session(ONE)
+    _, figures = say(engine, ONE, THIRD, keep=2)
+    assert (figures.prefilled_tokens, figures.source) == (1, KVSource.DISK)
+    say(engine, ONE, FIRST)
+    check_said(another, engine, ONE)
+    engine.close()
 
 
 def test_several_talk_at_once_as_if_they_were_alone(model: Model, engine: Engine) -> None:

@@ -1,10 +1,11 @@
-"""A tiny random LFM2, exported as the program does it, and proof of what it says."""
+"""Tiny random models with recurrent layers, exported as the program does it, and proof of what they say."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from engine.events import Finished, Text
 from engine.metrics import TurnFigures
 from export import export_model
 from tests.engine.fakes import CHATML
+from tests.export import hybrid_reference
 from tests.export.folders import LFM2, write_folder, write_safetensors, write_tokenizer
-from tests.export.lfm2_reference import Lfm2, from_lfm2
+from tests.export.hybrid_folders import GRANITE, QWEN3_5_TEXT, write_hybrid
+from tests.export.lfm2_reference import from_lfm2
+from tests.export.reference import F
 
 GREEDY = SamplingParams(temperature=0, max_tokens=20)
 NUM_LETTERS = 94  # the first tokens, which are ASCII
@@ -29,18 +33,24 @@ class Model:
     """The model's directory, and what it has to say, in NumPy."""
 
     path: Path
-    reference: Lfm2
+    logits: Callable[[list[int]], F]  # [tokens, vocab]
 
 
-def make_model(folder: Path) -> Model:
-    config = {**LFM2, "max_position_embeddings": 4096, "tie_word_embeddings": False}
-    tensors = write_folder(folder / "source", config)
+KINDS = {"lfm2": LFM2, "qwen3.5": QWEN3_5_TEXT, "granite": GRANITE}
+
+
+def make_model(folder: Path, kind: str = "lfm2") -> Model:
+    config = {**KINDS[kind], "max_position_embeddings": 4096, "tie_word_embeddings": False}
+    source = folder / "source"
+    tensors = (write_folder if kind == "lfm2" else write_hybrid)(source, config)
     tensors["lm_head.weight"][NUM_LETTERS:] = 0  # half a character at the end would be taken back
-    write_safetensors(folder / "source" / "model.safetensors", tensors, "BF16")
-    write_tokenizer(folder / "source")
-    (folder / "source" / "chat_template.jinja").write_text(CHATML)
-    path = export_model(str(folder / "source"), folder / "lfm2", "fp16")
-    return Model(path, from_lfm2(config, tensors))
+    write_safetensors(source / "model.safetensors", tensors, "F32")
+    write_tokenizer(source)
+    (source / "chat_template.jinja").write_text(CHATML)
+    path = export_model(str(source), folder / kind, "fp16")
+    if kind == "lfm2":
+        return Model(path, from_lfm2(config, tensors).logits)
+    return Model(path, partial(hybrid_reference.logits, config, tensors))
 
 
 def start(model: Model, **options: Any) -> Engine:
@@ -92,7 +102,7 @@ def tokens(engine: Engine, session_id: SessionId) -> list[int]:
 def check_said(model: Model, engine: Engine, session_id: SessionId) -> None:
     """Each token of each reply is what the model says behind all those before it."""
     shown, said = branch(engine, session_id), tokens(engine, session_id)
-    logits, begin = model.reference.logits(said), 0
+    logits, begin = model.logits(said), 0
     for segment in shown.ledger.segments:
         end = begin + segment.num_tokens
         if segment.ends is not None:
@@ -101,6 +111,6 @@ def check_said(model: Model, engine: Engine, session_id: SessionId) -> None:
     assert any(segment.ends is not None for segment in shown.ledger.segments)
 
 
-def _check(reply: Sequence[int], logits: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+def _check(reply: Sequence[int], logits: F) -> None:
     chosen = logits[np.arange(len(reply)), reply]
     assert (logits.max(1) - chosen).max() < MARGIN
