@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 from openvino import opset13 as ops
 
+from export import nodes
 from export.inputs import Inputs
-from export.layers import Weights, linear, norm
-from export.nodes import Node, axes
+from export.layers import norm
+from export.nodes import Node, Weights, axes, linear
 from export.rotary import rotated
 from export.spec import DecoderSpec
 
@@ -26,19 +27,32 @@ def attention(spec: DecoderSpec, weights: Weights, inputs: Inputs, layer: int, x
     if spec.late_qk_norm:
         query = norm(spec, weights, f"{name}.q_norm.weight", query, 4)
         key = norm(spec, weights, f"{name}.k_norm.weight", key, 4)
+    if inputs.growth is not None:
+        query = ops.multiply(query, inputs.growth)
     value = _heads(spec, weights, name, "v", x)
     shape = [-1, spec.kv_heads, -1, spec.head_dim]
     keys = _repeated(spec, inputs, inputs.with_past(f"{layer}.key", shape, key))
     values = _repeated(spec, inputs, inputs.with_past(f"{layer}.value", shape, value))
-    scale = None if spec.attention_scale is None else ops.constant(np.float32(spec.attention_scale))
+    scale = _score_scale(spec)
     mask = inputs.window_mask if layer in spec.windowed else inputs.mask
-    mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
+    if spec.sinks:
+        sinks = nodes.floats(weights.vector(f"{name}.sinks").reshape(1, -1, 1, 1))
+        mixed = nodes.attention_with_sinks(query, keys, values, mask, scale, sinks)
+    else:
+        mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
     mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
     mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
     if spec.output_gate:
         gate = linear(weights, f"{name}.g_proj", x, bias=spec.qkv_bias)
         mixed = ops.multiply(mixed, ops.sigmoid(gate))
     return linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
+
+
+def _score_scale(spec: DecoderSpec) -> Node | None:
+    """None for the operation's own, which has to be said where sinks follow it."""
+    if spec.attention_scale is None and not spec.sinks:
+        return None
+    return ops.constant(np.float32(spec.attention_scale or spec.head_dim**-0.5))
 
 
 def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) -> Node:

@@ -16,8 +16,8 @@ from openvino import opset13 as ops
 from export import nodes
 from export.convolution import causal
 from export.inputs import Inputs
-from export.layers import Weights, linear, rates
-from export.nodes import Node, axes, scalar
+from export.layers import rates
+from export.nodes import Node, Weights, axes, linear, scalar
 from export.recurrent import DeltaNet
 from export.spec import DecoderSpec
 from export.token_loop import Body, i32, over_tokens, part, time, written

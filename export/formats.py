@@ -2,13 +2,12 @@
 
 native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits) and the codes of
 checkpoints that are quantised already; rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
-and lm_head in int8. Vectors and convolutions stay float32 in every format, and the small matrices that say how
-much a recurrent state forgets stay in 16 bits: their errors add up from token to token.
+and lm_head in int8. Vectors and convolutions stay float32 in every format. What chooses experts stays in 16 bits, and so
+do the small matrices that say how much a recurrent state forgets: their errors add up from token to token.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -22,7 +21,14 @@ from export.tensors import ELEMENT_DTYPES, Compound, StoredTensor
 
 FORMATS = ("native", "rounded", "fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
-FORGETTING = re.compile(r".*\.(linear_attn\.in_proj_[ab]|mamba\.dt_proj)\.weight")
+# Small, and a choice that falls otherwise is no small error.
+GATES = (".mlp.gate.weight", ".mlp.shared_expert_gate.weight")
+# Small, and their errors add up from token to token.
+FORGETTING = (
+    ".linear_attn.in_proj_a.weight",
+    ".linear_attn.in_proj_b.weight",
+    ".mamba.dt_proj.weight",
+)
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,11 @@ class WeightFormat:
         return dense(tensor, _half(tensor), scratch)
 
     def _coder(self, name: str, tensor: StoredTensor) -> Coder | None:
+        if self.name == "fp16" or name.endswith(GATES):
+            return None
         if self.name in ("native", "rounded"):
             return self._block_coder(name, tensor)
-        if self.name == "fp16" or FORGETTING.fullmatch(name):
+        if name.endswith(FORGETTING):
             return None
         if self.name == "int4" and name not in (EMBEDDING, LM_HEAD):
             return self._int4_coder(tensor.shape[1])

@@ -16,13 +16,16 @@ from openvino import opset13 as ops
 from export import nodes
 from export.attention import attention
 from export.delta_net import delta_net
+from export.feed_forward import fed_forward
 from export.inputs import Inputs, inputs_of
-from export.layers import Weights, linear, norm
+from export.layers import norm
 from export.mamba import mamba
-from export.nodes import Node
+from export.nodes import Node, Weights
 from export.recurrent import DeltaNet, Mamba2, ShortConvolution
 from export.short_convolution import short_convolution
 from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD, DecoderSpec
+
+_MIXERS = {ShortConvolution: short_convolution, DeltaNet: delta_net, Mamba2: mamba}
 
 
 def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Model:
@@ -41,6 +44,8 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     else:
         said = nodes.product(x, weights.matrix(LM_HEAD), LM_HEAD)
     logits = nodes.scaled(said, spec.logit_scale, 3)
+    if cap := spec.logit_cap:
+        logits = nodes.scaled(ops.tanh(nodes.scaled(logits, 1 / cap, 3)), cap, 3)
     logits = nodes.result(logits, "logits")
     results = [logits, *inputs.presents]
     if not stateful:
@@ -64,15 +69,5 @@ def _layer(spec: DecoderSpec, weights: Weights, inputs: Inputs, layer: int, x: N
     mix = _MIXERS[type(spec.recurrence)] if layer in spec.recurrent else attention
     mixed = mix(spec, weights, inputs, layer, before(x, "input_layernorm"))
     x = ops.add(x, behind(mixed, "post_self_attn_layernorm"))
-    fed = _mlp(spec, weights, f"{name}.mlp", before(x, "post_attention_layernorm"))
+    fed = fed_forward(spec, weights, layer, before(x, "post_attention_layernorm"))
     return ops.add(x, behind(fed, "post_mlp_layernorm"))
-
-
-_MIXERS = {ShortConvolution: short_convolution, DeltaNet: delta_net, Mamba2: mamba}
-
-
-def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
-    gate = linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias)
-    gate = ops.swish(gate) if spec.activation == "silu" else ops.gelu(gate, "TANH")
-    up = linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)
-    return linear(weights, f"{name}.down_proj", ops.multiply(gate, up), bias=spec.mlp_bias)

@@ -16,7 +16,7 @@ from openvino import opset13 as ops
 from export import nodes
 from export.masks import causal_mask, window_mask
 from export.nodes import Node, axes, scalar
-from export.rotary import Turns, turns_of
+from export.rotary import Turns, growth_of, turns_of
 from export.spec import DecoderSpec
 
 
@@ -48,6 +48,7 @@ class Inputs:
     window_mask: Node | None
     turns: Turns | None
     local_turns: Turns | None
+    growth: Node | None
     sinks: list[Node] = field(default_factory=list)
     presents: list[Node] = field(default_factory=list)
 
@@ -107,4 +108,5 @@ def inputs_of(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> Inputs:
         window_mask=spec.window and window_mask(attention_mask, num_queries, spec.window),
         turns=turns_of(spec.inv_freq, position_ids, spec.rotary_scale),
         local_turns=None if local is None else turns_of(local, position_ids, 1.0),
+        growth=spec.score_growth and growth_of(position_ids, *spec.score_growth),
     )

@@ -15,8 +15,8 @@ from openvino import opset13 as ops
 from export import nodes
 from export.convolution import causal, without_padding
 from export.inputs import Inputs
-from export.layers import Weights, linear, rates
-from export.nodes import Node, axes, scalar
+from export.layers import rates
+from export.nodes import Node, Weights, axes, linear, scalar
 from export.recurrent import Mamba2
 from export.spec import DecoderSpec
 from export.tensors import Floats

@@ -6,6 +6,7 @@ config.json, old (rope_theta, rope_scaling) and new (rope_parameters).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ from export.errors import ExportError
 from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
-FULL = "full_attention"
-SLIDING = "sliding_attention"
+FULL, SLIDING = "full_attention", "sliding_attention"
 SILU = ("silu", "swish")
+MIXTURE, CAPS = "mixture of experts", "logit soft-capping"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -76,14 +77,18 @@ class Settings:
         return float(default if value is None else value)
 
     def refuse_unmodelled(
-        self, activations: tuple[str, ...] = SILU, kinds: tuple[str, ...] = ()
+        self,
+        activations: tuple[str, ...] = SILU,
+        modelled: Collection[str] = (),
+        kinds: tuple[str, ...] = (),
     ) -> None:
         """Raise ExportError for a setting that changes the mathematics and is not modelled.
 
-        activations: the names of the one that the family has. kinds: of layers that it has beside the usual ones.
+        activations: the names of the one that the family has. modelled: which
+        of MIXTURE and CAPS it has. kinds: of layers that it has beside the usual ones.
         """
         for what, asked in self._unmodelled(activations, kinds).items():
-            if asked:
+            if asked and what not in modelled:
                 raise unmodelled(what)
 
     def _unmodelled(self, activations: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, Any]:
@@ -92,9 +97,9 @@ class Settings:
         strange = self._strange_layers(kinds)
         return {
             f"layers of the kind {', '.join(strange)}": strange,
-            "mixture of experts": any(get(key) for key in EXPERTS),
+            MIXTURE: any(get(key) for key in EXPERTS),
             f"the activation {activation!r}": activation not in activations,
-            "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
+            CAPS: get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
     def _strange_layers(self, known: tuple[str, ...]) -> list[str]:

@@ -6,8 +6,7 @@ from openvino import opset13 as ops
 
 from export import convolution, nodes
 from export.inputs import Inputs
-from export.layers import Weights, linear
-from export.nodes import Node, axes
+from export.nodes import Node, Weights, axes, linear
 from export.recurrent import ShortConvolution
 from export.spec import DecoderSpec
 
