@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from engine.config import EngineConfig
 from engine.conversations import (
+    Branch,
     Entry,
     Feedback,
     Home,
@@ -277,6 +278,23 @@ class Engine:
 
         await self._owner.call(command)
         return found
+
+    async def num_prompt_tokens(
+        self, messages: Sequence[Message], *, system: str | None = None, **template_options: Any
+    ) -> int:
+        """How many tokens the prompt has that ends with these messages, the last of them the user's.
+
+        Raises RequestError or EngineClosed.
+        """
+        setting, counts = Setting(system, dict(template_options)), list[int]()
+
+        def command(core: EngineCore) -> None:
+            *before, (_, message) = messages
+            prompt = core.parts.opening.prompts.chat(Branch(), before, message, setting, 1)
+            counts.append(prompt.num_tokens)
+
+        await self._owner.call(command)
+        return counts[0]
 
     async def text_of(self, tokens: Sequence[int]) -> str:
         """The text of token ids. Raises EngineClosed, or RequestError if the model has no such tokens."""
