@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.endpoints import Chat, Completions, Health, Messages, Models, Service, Tokens
+from api.endpoints import Chat, Completions, Health, Messages, Models, Responses, Service, Tokens
 from api.errors import ApiError
 from api.gate import Access, Gate, refused
 from api.limits import Limits
@@ -62,13 +62,15 @@ class Api:
 
 def _routes(service: Service) -> list[Route]:
     models, tokens, health = Models(service), Tokens(service), Health(service)
-    messages = Messages(service)
+    messages, responses = Messages(service), Responses(service)
     return [
         Route("/v1/models", models.all, methods=["GET"]),
         Route("/v1/models/{model:path}", models.one, methods=["GET"]),
         Route("/v1/chat/completions", Chat(service).answer, methods=["POST"]),
         Route("/v1/messages", messages.answer, methods=["POST"]),
         Route("/v1/messages/count_tokens", messages.count, methods=["POST"]),
+        Route("/v1/responses", responses.answer, methods=["POST"]),
+        Route("/v1/responses/{id}", responses.one, methods=["GET"]),
         Route("/v1/completions", Completions(service).answer, methods=["POST"]),
         Route("/tokenize", tokens.of_text, methods=["POST"]),
         Route("/detokenize", tokens.to_text, methods=["POST"]),

@@ -17,6 +17,7 @@ from engine.conversations import (
     Feedback,
     Home,
     Library,
+    Node,
     Session,
     SessionId,
     SessionTable,
@@ -37,6 +38,7 @@ from engine.turns import NO_SUCH_ANSWER, EngineCore, Gather, TurnRequest, at_onc
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 
+NO_SUCH_MESSAGE = "There is no such message in this conversation."
 NO_SUCH_TOKEN = "The model has no such token."  # noqa: S105
 
 _DEFAULT_PARAMS = SamplingParams()
@@ -130,6 +132,23 @@ class Engine:
         """What the model saw and said in the session. Raises SessionNotFound."""
         return self._sessions.find(session_id).messages
 
+    def head(self, session_id: SessionId) -> int:
+        """The id of the last message, which is the reply's while a turn is under way. Raises SessionNotFound.
+
+        There is one in every session that was talked to; raises RequestError in others.
+        """
+        head = self._sessions.find(session_id).conversation.head
+        if head is None:
+            raise RequestError(NO_SUCH_MESSAGE)
+        return head
+
+    def path(self, session_id: SessionId, node_id: int) -> tuple[Node, ...]:
+        """The messages up to one of them, shown or not. Raises SessionNotFound, RequestError."""
+        conversation = self._sessions.find(session_id).conversation
+        if node_id not in conversation.nodes:
+            raise RequestError(NO_SUCH_MESSAGE)
+        return tuple(conversation.path(node_id))
+
     def num_said(self, session_id: SessionId, messages: Sequence[Message]) -> int:
         """How many of the messages, from the first on, were said in the session. Raises SessionNotFound."""
         return len(self._sessions.find(session_id).conversation.follow(messages))
@@ -161,7 +180,7 @@ class Engine:
 
         def command(core: EngineCore) -> None:
             if node_id not in session.conversation.nodes:
-                raise RequestError("There is no such message in this conversation.")
+                raise RequestError(NO_SUCH_MESSAGE)
             core.show(session, session.conversation.newest_leaf(node_id))
 
         await self._owner.call(command)

@@ -14,7 +14,7 @@ from api.chain import steady
 from api.endpoints.service import Service, asked, owner_of, talk_of
 from api.errors import ApiError
 from api.hints import hint_of
-from api.replies import Begun, Ended, Part, parts_of
+from api.replies import Ended, Part, parts_of
 from api.settings import Wish, options_of, sampling_of
 from api.thoughts import Piece
 from api.wire import ChatRequest
@@ -39,9 +39,7 @@ class Chat:
         wish = self._wish(engine, wanted, system)
         told = parts_of(self._service.talks.said(engine, talk, wish))
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
-        # What is refused is refused before the response begins.
-        begun = await listening.while_listening(request.receive, _first(parts))
-        if begun is None:
+        if not await listening.has_begun(request.receive, parts):
             return Response(status_code=499)
         head = Head(engine.info.name)
         if wanted.stream:
@@ -75,13 +73,6 @@ class Head:
         """A chunk with its one choice."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return streams.event(self.of("chat.completion.chunk", choices=[choice]))
-
-
-async def _first(parts: AsyncGenerator[Part | None, None]) -> bool:
-    """Wait until the request is taken, or for as long as a client waits for a sign."""
-    part = await anext(parts)
-    assert part is None or isinstance(part, Begun)
-    return True
 
 
 async def _chunks(

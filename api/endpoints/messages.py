@@ -35,15 +35,14 @@ class Messages:
         wanted, engine, talk, wish = await self._read(request)
         told = parts_of(self._service.talks.said(engine, talk, wish))
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
-        begun = await listening.while_listening(request.receive, anext(parts, True))
+        if not await listening.has_begun(request.receive, parts):
+            return Response(status_code=499)
         head = {
             "id": f"msg_{secrets.token_hex(12)}",
             "type": "message",
             "role": "assistant",
             "model": engine.info.name,
         }
-        if begun is None and await request.is_disconnected():
-            return Response(status_code=499)
         if wanted.stream:
             num_tokens = await _count(engine, talk, wish)
             return streams.EventStream(_events(head, parts, num_tokens))

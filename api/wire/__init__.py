@@ -8,6 +8,7 @@ from api.wire.chat import ChatRequest
 from api.wire.completion import CompletionRequest
 from api.wire.messages import MessagesRequest
 from api.wire.reading import read
+from api.wire.responses import ResponsesRequest
 from api.wire.sampling import Sampling
 from api.wire.tokens import DetokenizeRequest, TokenizeRequest
 
@@ -16,6 +17,7 @@ __all__ = [
     "CompletionRequest",
     "DetokenizeRequest",
     "MessagesRequest",
+    "ResponsesRequest",
     "Sampling",
     "TokenizeRequest",
     "read",
