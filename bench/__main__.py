@@ -16,7 +16,7 @@ BENCHMARKS = (
     *("restore", "crowd", "exact", "typing", "fairness"),
     *("quality", "export_speed", "peers"),
     *("limit", "scale", "restart_under_load"),
-    *("templates", "charsets"),
+    *("templates", "charsets", "structured"),
 )
 # A module of that name would stand in front of the library's own.
 MODULES = {"typing": "typing_ahead", "peers": "peers.compare", "scale": "scale.sections"}

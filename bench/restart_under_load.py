@@ -28,7 +28,7 @@ CONVERSATIONS = 20
 AT_ONCE = 4
 BUSY_PER_CORE = 4
 LOAD_S = 120.0
-START_S = 300.0
+START_S = 900.0
 END_S = 10.0
 FIRST = "Here is a list of what I saw today. " + "A red house beside a green tree. " * 30
 MORE = "Go on with what you said."
@@ -70,7 +70,9 @@ class App:
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + START_S
         while self._phase() != "ready":
-            if time.monotonic() > deadline or self.process.poll() is not None:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"app.py ended: {self.process.communicate()[1]}")
+            if time.monotonic() > deadline:
                 raise TimeoutError("app.py does not become ready")
             time.sleep(0.2)
 

@@ -9,27 +9,17 @@ tensor that no rule consumes. Knows neither file formats nor OpenVINO.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
 
-from export import chatglm, gemma, layouts, llama_like
+from export import chatglm, gemma, layouts, llama_like, plain, sparse
 from export.errors import ExportError
+from export.family import Family
 from export.layouts import Tensors, same_names
+from export.llama_like import QWEN_WINDOWS
 from export.sources.checkpoint import Checkpoint, Config
 from export.spec import LM_HEAD, Decoder, DecoderSpec
 
 # Derived from the configuration, or left by training: read by no graph.
 IGNORED = re.compile(r"(.*\.)?rotary_(emb|pos_emb)\.inv_freq|.*\.attn\.(masked_)?bias")
-
-
-@dataclass(frozen=True)
-class Family:
-    """How a family's configuration is read and its tensors renamed."""
-
-    spec: Callable[[Config], DecoderSpec]
-    canonical: Callable[[DecoderSpec, Tensors], Tensors]
-    # What Hugging Face's configuration class assumes where config.json is silent.
-    defaults: Config = field(default_factory=dict)
 
 
 def read_decoder(checkpoint: Checkpoint) -> Decoder:
@@ -74,12 +64,6 @@ _GLM_DEFAULTS: Config = {
     "max_position_embeddings": 131072,
     "num_key_value_heads": 2,
 }
-# Theirs have a switch, and a window in the layers behind so many.
-_QWEN_WINDOWS: Config = {
-    "use_sliding_window": False,
-    "sliding_window": 4096,
-    "max_window_layers": 28,
-}
 FAMILIES: dict[str, Family] = {
     "llama": Family(
         llama_like.llama, same_names, {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048}
@@ -97,7 +81,7 @@ FAMILIES: dict[str, Family] = {
     "qwen2": Family(
         llama_like.qwen2,
         same_names,
-        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **_QWEN_WINDOWS},
+        {"rms_norm_eps": 1e-6, "max_position_embeddings": 32768, **QWEN_WINDOWS},
     ),
     "qwen3": Family(
         llama_like.qwen3,
@@ -106,7 +90,7 @@ FAMILIES: dict[str, Family] = {
             "rms_norm_eps": 1e-6,
             "max_position_embeddings": 32768,
             "head_dim": 128,
-            **_QWEN_WINDOWS,
+            **QWEN_WINDOWS,
         },
     ),
     "glm": Family(llama_like.glm, layouts.glm_names, _GLM_DEFAULTS),
@@ -127,6 +111,8 @@ FAMILIES: dict[str, Family] = {
         layouts.names_of_norms_behind,
         {"rms_norm_eps": 1e-5, "max_position_embeddings": 2048},
     ),
+    "gemma": Family(gemma.first, same_names, gemma.DEFAULTS_1),
+    "gemma2": Family(gemma.second, layouts.names_of_norms_behind, gemma.DEFAULTS_2),
     "gemma3_text": Family(gemma.spec, layouts.names_of_norms_behind, gemma.DEFAULTS),
     "ernie4_5": Family(
         llama_like.ernie4_5,
@@ -155,5 +141,7 @@ FAMILIES: dict[str, Family] = {
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
     ),
+    **plain.FAMILIES,
+    **sparse.FAMILIES,
     "chatglm": Family(chatglm.spec, chatglm.canonical),
 }

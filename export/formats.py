@@ -2,7 +2,7 @@
 
 native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits) and the codes of
 checkpoints that are quantised already; rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
-and lm_head in int8. Vectors stay float32 in every format.
+and lm_head in int8. Vectors stay float32 in every format, and what chooses experts 16 bits.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from export.tensors import ELEMENT_DTYPES, Compound, StoredTensor
 
 FORMATS = ("native", "rounded", "fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
+# Small, and a choice that falls otherwise is no small error.
+GATES = (".mlp.gate.weight", ".mlp.shared_expert_gate.weight")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class WeightFormat:
         return dense(tensor, _half(tensor), scratch)
 
     def _coder(self, name: str, tensor: StoredTensor) -> Coder | None:
-        if self.name == "fp16":
+        if self.name == "fp16" or name.endswith(GATES):
             return None
         if self.name in ("native", "rounded"):
             return self._block_coder(name, tensor)

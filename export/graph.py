@@ -10,29 +10,17 @@ key repetition) are those that OpenVINO's transformations match: change them onl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
 from export import nodes
+from export.feed_forward import fed_forward
 from export.masks import causal_mask, window_mask
-from export.nodes import Node, axes, scalar
-from export.packing import Weight
-from export.rotary import Turns, rotated, turns_of
+from export.nodes import Node, Weights, axes, scalar
+from export.rotary import Turns, growth_of, rotated, turns_of
 from export.spec import EMBEDDING, FINAL_NORM, LM_HEAD, DecoderSpec
-from export.tensors import Floats
-
-
-class Weights(Protocol):
-    """The decoder's weights by canonical name; their memory must outlive the model."""
-
-    def matrix(self, name: str) -> Weight:
-        """A matrix [rows, columns] as the IR will hold it."""
-
-    def vector(self, name: str) -> Floats:
-        """A norm's weight or a bias as float32."""
 
 
 @dataclass
@@ -46,6 +34,7 @@ class _Inputs:
     window_mask: Node | None
     turns: Turns
     local_turns: Turns | None
+    growth: Node | None
     sinks: list[Node] = field(default_factory=list)
     presents: list[Node] = field(default_factory=list)
 
@@ -66,6 +55,8 @@ def build_model(spec: DecoderSpec, weights: Weights, *, stateful: bool) -> ov.Mo
     else:
         said = nodes.product(x, weights.matrix(LM_HEAD), LM_HEAD)
     logits = nodes.scaled(said, spec.logit_scale, 3)
+    if cap := spec.logit_cap:
+        logits = nodes.scaled(ops.tanh(nodes.scaled(logits, 1 / cap, 3)), cap, 3)
     logits = nodes.result(logits, "logits")
     results = [logits, *inputs.presents]
     if not stateful:
@@ -89,6 +80,7 @@ def _inputs(spec: DecoderSpec, input_ids: Node, *, stateful: bool) -> _Inputs:
         window_mask=spec.window and window_mask(attention_mask, num_queries, spec.window),
         turns=turns_of(spec.inv_freq, position_ids, spec.rotary_scale),
         local_turns=None if local is None else turns_of(local, position_ids, 1.0),
+        growth=spec.score_growth and growth_of(position_ids, *spec.score_growth),
     )
 
 
@@ -107,26 +99,12 @@ def _layer(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: 
 
     attended = _attention(spec, weights, inputs, layer, before(x, "input_layernorm"))
     x = ops.add(x, behind(attended, "post_self_attn_layernorm"))
-    fed = _mlp(spec, weights, f"{name}.mlp", before(x, "post_attention_layernorm"))
+    fed = fed_forward(spec, weights, layer, before(x, "post_attention_layernorm"))
     return ops.add(x, behind(fed, "post_mlp_layernorm"))
 
 
 def _norm(spec: DecoderSpec, weights: Weights, name: str, x: Node, rank: int) -> Node:
     return nodes.rms_norm(x, weights.vector(name) + np.float32(spec.norm_offset), spec.eps, rank)
-
-
-def _linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
-    y = nodes.product(x, weights.matrix(f"{name}.weight"), f"{name}.weight")
-    if not bias:
-        return y
-    return ops.add(y, nodes.floats(weights.vector(f"{name}.bias").reshape(1, 1, -1)))
-
-
-def _mlp(spec: DecoderSpec, weights: Weights, name: str, x: Node) -> Node:
-    gate = _linear(weights, f"{name}.gate_proj", x, bias=spec.mlp_bias)
-    gate = ops.swish(gate) if spec.activation == "silu" else ops.gelu(gate, "TANH")
-    up = _linear(weights, f"{name}.up_proj", x, bias=spec.mlp_bias)
-    return _linear(weights, f"{name}.down_proj", ops.multiply(gate, up), bias=spec.mlp_bias)
 
 
 def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int, x: Node) -> Node:
@@ -138,21 +116,34 @@ def _attention(spec: DecoderSpec, weights: Weights, inputs: _Inputs, layer: int,
     if spec.late_qk_norm:
         query = _norm(spec, weights, f"{name}.q_norm.weight", query, 4)
         key = _norm(spec, weights, f"{name}.k_norm.weight", key, 4)
+    if inputs.growth is not None:
+        query = ops.multiply(query, inputs.growth)
     value = _heads(spec, weights, name, "v", x)
     keys = _repeated(spec, inputs, _with_past(spec, inputs, layer, "key", key))
     values = _repeated(spec, inputs, _with_past(spec, inputs, layer, "value", value))
-    scale = None if spec.attention_scale is None else ops.constant(np.float32(spec.attention_scale))
+    scale = _score_scale(spec)
     mask = inputs.window_mask if layer in spec.windowed else inputs.mask
-    mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
+    if spec.sinks:
+        sinks = nodes.floats(weights.vector(f"{name}.sinks").reshape(1, -1, 1, 1))
+        mixed = nodes.attention_with_sinks(query, keys, values, mask, scale, sinks)
+    else:
+        mixed = ops.scaled_dot_product_attention(query, keys, values, mask, scale, causal=False)
     mixed = ops.transpose(mixed, axes(0, 2, 1, 3))
     mixed = ops.reshape(mixed, axes(0, 0, spec.heads * spec.head_dim), True)
-    return _linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
+    return nodes.linear(weights, f"{name}.o_proj", mixed, bias=spec.o_bias)
+
+
+def _score_scale(spec: DecoderSpec) -> Node | None:
+    """None for the operation's own, which has to be said where sinks follow it."""
+    if spec.attention_scale is None and not spec.sinks:
+        return None
+    return ops.constant(np.float32(spec.attention_scale or spec.head_dim**-0.5))
 
 
 def _heads(spec: DecoderSpec, weights: Weights, name: str, which: str, x: Node) -> Node:
     """Project and split: [batch, heads, tokens, head_dim]."""
     count = spec.heads if which == "q" else spec.kv_heads
-    y = _linear(weights, f"{name}.{which}_proj", x, bias=spec.qkv_bias)
+    y = nodes.linear(weights, f"{name}.{which}_proj", x, bias=spec.qkv_bias)
     if spec.flat_qk_norm and which != "v":
         y = _norm(spec, weights, f"{name}.{which}_norm.weight", y, 3)
     y = ops.reshape(y, axes(0, 0, count, spec.head_dim), True)

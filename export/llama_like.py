@@ -9,9 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from export.rope import attention_factor, inverse_frequencies
-from export.settings import SILU, Settings
+from export.settings import CAPS, MIXTURE, SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
+
+# Theirs have a switch, and a window in the layers behind so many.
+QWEN_WINDOWS: Config = {
+    "use_sliding_window": False,
+    "sliding_window": 4096,
+    "max_window_layers": 28,
+}
 
 
 def spec_of(
@@ -26,7 +33,8 @@ def spec_of(
     has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
     """
     settings = Settings(config)
-    settings.refuse_unmodelled(activations)
+    modelled = {"experts": MIXTURE, "logit_cap": CAPS}
+    settings.refuse_unmodelled(activations, [modelled[s] for s in switches if s in modelled])
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (
@@ -86,11 +94,11 @@ def qwen2(config: Config) -> DecoderSpec:
     return spec_of(config, has_windows=True, qkv_bias=True)
 
 
-def qwen3(config: Config) -> DecoderSpec:
+def qwen3(config: Config, **switches: Any) -> DecoderSpec:
     """A norm of each query's and key's head."""
     bias = bool(config.get("attention_bias", False))
     o_bias = bool(config.get("attention_output_bias", bias))
-    return spec_of(config, has_windows=True, qkv_bias=bias, o_bias=o_bias, qk_norm=True)
+    return spec_of(config, has_windows=True, qkv_bias=bias, o_bias=o_bias, qk_norm=True, **switches)
 
 
 def glm(config: Config) -> DecoderSpec:
@@ -107,7 +115,7 @@ def phi3(config: Config) -> DecoderSpec:
     return spec_of(config, has_windows=True)
 
 
-def granite(config: Config) -> DecoderSpec:
+def granite(config: Config, **switches: Any) -> DecoderSpec:
     """Llama with four constants."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
     return spec_of(
@@ -119,6 +127,7 @@ def granite(config: Config) -> DecoderSpec:
         residual_scale=settings.number("residual_multiplier", 1.0),
         attention_scale=settings.number("attention_multiplier", 1.0),
         logit_scale=1.0 / settings.number("logits_scaling", 1.0),
+        **switches,
     )
 
 

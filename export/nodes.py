@@ -7,13 +7,14 @@ arrays, which must outlive the model. Knows no architecture.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 from openvino.op import Constant
+from openvino.utils.node_factory import NodeFactory
 
 from export.packing import Dense, Packed, Weight
 from export.tensors import Floats
@@ -31,6 +32,16 @@ TYPES: dict[str, Any] = {
     "F32": ov.Type.f32,
 }
 TO_THE_END = 2**31 - 1
+
+
+class Weights(Protocol):
+    """The decoder's weights by canonical name; their memory must outlive the model."""
+
+    def matrix(self, name: str) -> Weight:
+        """A matrix [rows, columns] as the IR will hold it."""
+
+    def vector(self, name: str) -> Floats:
+        """A norm's weight or a bias as float32."""
 
 
 def axes(*values: int) -> Node:
@@ -69,12 +80,14 @@ def result(node: Node, name: str) -> Node:
     return output
 
 
-def weight_node(weight: Weight, name: str) -> Node:
-    """The weight as f32, decompressed in the graph."""
+def weight_node(weight: Weight, name: str, count: int | None = None) -> Node:
+    """The weight as f32, decompressed in the graph; with `count`, as so many matrices [count, rows, columns]."""
     if isinstance(weight, Dense):
-        node = shared(weight.values, TYPES[weight.encoding], list(weight.values.shape), name)
+        shape = list(weight.values.shape)
+        shape = shape if count is None else [count, shape[0] // count, *shape[1:]]
+        node = shared(weight.values, TYPES[weight.encoding], shape, name)
         return node if weight.encoding == "F32" else _marked(ops.convert(node, ov.Type.f32))
-    return _decompressed(weight, name)
+    return _decompressed(weight, name, count)
 
 
 def product(x: Node, weight: Weight, name: str) -> Node:
@@ -85,6 +98,14 @@ def product(x: Node, weight: Weight, name: str) -> Node:
     return ops.matmul(x, weight_node(weight, name), False, True)
 
 
+def linear(weights: Weights, name: str, x: Node, *, bias: bool) -> Node:
+    """X times a matrix, plus its bias where it has one."""
+    y = product(x, weights.matrix(f"{name}.weight"), f"{name}.weight")
+    if not bias:
+        return y
+    return ops.add(y, floats(weights.vector(f"{name}.bias").reshape(1, 1, -1)))
+
+
 def shared(array: NDArray[np.generic], element: Any, shape: list[int], name: str) -> Node:
     """A constant over the array's own memory."""
     assert array.flags.c_contiguous
@@ -93,18 +114,19 @@ def shared(array: NDArray[np.generic], element: Any, shape: list[int], name: str
     return node
 
 
-def _decompressed(weight: Packed, name: str) -> Node:
+def _decompressed(weight: Packed, name: str, count: int | None) -> Node:
     rows, columns = weight.shape
     groups = columns // weight.group_size
-    shape = [rows, groups, weight.group_size] if groups > 1 else [rows, columns]
-    per_group = [rows, groups, 1] if groups > 1 else [rows, 1]
+    height = [rows] if count is None else [count, rows // count]
+    shape = [*height, groups, weight.group_size] if groups > 1 else [*height, columns]
+    per_group = [*height, groups, 1] if groups > 1 else [*height, 1]
     codes = shared(weight.codes, TYPES[weight.code_type], shape, name)
     value = ops.convert(codes, ov.Type.f16)
     if weight.zero_points is not None:
         value = ops.subtract(value, _zero_point(weight, per_group, name))
     value = ops.multiply(value, shared(weight.scales, ov.Type.f16, per_group, f"{name}/scale"))
     if groups > 1:
-        value = ops.reshape(value, axes(rows, columns), False)
+        value = ops.reshape(value, axes(*height, columns), False)
     return ops.convert(value, ov.Type.f32)
 
 
@@ -128,6 +150,18 @@ def rms_norm(x: Node, weight: Floats, eps: float, rank: int) -> Node:
     root = ops.sqrt(ops.add(mean, number(eps, rank)))
     scaled = ops.multiply(x, ops.divide(number(1.0, rank), root))
     return ops.multiply(scaled, floats(weight.reshape((1,) * (rank - 1) + (-1,))))
+
+
+def swish(x: Node) -> Node:
+    """X * sigmoid(x). With one input: transformations of experts do not take the factor that opset13's has."""
+    return NodeFactory("opset13").create("Swish", [x.output(0)], {})
+
+
+def attention_with_sinks(*inputs: Node) -> Node:
+    """Of queries, keys, values, mask, scale and sinks [1, heads, 1, 1], for which opset13's has no parameter."""
+    attributes = {"causal": False}
+    factory = NodeFactory("opset13")
+    return factory.create("ScaledDotProductAttention", [x.output(0) for x in inputs], attributes)
 
 
 def scaled(x: Node, factor: float, rank: int) -> Node:

@@ -1,4 +1,4 @@
-"""Rotary embeddings as operations, half-split: dimension i turns with i + rotary_dim / 2."""
+"""What positions do, as operations: rotary embeddings, half-split, where dimension i turns with i + rotary_dim / 2."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def turns_of(inv_freq: tuple[float, ...], position_ids: Node, scale: float) -> T
     angles = ops.concat([angles, angles], -1)
     cos, sin = (nodes.scaled(turn(angles), scale, 3) for turn in (ops.cos, ops.sin))
     return ops.unsqueeze(cos, axes(1)), ops.unsqueeze(sin, axes(1))
+
+
+def growth_of(position_ids: Node, beta: float, original: int) -> Node:
+    """What queries are multiplied by, [batch, 1, tokens, 1]: one within the original context, then more."""
+    positions = ops.convert(ops.unsqueeze(position_ids, axes(1, 3)), ov.Type.f32)
+    passed = ops.floor(ops.divide(positions, nodes.number(original, 4)))
+    grown = ops.log(ops.add(passed, nodes.number(1.0, 4)))
+    return ops.add(ops.multiply(grown, nodes.number(beta, 4)), nodes.number(1.0, 4))
 
 
 def rotated(spec: DecoderSpec, turns: Turns, x: Node) -> Node:

@@ -6,6 +6,7 @@ config.json, old (rope_theta, rope_scaling) and new (rope_parameters).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ from export.errors import ExportError
 from export.rope import LONGROPE, ORIGINAL, method_of
 from export.sources.checkpoint import Config
 
-SLIDING = "sliding_attention"
+FULL, SLIDING = "full_attention", "sliding_attention"
 SILU = ("silu", "swish")
+MIXTURE, CAPS = "mixture of experts", "logit soft-capping"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -69,13 +71,16 @@ class Settings:
         value = self.rope_scaling.get(key, self.config.get(key))
         return float(default if value is None else value)
 
-    def refuse_unmodelled(self, activations: tuple[str, ...] = SILU) -> None:
+    def refuse_unmodelled(
+        self, activations: tuple[str, ...] = SILU, modelled: Collection[str] = ()
+    ) -> None:
         """Raise ExportError for a setting that changes the mathematics and is not modelled.
 
-        activations: the names of the one that the family has.
+        activations: the names of the one that the family has. modelled: which
+        of MIXTURE and CAPS it has.
         """
         for what, asked in self._unmodelled(activations).items():
-            if asked:
+            if asked and what not in modelled:
                 raise ExportError(
                     f"The model's configuration asks for {what}, which is not supported."
                 )
@@ -85,14 +90,14 @@ class Settings:
         activation = get("hidden_act", get("hidden_activation")) or activations[0]
         return {
             f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
-            "mixture of experts": any(get(key) for key in EXPERTS),
+            MIXTURE: any(get(key) for key in EXPERTS),
             f"the activation {activation!r}": activation not in activations,
-            "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
+            CAPS: get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
     def _strange_layers(self) -> list[str]:
         kinds = self.config.get("layer_types") or []
-        return sorted({str(kind) for kind in kinds} - {"full_attention", SLIDING})
+        return sorted({str(kind) for kind in kinds} - {FULL, SLIDING})
 
     def windowed(self, layers: int) -> frozenset[int]:
         """The layers that look back at `sliding_window` tokens only, where that is less than the context."""

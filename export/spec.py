@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from export.errors import ExportError
+from export.experts import Experts
 from export.tensors import StoredTensor
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -27,7 +28,10 @@ class DecoderSpec:
     whether attention and MLP have a norm before them, and behind them. qk_norm: of each head; flat_qk_norm: of
     all heads at once; late_qk_norm: behind the rotary embedding. The scales multiply embeddings, what each layer adds, and logits; attention_scale
     multiplies scores in place of 1 / sqrt(head_dim). norm_offset: is added to the weights of norms. activation:
-    of the gate, `silu` or `gelu_tanh`.
+    of the gate, `silu` or `gelu_tanh`, or without one `relu2`. experts: in the place of some layers' MLP. sinks:
+    each head has a score of its own beside those of the keys, whose share of attention is lost. logit_cap: logits stay
+    below it, bent by tanh. score_growth: scores of a token that has n times so many before it are multiplied by
+    1 + (the first number) * log(1 + n). gated: whether MLPs have a gate.
     """
 
     family: str
@@ -61,6 +65,11 @@ class DecoderSpec:
     logit_scale: float = 1.0
     norm_offset: float = 0.0
     activation: str = "silu"
+    experts: Experts | None = None
+    sinks: bool = False
+    logit_cap: float | None = None
+    score_growth: tuple[float, int] | None = None
+    gated: bool = True
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
@@ -92,21 +101,27 @@ class DecoderSpec:
         if not self.tied:
             yield LM_HEAD, (self.vocab, self.hidden)
         for layer in range(self.layers):
-            for name, shape in self._layer_shapes():
+            for name, shape in self._layer_shapes(layer):
                 yield f"model.layers.{layer}.{name}", shape
 
-    def _layer_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def _layer_shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         yield from self._projection("self_attn.q_proj", q, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
         yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
-        wide, narrow = self.intermediate, self.hidden
-        yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
-        yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
-        yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
+        if self.experts is not None and layer in self.experts.layers:
+            yield from self.experts.weight_shapes(self.hidden)
+        else:
+            wide, narrow = self.intermediate, self.hidden
+            if self.gated:
+                yield from self._projection("mlp.gate_proj", wide, narrow, bias=self.mlp_bias)
+            yield from self._projection("mlp.up_proj", wide, narrow, bias=self.mlp_bias)
+            yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():
             yield f"{norm}.weight", (self.hidden,)
+        if self.sinks:
+            yield "self_attn.sinks", (self.heads,)
         if self.qk_norm or self.flat_qk_norm:
             yield "self_attn.q_norm.weight", (q if self.flat_qk_norm else self.head_dim,)
             yield "self_attn.k_norm.weight", (kv if self.flat_qk_norm else self.head_dim,)
@@ -144,11 +159,14 @@ class Decoder:
             )
 
 
+def lacking(name: str) -> ExportError:
+    """The error for a tensor that is not there."""
+    return ExportError(f"The checkpoint lacks {name}; download it again, all its files included.")
+
+
 def _check_tensor(tensor: StoredTensor | None, name: str, shape: tuple[int, ...]) -> None:
     if tensor is None:
-        raise ExportError(
-            f"The checkpoint lacks {name}; download it again, all its files included."
-        )
+        raise lacking(name)
     if not tensor.readable:
         raise ExportError(
             f"{tensor.name} is stored as {tensor.encoding}, which is not supported; "

@@ -27,6 +27,7 @@ PART_DTYPES: dict[str, np.dtype[np.generic]] = {
     "I64": np.dtype("<i8"),
     "I32": np.dtype("<i4"),
     "I8": np.dtype("i1"),
+    "U8": np.dtype("u1"),
     "F8_E4M3": np.dtype("u1"),
 }
 

@@ -46,6 +46,7 @@ def is_single_token(inputs: Inputs) -> bool:
 def single_token_graph(model: ov.Model) -> ov.Model | None:
     """A copy of a paged model for such steps, which shares the constants; None if it cannot be made."""
     single = model.clone()
+    _hide_lengths_from_experts(single)
     names = {port.any_name for port in single.inputs}
     try:
         single.reshape({name: [length] for name, length in _LENGTHS.items() if name in names})
@@ -53,6 +54,25 @@ def single_token_graph(model: ov.Model) -> ov.Model | None:
         log.info("There is no graph for single tokens: %s", str(error).strip().splitlines()[-1])
         return None
     return single
+
+
+def _hide_lengths_from_experts(model: ov.Model) -> None:
+    """Let the number of tokens be unknown where experts are: the plugin finds only such ones.
+
+    With a known number it drops reshapes that it looks for, and computes all experts for every token.
+    """
+    begins = [port for port in model.inputs if "subsequence_begins" in port.names]
+    for node in model.get_ordered_ops():
+        if node.get_type_name() != "Tile" or not begins:
+            continue
+        flat = node.input_value(0).get_node()
+        width = node.input_value(0).get_partial_shape()
+        if flat.get_type_name() == "Reshape" and len(width) == 2 and width[1].is_static:
+            count = ops.gather(begins[0].get_node(), ops.constant([-1]), ops.constant(0))
+            target = ops.concat(
+                [ops.convert(count, "i64"), ops.constant([width[1].get_length()])], 0
+            )
+            flat.input(1).replace_source_output(target.output(0))
 
 
 def multiply_bytes_in_floats(model: ov.Model) -> dict[str, str]:

@@ -149,6 +149,24 @@ FAMILIES: dict[str, Config] = {
     "smollm3": {**LLAMA, "model_type": "smollm3", "no_rope_layers": [1, 0]},
     "smollm3 (by interval)": {**LLAMA, "model_type": "smollm3", "no_rope_layer_interval": 2},
     "olmo2": {**LLAMA, "model_type": "olmo2"},
+    "gemma": {
+        **LLAMA,
+        "model_type": "gemma",
+        "head_dim": 32,
+        "hidden_act": "gelu",
+        "tie_word_embeddings": True,
+    },
+    "gemma2": {
+        **LLAMA,
+        "model_type": "gemma2",
+        "head_dim": 32,
+        "hidden_act": "gelu_pytorch_tanh",
+        "query_pre_attn_scalar": 16,
+        "sliding_window": 24,
+        "final_logit_softcapping": 3.0,
+        "attn_logit_softcapping": 50.0,
+        "tie_word_embeddings": True,
+    },
     "gemma3": {
         **LLAMA,
         "model_type": "gemma3_text",
@@ -224,8 +242,51 @@ def shapes(config: Config) -> Shapes:
         found["lm_head.weight"] = (VOCAB, hidden)
     for layer in range(config["num_hidden_layers"]):
         p = f"model.layers.{layer}."
-        for name, shape in _layer(config, hidden, q, kv, width).items():
-            found[p + name] = shape
+        parts = _layer(config, hidden, q, kv, width)
+        if experts := _experts(config, layer):
+            parts = {k: v for k, v in parts.items() if not k.startswith("mlp.")} | experts
+        found |= {p + name: shape for name, shape in parts.items()}
+    return found
+
+
+def _experts(c: Config, layer: int) -> Shapes:
+    """In the place of a layer's MLP; nothing where it has one."""
+    hidden, wide = c["hidden_size"], c["intermediate_size"]
+    if c["model_type"] == "granitemoe":
+        count, m = c["num_local_experts"], "block_sparse_moe."
+        return {
+            m + "router.layer.weight": (count, hidden),
+            m + "input_linear.weight": (count, 2 * wide, hidden),
+            m + "output_linear.weight": (count, hidden, wide),
+        }
+    if c["model_type"] == "mixtral":
+        found: Shapes = {"block_sparse_moe.gate.weight": (c["num_local_experts"], hidden)}
+        for i in range(c["num_local_experts"]):
+            e = f"block_sparse_moe.experts.{i}."
+            found |= {f"{e}w1.weight": (wide, hidden), f"{e}w3.weight": (wide, hidden)}
+            found[f"{e}w2.weight"] = (hidden, wide)
+        return found
+    if c["model_type"] == "gpt_oss":
+        count = c["num_local_experts"]
+        return {
+            "mlp.router.weight": (count, hidden),
+            "mlp.router.bias": (count,),
+            "mlp.experts.gate_up_proj": (count, hidden, 2 * wide),
+            "mlp.experts.gate_up_proj_bias": (count, 2 * wide),
+            "mlp.experts.down_proj": (count, wide, hidden),
+            "mlp.experts.down_proj_bias": (count, hidden),
+        }
+    step, dense = c.get("decoder_sparse_step", 1), c.get("mlp_only_layers", ())
+    if "num_experts" not in c or layer in dense or (layer + 1) % step:
+        return {}
+    found = {"mlp.gate.weight": (c["num_experts"], hidden)}
+    mlps = {f"experts.{i}": c["moe_intermediate_size"] for i in range(c["num_experts"])}
+    if shared := c.get("shared_expert_intermediate_size"):
+        found["mlp.shared_expert_gate.weight"] = (1, hidden)
+        mlps["shared_expert"] = shared
+    for name, size in mlps.items():
+        found |= {f"mlp.{name}.{which}_proj.weight": (size, hidden) for which in ("gate", "up")}
+        found[f"mlp.{name}.down_proj.weight"] = (hidden, size)
     return found
 
 
@@ -252,17 +313,28 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
             if not k.startswith(("self_attn.q", "self_attn.k", "self_attn.v"))
         }
         layer["self_attn.qkv_proj.weight"] = (whole, hidden)
-    if kind == "olmo2":
+    if kind == "arcee":
+        del layer["mlp.gate_proj.weight"]
+    if kind == "baichuan":
+        for which in "qkv":
+            del layer[f"self_attn.{which}_proj.weight"]
+        layer["self_attn.W_pack.weight"] = (3 * q, hidden)
+    if kind == "exaone4":
+        del layer["input_layernorm.weight"]
+        layer["post_feedforward_layernorm.weight"] = (hidden,)
+    if kind in ("olmo2", "olmo3"):
         del layer["input_layernorm.weight"]
         layer |= {
             "post_feedforward_layernorm.weight": (hidden,),
             "self_attn.q_norm.weight": (q,),
             "self_attn.k_norm.weight": (kv,),
         }
-    if kind == "qwen2" or c.get("attention_bias"):
+    if kind in ("qwen2", "qwen2_moe") or c.get("attention_bias"):
         biases = {"q": q, "k": kv, "v": kv}
         layer |= {f"self_attn.{name}_proj.bias": (size,) for name, size in biases.items()}
-    if kind == "llama" and c.get("attention_bias"):
+    if kind == "gpt_oss":
+        layer["self_attn.sinks"] = (c["num_attention_heads"],)
+    if kind in ("llama", "gpt_oss") and c.get("attention_bias"):
         layer["self_attn.o_proj.bias"] = (hidden,)
     if kind == "ernie4_5" and c["use_bias"]:
         sizes = {
@@ -277,10 +349,10 @@ def _layer(c: Config, hidden: int, q: int, kv: int, width: int) -> Shapes:
         layer |= {f"{name}.bias": (size,) for name, size in sizes.items()}
     if kind == "hunyuan_v1_dense":
         layer |= {f"self_attn.{name}_layernorm.weight": (width,) for name in ("query", "key")}
-    if kind == "gemma3_text":
+    if kind in ("gemma2", "gemma3_text"):
         norms = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
         layer |= {f"{norm}.weight": (hidden,) for norm in norms}
-    if kind in ("qwen3", "gemma3_text"):
+    if kind in ("qwen3", "qwen3_moe", "gemma3_text", "exaone4"):
         layer |= {"self_attn.q_norm.weight": (width,), "self_attn.k_norm.weight": (width,)}
     if kind == "glm4":
         layer |= {

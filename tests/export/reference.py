@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.export.reference_experts import Mixture, mixture
+
 F = NDArray[np.float32]
 
 
@@ -44,6 +46,8 @@ class Block:
     rotates: bool = True
     looks_back: int | None = None  # at so many tokens, the own one included
     frequencies: NDArray[np.float64] | None = None  # where they are not the model's
+    mixture: Mixture | None = None  # in the place of gate, up and down
+    sinks: F | None = None  # a score of each head that no key has
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Reference:
     said_by: float = 1.0
     weighs_from: float = 0.0  # norms
     gelu: bool = False
+    bent_at: float | None = None  # logits
+    grown: tuple[float, int] | None = None  # scores, with the logarithm of so many positions
 
     def logits(self, ids: Sequence[int]) -> F:
         """[tokens, vocab] for one sequence that starts at position 0."""
@@ -76,12 +82,19 @@ class Reference:
                 turned = np.exp(1j * np.outer(np.arange(len(ids)), block.frequencies))
             mixed = self._attend(block, self._maybe_norm(x, block.norm_1), turned)
             x = x + self._maybe_norm(mixed, block.after_attention) * np.float32(self.added_by)
-            h = self._maybe_norm(x, block.norm_2)
-            g = h @ block.gate.T + block.b_gate
-            fed = (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
+            fed = self._fed(block, self._maybe_norm(x, block.norm_2))
             x = x + self._maybe_norm(fed, block.after_mlp) * np.float32(self.added_by)
         out: F = self._norm(x, self.last_norm) @ self.head.T * np.float32(self.said_by)
-        return out
+        return out if self.bent_at is None else np.tanh(out / self.bent_at) * self.bent_at
+
+    def _fed(self, block: Block, h: F) -> F:
+        if block.mixture is not None:
+            return block.mixture(h)
+        if not block.gate.size:
+            square: F = np.maximum(h @ block.up.T, 0) ** 2 @ block.down.T
+            return square
+        g = h @ block.gate.T + block.b_gate
+        return (self._gate(g) * (h @ block.up.T + block.b_up)) @ block.down.T + block.b_down
 
     def _gate(self, g: F) -> F:
         if not self.gelu:
@@ -97,6 +110,9 @@ class Reference:
         v = (h @ b.wv.T + b.bv).reshape(n, self.kv_heads, d)
         if b.rotates:
             q, k = self._turn(q, turns), self._turn(k, turns)
+        if self.grown is not None:
+            passed = np.floor(np.arange(n) / self.grown[1])
+            q = q * (1 + self.grown[0] * np.log(1 + passed))[:, None, None].astype(np.float32)
         if b.late:
             q, k = self._maybe_norm(q, b.q_norm), self._maybe_norm(k, b.k_norm)
         per_group = self.heads // self.kv_heads
@@ -108,8 +124,11 @@ class Reference:
             group = head // per_group
             scores = q[:, head] @ k[:, group].T * (self.scored_by or 1 / math.sqrt(d))
             scores[future] = -np.inf
+            if b.sinks is not None:
+                scores = np.concatenate([scores, np.full((n, 1), b.sinks[head])], axis=1)
             weights = np.exp(scores - scores.max(1, keepdims=True))
-            out[:, head] = weights / weights.sum(1, keepdims=True) @ v[:, group]
+            weights = weights / weights.sum(1, keepdims=True)
+            out[:, head] = weights[:, :n] @ v[:, group]
         mixed: F = out.reshape(n, -1) @ b.wo.T + b.bo
         return mixed
 
@@ -201,7 +220,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         t = _in_llamas_names(c, t)
     glm = c["model_type"] in ("glm", "glm4")
     d = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
-    gemma, minicpm = c["model_type"] == "gemma3_text", c["model_type"] == "minicpm"
+    gemma, minicpm = c["model_type"].startswith("gemma"), c["model_type"] == "minicpm"
     rope = c.get("rope_parameters") or {}
     rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta", c.get("rope_theta", 10000.0))
@@ -217,7 +236,7 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     turned_by = 1.0
     if scaling.get("rope_type") == "yarn":
         frequencies = yarn_frequencies(frequencies, scaling, theta)
-        turned_by = yarn_magnitude(scaling)
+        turned_by = scaling.get("attention_factor", yarn_magnitude(scaling))
     if scaling.get("type") == "longrope":
         frequencies = frequencies / np.array(scaling["short_factor"])
         old = c["original_max_position_embeddings"]
@@ -237,11 +256,16 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
         turned_by=turned_by,
         embedded_by=c.get("embedding_multiplier", math.sqrt(c["hidden_size"]) if gemma else 1.0),
         added_by=c.get("residual_multiplier", 1.0),
-        scored_by=c["query_pre_attn_scalar"] ** -0.5 if gemma else c.get("attention_multiplier"),
+        scored_by=c.get("query_pre_attn_scalar", d) ** -0.5
+        if gemma
+        else c.get("attention_multiplier"),
         said_by=1 / c.get("logits_scaling", 1.0),
         weighs_from=1.0 if gemma else 0.0,
         gelu=gemma,
+        bent_at=c.get("final_logit_softcapping"),
     )
+    if beta := scaling.get("llama_4_scaling_beta"):
+        model.grown = beta, scaling["original_max_position_embeddings"]
     if minicpm:
         model.embedded_by = c["scale_emb"]
         model.added_by = c["scale_depth"] / math.sqrt(c["num_hidden_layers"])
@@ -249,10 +273,16 @@ def from_hugging_face(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     for i in range(c["num_hidden_layers"]):
         block = _hugging_face_block(_apart(c, t, f"model.layers.{i}."), f"model.layers.{i}.")
         block.late = c["model_type"] == "hunyuan_v1_dense"
+        block.mixture = mixture(c, t, f"model.layers.{i}.")
+        block.sinks = t.get(f"model.layers.{i}.self_attn.sinks")
         if _slides(c, i):
             block.looks_back = c["sliding_window"]
-            if gemma:
+            if c["model_type"] == "gemma3_text":
                 block.frequencies = plain_frequencies(_local_theta(c), d)
+            if c["model_type"] == "olmo3":
+                block.frequencies = plain_frequencies(theta, d)
+        elif c["model_type"] == "exaone4" and c["sliding_window"]:
+            block.rotates = False
         if c["model_type"] == "smollm3":
             interval = c.get("no_rope_layer_interval", 4)
             block.rotates = bool(
@@ -304,8 +334,12 @@ def _slides(c: Mapping[str, Any], layer: int) -> bool:
         return False
     if "layer_types" in c:
         return bool(c["layer_types"][layer] == "sliding_attention")
-    if "sliding_window_pattern" in c:
-        return bool((layer + 1) % c["sliding_window_pattern"])
+    if c["model_type"] == "gemma2":
+        return layer % 2 == 0
+    if pattern := c.get("sliding_window_pattern"):
+        if isinstance(pattern, str):
+            return bool(pattern[layer % len(pattern)] == "L")
+        return bool((layer + 1) % pattern)
     return bool(layer >= c.get("max_window_layers", 0))
 
 
@@ -317,10 +351,13 @@ def _apart(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mapping[str, F]:
         q, kv = c["num_attention_heads"] * d, c["num_key_value_heads"] * d
         t[a + "q_proj.weight"], t[a + "k_proj.weight"] = whole[:q], whole[q : q + kv]
         t[a + "v_proj.weight"] = whole[q + kv :]
-    if c["model_type"] in ("olmo2", "gemma3_text"):
+    if (whole := t.get(a + "W_pack.weight")) is not None:
+        for name, part in zip("qkv", np.split(whole, 3), strict=True):
+            t[f"{a}{name}_proj.weight"] = part
+    if c["model_type"] in ("olmo2", "olmo3", "exaone4", "gemma2", "gemma3_text"):
         t[p + "post_self_attn_layernorm.weight"] = t.pop(p + "post_attention_layernorm.weight")
         t[p + "post_mlp_layernorm.weight"] = t[p + "post_feedforward_layernorm.weight"]
-    if c["model_type"] == "gemma3_text":
+    if c["model_type"] in ("gemma2", "gemma3_text"):
         t[p + "post_attention_layernorm.weight"] = t[p + "pre_feedforward_layernorm.weight"]
     return t
 
@@ -331,7 +368,8 @@ def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
         both = t[p + "mlp.gate_up_proj.weight"]
         gate, up = both[: len(both) // 2], both[len(both) // 2 :]
     else:
-        gate, up = t[p + "mlp.gate_proj.weight"], t[p + "mlp.up_proj.weight"]
+        none = np.zeros(0, np.float32)  # experts in their place
+        gate, up = t.get(p + "mlp.gate_proj.weight", none), t.get(p + "mlp.up_proj.weight", none)
     return Block(
         t[a + "q_proj.weight"],
         t[a + "k_proj.weight"],
@@ -339,7 +377,7 @@ def _hugging_face_block(t: Mapping[str, F], p: str) -> Block:
         t[a + "o_proj.weight"],
         gate,
         up,
-        t[p + "mlp.down_proj.weight"],
+        t.get(p + "mlp.down_proj.weight", np.zeros(0, np.float32)),
         t.get(p + "input_layernorm.weight"),
         t.get(p + "post_attention_layernorm.weight"),
         t.get(a + "q_proj.bias", 0.0),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from engine.model.batch import build_inputs
 from engine.model.kv_cache import KVCache
 from engine.model.model import CompileOptions, Model
 from engine.scheduling.sequence import Batch, Sequence
-from export import families
+from export import families, plain
 from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder
@@ -22,11 +23,15 @@ from export.formats import WeightFormat
 from export.metadata import write_metadata
 from export.progress import silent
 from export.sources.directory import open_directory
+from tests.export import folders
 from tests.export.checkpoints import VOCAB
-from tests.export.folders import CHATGLM, FAMILIES, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.folders import CHATGLM, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.plain import PLAIN
 from tests.export.reference import F, from_chatglm, from_hugging_face
 from tests.export.running import Paged, Stateful, compiled, pieces
+from tests.export.sparse import SPARSE
 
+FAMILIES = {**folders.FAMILIES, **PLAIN, **SPARSE}
 TEXT = [(7 * i * i + 3 * i) % VOCAB for i in range(70)]
 OTHER = [(5 * i * i + i + 11) % VOCAB for i in range(41)]
 TOLERANCE = 1e-4
@@ -123,8 +128,9 @@ def test_keys_that_cannot_be_moved_by_turning_them_are_not_said_to_be(
     checkpoint = open_directory(tmp_path)
     write_metadata(tmp_path, checkpoint, read_decoder(checkpoint).spec, [])
     said = json.loads((tmp_path / "config.json").read_text("utf-8"))
-    differ = {"smollm3", "gemma3_text", "hunyuan_v1_dense"}
-    assert ("rotary_inv_freq" in said) == (FAMILIES[name]["model_type"] not in differ)
+    differ = {"smollm3", "gemma3_text", "hunyuan_v1_dense", "olmo3"}
+    moved = FAMILIES[name]["model_type"] not in differ and name != "exaone4"
+    assert ("rotary_inv_freq" in said) == moved
 
 
 @pytest.mark.parametrize(
@@ -149,6 +155,23 @@ def test_keys_that_cannot_be_moved_by_turning_them_are_not_said_to_be(
 )
 def test_what_a_family_does_not_model_is_refused(tmp_path: Path, change: Config, said: str) -> None:
     refused(tmp_path, {**LLAMA, **change}, LLAMA, said)
+
+
+def test_alibi_is_refused_by_name(tmp_path: Path) -> None:
+    baichuan = PLAIN["baichuan"]
+    of_13b = {key: v for key, v in baichuan.items() if key != "max_position_embeddings"}
+    refused(tmp_path, {**of_13b, "model_max_length": 4096}, baichuan, "ALiBi")
+
+
+def test_the_second_baichuans_head_has_rows_of_length_one(tmp_path: Path) -> None:
+    config = PLAIN["baichuan"]
+    tensors = write_folder(tmp_path, config)
+    checkpoint = open_directory(tmp_path)
+    spec = replace(read_decoder(checkpoint).spec, vocab=125696)
+    head = plain.baichuan_names(spec, checkpoint.tensors)["lm_head.weight"]
+    unit = tensors["lm_head.weight"][7:9]
+    unit = unit / np.sqrt((unit * unit).sum(1, keepdims=True))
+    np.testing.assert_allclose(head.read(7, 9), unit, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -264,7 +264,7 @@ def test_settings_in_a_file_of_their_own_are_found(
     ("settings", "said"),
     [
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "by bitsandbytes, which"),
-        ({"quant_method": "mxfp4"}, "by mxfp4, which"),
+        ({"quant_method": "quanto"}, "by quanto, which"),
         ({"bits": 4}, "by None, which"),
         ({**GPTQ, "checkpoint_format": "marlin"}, "checkpoint_format: marlin"),
         ({**GPTQ, "is_marlin_format": True}, "is_marlin_format"),

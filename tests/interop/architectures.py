@@ -117,6 +117,24 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
         "gpt_oss",
         {**_WINDOW, "head_dim": 16, "num_local_experts": 4, "num_experts_per_tok": 2},
     ),
+    "arcee": ("arcee", {}),
+    "seed_oss": ("seed_oss", {"head_dim": 16}),
+    "olmo3": ("olmo3", _WINDOW),
+    "ministral3": (
+        "ministral3",
+        {
+            "head_dim": 16,
+            "rope_parameters": {
+                "rope_type": "yarn",
+                "rope_theta": 10000.0,
+                "factor": 16.0,
+                "original_max_position_embeddings": 64,
+                "mscale": 1.0,
+                "mscale_all_dim": 1.0,
+                "llama_4_scaling_beta": 0.1,
+            },
+        },
+    ),
     "lfm2": ("lfm2", {"layer_types": ["conv", "conv", "full_attention"], "block_ff_dim": 128}),
     "mamba": ("mamba", {"state_size": 16, "expand": 2, "conv_kernel": 4}),
 }

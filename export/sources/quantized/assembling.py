@@ -9,7 +9,7 @@ from pathlib import Path
 
 from export.errors import ExportError
 from export.sources.checkpoint import Config
-from export.sources.quantized import awq, gptq, scaled
+from export.sources.quantized import awq, gptq, mxfp4, scaled
 from export.sources.quantized.configuration import unsupported_method
 from export.sources.quantized.parts import Parts
 from export.tensors import StoredTensor
@@ -44,6 +44,8 @@ def assembled(tensors: Tensors, settings: Config, folder: Path) -> Tensors:
         _refuse_unexplained(tensors, folder)
         return tensors
     name = str(settings.get("quant_method"))
+    if name == "mxfp4":  # whose parts are no modules
+        return mxfp4.assembled(tensors, settings)
     method = METHODS.get(name)
     if method is None:
         raise unsupported_method(name)

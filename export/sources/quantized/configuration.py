@@ -11,7 +11,7 @@ from pathlib import Path
 from export.errors import ExportError
 from export.sources.checkpoint import Config
 
-SUPPORTED = ("gptq", "awq", "compressed-tensors", "fp8")
+SUPPORTED = ("gptq", "awq", "compressed-tensors", "fp8", "mxfp4")
 _GPTQ_FILE, _AWQ_FILE = "quantize_config.json", "quant_config.json"
 
 
