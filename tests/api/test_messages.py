@@ -8,6 +8,7 @@ import pytest
 
 from engine.errors import QueueFull
 from engine.events import FinishReason
+from tests.api.talking import wait_until_running
 from tests.scripted import HOLD, Cost, End, Say
 from tests.scripted.app import ScriptedApp
 
@@ -77,6 +78,7 @@ def test_a_ping_comes_while_nothing_does(
         lines = response.iter_lines()
         while next(lines) != "event: ping":
             pass
+        wait_until_running(app)
         app.script.tell(End())
         assert "event: message_stop" in list(lines)
 
