@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import openvino as ov
 
 from engine.config import EngineConfig
-from engine.conversations import Home
+from engine.conversations import PROGRAMS, Home
 from engine.model import LoadedModel
 from engine.scheduling import Pace
 from engine.tiers.disk import Disk
@@ -64,7 +64,9 @@ def _open_disk(
     try:
         # A folder for each model: snapshots of another one are deleted when they are met.
         folder = SnapshotFolder(
-            config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes
+            config.data_dir / "kv" / config.model_dir.name,
+            config.disk_budget_bytes,
+            minor=PROGRAMS,
         )
     except SnapshotRefused as refusal:
         log.warning("KV is not kept on disk: %s", refusal)

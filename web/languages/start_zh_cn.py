@@ -2,6 +2,9 @@
 
 SENTENCES = {
     # The start.
+    "The Baichuan model of 13 billion parameters has ALiBi, which is not supported; export the one of 7 billion.": (
+        "130 亿参数的 Baichuan 模型使用 ALiBi，不受支持；请导出 70 亿参数的模型。"
+    ),
     "The start failed: {reason}": "启动失败：{reason}",
     "A file cannot be used ({reason}); the server's log names it.": "有文件无法使用（{reason}），服务器日志写明了是哪一个。",
     "The export was interrupted; the next start makes it anew.": "导出已中断，下次启动会重新进行。",

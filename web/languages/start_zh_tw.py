@@ -2,6 +2,9 @@
 
 SENTENCES = {
     # The start.
+    "The Baichuan model of 13 billion parameters has ALiBi, which is not supported; export the one of 7 billion.": (
+        "130 億參數的 Baichuan 模型使用 ALiBi，不受支援；請匯出 70 億參數的模型。"
+    ),
     "The start failed: {reason}": "啟動失敗：{reason}",
     "A file cannot be used ({reason}); the server's log names it.": "有檔案無法使用（{reason}），伺服器日誌寫明了是哪一個。",
     "The export was interrupted; the next start makes it anew.": "匯出已中斷，下次啟動會重新進行。",
