@@ -118,9 +118,6 @@ ARCHITECTURES = {
         keys={"rope.freq_base_swa": "rope_local_base_freq"},
         settings=_GEMMA,
     ),
-    "lfm2": Architecture("lfm2"),
-    "qwen35": Architecture("qwen3_5_text", settings={"norm_offset": 0.0}, is_partly_rotated=True),
-    "granitehybrid": Architecture("granitemoehybrid", interleaved=True, keys=_GRANITE),
     "gemma2": Architecture(
         "gemma2",
         names=_AROUND,
@@ -134,4 +131,7 @@ ARCHITECTURES = {
     "exaone4": Architecture("exaone4", names=_LAYER | _BEHIND),
     "arcee": Architecture("arcee", interleaved=True, settings={"hidden_act": "relu2"}),
     "ernie4_5": Architecture("ernie4_5"),
+    "lfm2": Architecture("lfm2"),
+    "qwen35": Architecture("qwen3_5_text", settings={"norm_offset": 0.0}, is_partly_rotated=True),
+    "granitehybrid": Architecture("granitemoehybrid", interleaved=True, keys=_GRANITE),
 }

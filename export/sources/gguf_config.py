@@ -69,11 +69,11 @@ class Metadata:
             if self._of(key, None) is not None
         }
         found = {**architecture.settings, **named}
-        if gguf_hybrids.is_hybrid(self.architecture):
-            found |= self._of_the_hybrid()
         if self._of("expert_count", 0):
             found |= {"model_type": architecture.with_experts}
             found |= gguf_experts.settings(self._size, self._of)
+        if gguf_hybrids.is_hybrid(self.architecture):
+            found |= self._of_the_hybrid()
         if self.architecture in GEMMA_27B:
             is_27b = self._size("block_count") == GEMMA_27B[self.architecture]
             found["query_pre_attn_scalar"] = share if is_27b else width

@@ -40,7 +40,8 @@ def text_part(
         for name, tensor in tensors.items()
         if not _SEEING.match(name)
     }
-    return {**shared, **text, "model_type": _ALONE.get(text_type, text_type)}, kept
+    said = {key: value for key, value in text.items() if value is not None}
+    return {**shared, **said, "model_type": _ALONE.get(text_type, text_type)}, kept
 
 
 def _front(found: re.Match[str]) -> str:
