@@ -31,9 +31,9 @@ tests: .venv/.dev
 quick: .venv/.dev
 	$(PYTEST) -m "not browser and not model"
 
-# What the tests run of engine/, export/ and web/, in this process.
+# What the tests run of api/, engine/, export/ and web/, in this process.
 coverage: .venv/.dev
-	$(PYTEST) --cov=engine --cov=export --cov=web --cov-report=term:skip-covered
+	$(PYTEST) --cov=api --cov=engine --cov=export --cov=web --cov-report=term:skip-covered
 
 # Kills, damage, fuzz, crowds and a soak, for so many minutes; what they found is printed.
 MINUTES ?= 60

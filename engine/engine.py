@@ -7,7 +7,7 @@ model loads wait for it; after `close` each gets EngineClosed.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Literal
 
 from engine.config import EngineConfig
@@ -20,10 +20,11 @@ from engine.conversations import (
     SessionId,
     SessionTable,
     Storage,
+    Trails,
     open_journal,
 )
 from engine.errors import EngineClosed, EngineError, RequestError
-from engine.events import Event
+from engine.events import Event, Finished
 from engine.grammars import Grammar, GrammarConstraint
 from engine.loading import ModelInfo, load
 from engine.owner import Loader, Owner
@@ -51,6 +52,8 @@ class Engine:
         self._owner = Owner(config, loader)
         self._requests: set[TurnRequest] = set()
         self.library = Library(self._journal, self._forget)
+        self.trails = Trails(self._journal)
+        self.observers: list[Callable[[Finished], object]] = []  # of turns that end, in their loops
 
     def start(self) -> "Engine":
         """Begin to load the model, in the background. When the program ends, it is closed."""
@@ -125,6 +128,10 @@ class Engine:
     def messages(self, session_id: SessionId) -> tuple[Message, ...]:
         """What the model saw and said in the session. Raises SessionNotFound."""
         return self._sessions.find(session_id).messages
+
+    def num_said(self, session_id: SessionId, messages: Sequence[Message]) -> int:
+        """How many of the messages, from the first on, were said in the session. Raises SessionNotFound."""
+        return len(self._sessions.find(session_id).conversation.follow(messages))
 
     def transcript(self, session_id: SessionId) -> tuple[Entry, ...]:
         """As `messages`, with each message's id, status and versions. Raises SessionNotFound."""
@@ -406,9 +413,15 @@ class Engine:
         try:
             async with contextlib.aclosing(self._owner.stream(request)) as events:
                 async for event in events:
+                    if isinstance(event, Finished):
+                        self._observe(event)
                     yield event
         finally:
             self._requests.discard(request)
+
+    def _observe(self, finished: Finished) -> None:
+        for observer in self.observers:
+            observer(finished)
 
 
 def _ignore(_event: Event | EngineError) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from export.rope import attention_factor, inverse_frequencies
-from export.settings import CAPS, MIXTURE, SILU, Settings
+from export.settings import SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
+# What families with such a switch do not refuse.
+_MODELLED = {"experts": "mixture of experts", "logit_cap": "logit soft-capping"}
 # Theirs have a switch, and a window in the layers behind so many.
 QWEN_WINDOWS: Config = {
     "use_sliding_window": False,
@@ -35,8 +37,8 @@ def spec_of(
     kinds: of layers that it has beside attention.
     """
     settings = Settings(config)
-    modelled = {"experts": MIXTURE, "logit_cap": CAPS}
-    settings.refuse_unmodelled(activations, [modelled[s] for s in switches if s in modelled], kinds)
+    modelled = [what for s, what in _MODELLED.items() if s in switches]
+    settings.refuse_unmodelled(activations, modelled, kinds)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (

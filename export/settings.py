@@ -16,7 +16,6 @@ from export.sources.checkpoint import Config
 
 FULL, SLIDING = "full_attention", "sliding_attention"
 SILU = ("silu", "swish")
-MIXTURE, CAPS = "mixture of experts", "logit soft-capping"
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
@@ -84,8 +83,8 @@ class Settings:
     ) -> None:
         """Raise ExportError for a setting that changes the mathematics and is not modelled.
 
-        activations: the names of the one that the family has. modelled: which
-        of MIXTURE and CAPS it has. kinds: of layers that it has beside the usual ones.
+        activations: the names of the one that the family has. modelled: what
+        it has of all that is refused in others. kinds: of layers that it has beside the usual ones.
         """
         for what, asked in self._unmodelled(activations, kinds).items():
             if asked and what not in modelled:
@@ -97,9 +96,9 @@ class Settings:
         strange = self._strange_layers(kinds)
         return {
             f"layers of the kind {', '.join(strange)}": strange,
-            MIXTURE: any(get(key) for key in EXPERTS),
+            "mixture of experts": any(get(key) for key in EXPERTS),
             f"the activation {activation!r}": activation not in activations,
-            CAPS: get("final_logit_softcapping") or get("attn_logit_softcapping"),
+            "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
     def _strange_layers(self, known: tuple[str, ...]) -> list[str]:

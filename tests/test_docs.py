@@ -9,12 +9,16 @@ from tests import ROOT
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "bench/NOTES.md"]
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|sh|md|txt|png|jinja)\b")
-ELSEWHERE = {"users.txt", "chat_template.jinja"}  # what a reader makes, or a model brings
+ELSEWHERE = {
+    "users.txt",
+    "keys.txt",
+    "chat_template.jinja",
+}  # what a reader makes, or a model brings
 BY_HAND = re.compile(r"make (\w+)")
 
 
 def files() -> list[str]:
-    folders = ("app.py", "engine", "export", "web", "bench", "tests", "docs")
+    folders = ("app.py", "api", "engine", "export", "web", "bench", "tests", "docs")
     found = [path for name in folders for path in [ROOT / name, *(ROOT / name).rglob("*")]]
     return [str(path.relative_to(ROOT)) for path in [*found, *ROOT.glob("*.*")]]
 

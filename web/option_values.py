@@ -132,6 +132,16 @@ def _network(text: str) -> str:
     return str(ip_network(text, strict=False)) if "/" in text else str(ip_address(text))
 
 
+def origins(text: str) -> Sequence[str]:
+    """Origins of pages, as browsers send them; ("*",) is every one."""
+    found = tuple(item.strip().rstrip("/") for item in text.split(","))
+    if not all(item == "*" or re.fullmatch(r"[\w+.-]+://[^/\s]+", item) for item in found):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not possible; give origins like https://example.org, with commas between."
+        )
+    return found
+
+
 def folder(text: str) -> Path:
     """A folder, where ~ is the home of whoever runs the program."""
     return Path(text).expanduser()

@@ -14,12 +14,14 @@ from typing import NoReturn
 
 from engine import SamplingParams
 from engine.config import KV_PRECISIONS, OVERFLOWS, PRECISIONS, STORAGES
+from web.keys import Keys
 from web.model_source import DEFAULT_MODEL, model_reference
 from web.option_values import (
     LOOPBACK,
     device,
     folder,
     one_of,
+    origins,
     parse_bytes,
     parse_size,
     prefix,
@@ -70,8 +72,18 @@ class Options:
     max_upload_bytes: int
     max_body_bytes: int
     max_connections: int
+    api: bool
+    page: bool
+    api_conversations: bool
+    api_keep_days: int
+    max_requests_per_key: int | None
+    max_tokens_per_minute: int | None
+    access_log: Path | None
+    cors_origins: Sequence[str]
     auth: Mapping[str, Hash] | None = field(default=None, repr=False)
     auth_file: Mapping[str, Hash] | None = field(default=None, repr=False)
+    api_key_file: Mapping[str, Hash] | None = field(default=None, repr=False)
+    metrics_token: str | None = field(default=None, repr=False)
     ask: str | None = None
     raw: bool = False
 
@@ -80,6 +92,11 @@ class Options:
         """Who may sign in; None: everybody may use the page without."""
         known = {**(self.auth_file or {}), **(self.auth or {})}
         return Users(known) if known else None
+
+    @property
+    def keys(self) -> Keys | None:
+        """Who may use the API; None: programs on this machine, without."""
+        return Keys(self.api_key_file) if self.api_key_file else None
 
     @property
     def sampling(self) -> SamplingParams:
@@ -99,6 +116,15 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     options = Options(**vars(parser.parse_args(arguments)))
     if options.raw and options.ask is None:
         parser.error("--raw goes with --ask: give the text to complete as --ask TEXT.")
+    if not options.page and not options.api:
+        parser.error("--no-page leaves nothing to serve where --api is no; leave one of them out.")
+    if options.api_conversations and (options.users is None or options.api_key_file is None):
+        parser.error(
+            "--api-conversations shows them to the users of --auth or --auth-file whose names are in "
+            "--api-key-file; give both."
+        )
+    if "*" in options.cors_origins and options.api_key_file is None:
+        parser.error("--cors-origin * lets every page of the web in; it goes with --api-key-file.")
     return options
 
 
@@ -120,6 +146,7 @@ def _parser(environ: Mapping[str, str]) -> _Parser:
     _add_model_options(parser)
     _add_server_options(parser, environ)
     _add_visitor_options(parser)
+    _add_api_options(parser)
     parser.add_argument("--ask", metavar="TEXT", help="answer TEXT in the terminal and exit")
     parser.add_argument(
         "--raw", action="store_true", help="with --ask: complete TEXT without a chat template"
@@ -204,6 +231,31 @@ def _add_visitor_options(parser: _Parser) -> None:
         help="most connections at once; a page has two or three (default: %(default)s)")  # fmt: skip
 
 
+def _add_api_options(parser: _Parser) -> None:
+    add = parser.add_argument
+    add("--api", type=yes_or_no, default=True, metavar="YES|NO",
+        help="serve OpenAI's API at /v1 for programs on this machine, or for those with a key (default: yes)")  # fmt: skip
+    add(
+        "--no-page", action="store_false", dest="page", help="serve the API alone, without the page"
+    )
+    add("--api-key-file", type=user_file, metavar="FILE",
+        help="who may use the API, one NAME:HASH a line; `python -m web.keys NAME` makes one")  # fmt: skip
+    add("--max-requests-per-key", type=whole(1, 100_000), metavar="N",
+        help="replies that a key may ask for at once (default: as many as there are places)")  # fmt: skip
+    add("--max-tokens-per-minute", type=whole(1, 999_999_999), metavar="N",
+        help="tokens that may be computed for a key a minute; those whose KV is there are free (default: any)")  # fmt: skip
+    add("--access-log", type=folder, metavar="FILE",
+        help="a line of JSON for each request to the API, without what was said; - is standard output (default: none)")  # fmt: skip
+    add("--metrics-token", metavar="TOKEN",
+        help="lets Prometheus of another machine read /metrics; better in WARMCHAT_METRICS_TOKEN (default: none)")  # fmt: skip
+    add("--api-conversations", type=yes_or_no, default=False, metavar="YES|NO",
+        help="what a key's programs say stands in the list of the user of that name (default: no)")  # fmt: skip
+    add("--api-keep", type=whole(1, 36_500), default=7, metavar="DAYS", dest="api_keep_days",
+        help="programs' conversations are deleted when nobody went on with them for so long (default: %(default)s)")  # fmt: skip
+    add("--cors-origin", type=origins, default=(), metavar="ORIGINS", dest="cors_origins",
+        help="pages that may use the API, like https://example.org, with commas between, or * (default: none)")  # fmt: skip
+
+
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:
     """Values of the WARMCHAT_* variables, by destination; --ask, --raw and --help have none."""
     values: dict[str, object] = {}
@@ -216,7 +268,8 @@ def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, 
         convert = yes_or_no if action.nargs == 0 else action.type or str
         assert callable(convert)
         try:
-            values[action.dest] = convert(text)
+            value = convert(text)
+            values[action.dest] = action.const is value if action.nargs == 0 else value
         except argparse.ArgumentTypeError as refusal:
             parser.error(f"{variable}: {refusal}")
     return values

@@ -19,6 +19,8 @@ from engine.errors import EngineError
 from export import ExportError
 from export.sources.proxies import check as check_proxies
 from web import lean, proxies, temporary, watchdog
+from web.bare import Bare
+from web.connections import patient_protocol
 from web.listening import address, authority, listen
 from web.options import Options
 from web.server import Server, ServerFailed
@@ -99,24 +101,31 @@ def check_storage(options: Options) -> None:
 def launch(
     options: Options, startup: Startup, sockets: list[socket.socket] | None = None
 ) -> Server:
-    """The page, being served at `sockets`, or where the options say. Raises OSError, ServerFailed."""
-    lean.before_import()
-    proxies.mend(os.environ)
-    temporary.claim(options.data_dir)
-    # Gradio takes two seconds, in which the engine loads.
-    from web.gate import patient_protocol  # noqa: PLC0415
-    from web.sharing import share  # noqa: PLC0415
-    from web.site import Site  # noqa: PLC0415
+    """The page, or the API alone, being served at `sockets`, or where the options say.
 
-    site = Site(options, startup)
+    Raises OSError, ServerFailed.
+    """
+    site: Any = _site(options, startup) if options.page else Bare(options, startup)
     sockets = sockets or listen(options.host, options.port)
     protocol = patient_protocol(options.max_connections)
     server = Server(site.app, sockets, site.end_streams, protocol)
     server.start()
     print(f"WarmChat is at {address(options.host, options.port)}", flush=True)
-    if options.share:
+    if options.share and options.page:
+        from web.sharing import share  # noqa: PLC0415
+
         share(site.demo, options)
     return server
+
+
+def _site(options: Options, startup: Startup) -> Any:
+    """The page; Gradio takes two seconds, in which the engine loads."""
+    lean.before_import()
+    proxies.mend(os.environ)
+    temporary.claim(options.data_dir)
+    from web.site import Site  # noqa: PLC0415
+
+    return Site(options, startup)
 
 
 def _close(server: Server | None, startup: Startup) -> None:

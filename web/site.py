@@ -13,6 +13,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from web import lean, page
 from web.api import Guard, routes
+from web.api_access import api_middleware
 from web.files import Downloads, download_route
 from web.forwarding import Forwarding, Prefix
 from web.gate import Bodies, Calls, Owned, SignIn, keep_mail, log_briefly
@@ -43,6 +44,7 @@ class Site:
             middleware=[
                 Middleware(Forwarding, trusted=options.trusted_proxies),
                 Middleware(Prefix, root_path=options.root_path),
+                *api_middleware(options, startup),
                 Middleware(Guard),
                 Middleware(
                     GZipMiddleware, compresslevel=_COMPRESSION, exclude_content_types=_WHOLE

@@ -16,6 +16,7 @@ from typing import Literal
 from engine import Engine, EngineConfig
 from engine.config import COMPARED
 from engine.errors import EngineError
+from engine.events import Finished
 from export import ExportError
 from export.catalog import CATALOG
 from export.progress import Progress
@@ -81,7 +82,7 @@ def advised_prompt(model_dir: Path) -> str | None:
 
 
 class Startup:
-    """Brings the engine up in the background. restarts: of the program, because of faults, before this."""
+    """Brings the engine up in the background. observers: are told of each turn's end. restarts: of the program, because of faults, before this."""
 
     def __init__(
         self, options: Options, factory: EngineFactory | None = None, restarts: int = 0
@@ -91,6 +92,7 @@ class Startup:
         self.choice: ModelChoice | None = None
         self.engine: Engine | None = None
         self.step: Step | None = None
+        self.observers: list[Callable[[Finished], object]] = []
         self._factory = factory or partial(build_engine, tell=self._choose)
         self._weights: str | None = None
         self._failure: str | None = None
@@ -174,6 +176,7 @@ class Startup:
     def _run(self) -> None:
         try:
             self.engine = self._factory(self.options, self._progress)
+            self.engine.observers = self.observers
             self.engine.wait_ready()
             self._weights = self.choice.weights if self.choice is not None else None
         except (EngineError, ExportError) as error:

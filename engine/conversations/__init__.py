@@ -8,13 +8,15 @@ from engine.conversations.home import Home, open_journal
 from engine.conversations.journal import Journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.restoring import moment
-from engine.conversations.session import Branch, Session, SessionId, SessionTable
+from engine.conversations.session import PROGRAMS, Branch, Session, SessionId, SessionTable
 from engine.conversations.storage import Storage, open_storage
 from engine.conversations.store import ConversationRow, StoreError, Trouble
+from engine.conversations.trails import Trails
 from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
+    "PROGRAMS",
     "Branch",
     "ConversationRow",
     "Entry",
@@ -29,6 +31,7 @@ __all__ = [
     "Storage",
     "StoreError",
     "Stored",
+    "Trails",
     "Trouble",
     "moment",
     "open_journal",

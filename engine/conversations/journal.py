@@ -170,6 +170,10 @@ class Journal:
             self.ask(partial(store.rename, *session_id, title))
             self._mark_titled(session_id, title)
 
+    def put(self, change: Callable[[], object]) -> None:
+        """Make a change of the store's, behind all others, soon."""
+        self._put(change)
+
     def ask(self, change: Callable[[], object]) -> None:
         """Make a change of the store's, behind all others and only now. Raises StoreError."""
         assert self._writer is not None

@@ -17,7 +17,7 @@ from engine.conversations.store_database import SENTENCES, Database
 
 log = logging.getLogger(__name__)
 
-_TABLES = ("conversation", "message", "branch")
+_TABLES = ("conversation", "message", "branch", "trail")
 _UNREADABLE = (sqlite3.Error, UnicodeError, MemoryError)
 _PAGE_BYTES = 4096  # SQLite's own size, which is never changed here
 _SMALLEST_BYTES = 512  # of a page; SQLite takes what is shorter for a new database
@@ -33,6 +33,7 @@ _MEND = (
     DELETE FROM branch WHERE NOT EXISTS (
         SELECT 1 FROM message AS m WHERE m.id = branch.leaf AND m.conversation = branch.conversation)
     """,
+    "DELETE FROM trail WHERE conversation NOT IN (SELECT id FROM conversation)",
     """
     UPDATE conversation SET head = (SELECT max(id) FROM message WHERE conversation = conversation.id)
     WHERE head IS NOT NULL AND NOT EXISTS (

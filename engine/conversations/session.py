@@ -16,12 +16,19 @@ from engine.errors import RequestError, SessionNotFound
 from engine.scheduling import BlockPool, Sequence, Status, common_length
 from engine.text import Ledger, Message, Setting
 
+PROGRAMS = "api:"  # what the owners begin with that are programs
+
 
 class SessionId(NamedTuple):
     """Names a conversation; only who knows the owner's id can reach it."""
 
     owner: str
     conversation: str
+
+    @property
+    def is_programs(self) -> bool:
+        """Whether a program's: nobody sees it in a list, so it needs no title, and it is kept for a while."""
+        return self.owner.startswith(PROGRAMS)
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +82,14 @@ class Session:
     def messages(self) -> tuple[Message, ...]:
         """What the model saw and said, without the system prompt."""
         return tuple(Message(e.node.role, e.node.content) for e in self.transcript)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether a program has asked something once and not gone on: most such requests never do.
+
+        It leaves memory before others do, and is on no disk but at the program's end.
+        """
+        return self.id is not None and self.id.is_programs and len(self.conversation.nodes) <= 2
 
     def begin(self) -> datetime:
         """Its first message is taken, now or before; when that was."""

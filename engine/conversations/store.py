@@ -8,7 +8,7 @@ Every change is committed when its method returns. Any thread may call.
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +43,8 @@ _GONE = "This conversation is not stored here any more; start a new one."
 
 # Within Store, `list` is the method.
 Rows = list[ConversationRow]
+Trails = list[tuple[str, str]]
+Names = list[str]
 
 
 class Store:
@@ -207,6 +209,34 @@ class Store:
             if branch is not None:
                 with suppress(ConversationNotFound):
                     self.save_branch(owner, conversation, branch)
+
+    def keep_trail(
+        self, owner: str, conversation: str, digests: Sequence[bytes], hint: str | None
+    ) -> None:
+        """The conversation has said what these digests stand for. hint: what its program calls it.
+
+        Raises ConversationNotFound.
+        """
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            db.executemany(queries.KEEP_TRAIL, ((digest, key) for digest in digests))
+            if hint is not None:
+                db.execute("UPDATE conversation SET hint = ? WHERE id = ?", (hint, key))
+
+    def trail(self, owner: str, digest: bytes, limit: int) -> Trails:
+        """The owner's conversations that have said it, with their hints, the last changed first."""
+        with self._database.reading() as db:
+            return db.execute(queries.TRAIL, (digest, owner, limit)).fetchall()
+
+    def of_hint(self, owner: str, hint: str, limit: int) -> Names:
+        """The owner's conversations of that hint, the last changed first."""
+        with self._database.reading() as db:
+            return [name for (name,) in db.execute(queries.OF_HINT, (owner, hint, limit))]
+
+    def outdated(self, owners: str, before: float) -> Trails:
+        """Conversations, of owners whose names begin so, that were last changed before then."""
+        with self._database.reading() as db:
+            return db.execute(queries.OUTDATED, (owners, before)).fetchall()
 
     def rename(self, owner: str, conversation: str, title: str) -> None:
         """Set the title. Raises ConversationNotFound."""

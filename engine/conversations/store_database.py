@@ -74,6 +74,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE conversation ADD COLUMN purge_at REAL",),
     # edited: 1 of a reply in which a person has written.
     ("ALTER TABLE message ADD COLUMN edited INTEGER NOT NULL DEFAULT 0 CHECK (edited IN (0, 1))",),
+    (
+        # digest: of a beginning of what was said in the conversation. hint: what a program calls it.
+        """
+        CREATE TABLE trail (
+            digest BLOB NOT NULL,
+            conversation INTEGER NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
+            PRIMARY KEY (digest, conversation)
+        ) STRICT
+        """,
+        "CREATE INDEX trail_conversation ON trail (conversation)",
+        "ALTER TABLE conversation ADD COLUMN hint TEXT",
+        "CREATE INDEX conversation_hint ON conversation (owner, hint) WHERE hint IS NOT NULL",
+    ),
 )
 
 _PRAGMAS = (

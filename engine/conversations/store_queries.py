@@ -37,6 +37,20 @@ ADD_MESSAGE = """
     VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO NOTHING
 """
+KEEP_TRAIL = "INSERT INTO trail (digest, conversation) VALUES (?, ?) ON CONFLICT DO NOTHING"
+TRAIL = """
+    SELECT name, hint FROM trail JOIN conversation AS c ON c.id = trail.conversation
+    WHERE digest = ? AND owner = ? AND deleted_at IS NULL ORDER BY updated_at DESC, c.id DESC LIMIT ?
+"""
+OF_HINT = """
+    SELECT name FROM conversation
+    WHERE owner = ? AND hint = ? AND deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT ?
+"""
+OUTDATED = """
+    SELECT owner, name FROM conversation
+    WHERE substr(owner, 1, length(?1)) = ?1 AND updated_at < ?2 AND deleted_at IS NULL
+    ORDER BY updated_at LIMIT 1000
+"""
 # SQLite's own count of the ids that AUTOINCREMENT has given.
 BEGIN_IDS = """
     INSERT INTO sqlite_sequence (name, seq)

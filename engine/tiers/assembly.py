@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import openvino as ov
 
 from engine.config import EngineConfig
-from engine.conversations import Home
+from engine.conversations import PROGRAMS, Home
 from engine.errors import ModelUnsupported
 from engine.model import LoadedModel
 from engine.scheduling import Pace
@@ -68,7 +68,9 @@ def _open_disk(
     try:
         # A folder for each model: snapshots of another one are deleted when they are met.
         folder = SnapshotFolder(
-            config.data_dir / "kv" / config.model_dir.name, config.disk_budget_bytes
+            config.data_dir / "kv" / config.model_dir.name,
+            config.disk_budget_bytes,
+            minor=PROGRAMS,
         )
     except SnapshotRefused as refusal:
         log.warning("KV is not kept on disk: %s", refusal)

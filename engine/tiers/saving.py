@@ -66,7 +66,7 @@ class Saving:
 
     def changed(self, session: Session) -> None:
         """The session's talk has KV, or is another talk, since now."""
-        if self._disk is not None and session.id is not None:
+        if self._disk is not None and session.id is not None and not session.is_passing:
             self._changed_at = time.monotonic()
             self._since.setdefault(session, self._changed_at)
 
@@ -186,13 +186,13 @@ class Saving:
 
 
 def idle_resident(sessions: SessionTable) -> list[Resident]:
-    """The branches with KV in memory that no turn uses, the least recently used first."""
+    """The branches with KV in memory that no turn uses: the passing, then the least recently used first."""
     idle = [
         (session, leaf, branch)
         for session, leaf, branch in sessions.branches()
         if branch.is_idle and branch.sequence.block_table
     ]
-    return sorted(idle, key=lambda item: item[2].last_used_at)
+    return sorted(idle, key=lambda item: (not item[0].is_passing, item[2].last_used_at))
 
 
 def _keys(session: Session) -> list[str]:

@@ -20,7 +20,9 @@ from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import Fingerprint, Reason, Snapshot, SnapshotRefused
 
 KEEP_FREE_BYTES = 256 << 20
+MINOR_SHARE = 0.5
 _SUFFIX = ".safetensors"
+_MINOR = "minor-"  # what the files' names begin with
 
 
 def free_bytes(folder: Path) -> int:
@@ -36,18 +38,21 @@ class SnapshotFolder:
         folder: Path,
         budget_bytes: int | None,
         free_bytes: Callable[[Path], int] = free_bytes,
+        minor: str | None = None,
     ) -> None:
         """Take over `folder`, made if missing. budget_bytes: None for no limit.
 
-        Raises SnapshotRefused if the folder cannot be used.
+        minor: what keys begin with whose snapshots have MINOR_SHARE of the budget at most, so that they never
+        take the others' room beyond that. Raises SnapshotRefused if the folder cannot be used.
         """
         self._folder = folder
         self._budget_bytes = budget_bytes
         self._free_bytes = free_bytes
+        self._minor = minor
         self._lock = Lock()
         # File name -> bytes, the least recently used first.
         self._sizes: OrderedDict[str, int] = OrderedDict()
-        self._used_bytes = 0
+        self._used_bytes = self._minor_bytes = 0
         with _os_errors_refused():
             self._scan()
             self._make_room(0)
@@ -62,18 +67,19 @@ class SnapshotFolder:
 
     def path(self, key: str) -> Path:
         """Where the snapshot of `key` is or would be."""
-        return self._folder / _file_name(key)
+        return self._folder / self._name(key)
 
     def put(self, key: str, snapshot: Snapshot, fingerprint: Fingerprint) -> None:
         """Store the snapshot, in place of the key's last one, evicting others if it needs their room.
 
         Raises SnapshotRefused (too large, disk full, ...); nothing half-written is left then.
         """
-        name = _file_name(key)
+        name = self._name(key)
         size = snapshots.num_bytes(snapshot, fingerprint)
-        if self._budget_bytes is not None and size > self._budget_bytes:
-            raise SnapshotRefused(Reason.TOO_LARGE, f"{size:,} of {self._budget_bytes:,} bytes")
+        if (limit := self._limit(name)) is not None and size > limit:
+            raise SnapshotRefused(Reason.TOO_LARGE, f"{size:,} of {limit:,} bytes")
         with self._lock, _os_errors_refused():
+            self._make_minor_room(size, name)
             self._make_room(size, stale=name)
             if not self._fits(size):
                 raise SnapshotRefused(Reason.NO_ROOM)
@@ -87,7 +93,7 @@ class SnapshotFolder:
 
         One that is damaged or foreign is also deleted; one that cannot be read just now stays.
         """
-        name = _file_name(key)
+        name = self._name(key)
         with self._lock:
             try:
                 snapshot = snapshots.read(self._folder / name, fingerprint)
@@ -102,7 +108,7 @@ class SnapshotFolder:
     def drop(self, key: str) -> None:
         """Delete the snapshot of `key` if there is one. Raises SnapshotRefused if that fails."""
         with self._lock, _os_errors_refused():
-            self._remove(_file_name(key))
+            self._remove(self._name(key))
 
     def give_way(self) -> bool:
         """Somebody else finds no room on the disk: drop the oldest, until there is; whether any was."""
@@ -123,6 +129,26 @@ class SnapshotFolder:
         for name, stat in sorted(found, key=lambda item: item[1].st_mtime_ns):
             self._remember(name, stat.st_size)
 
+    def _name(self, key: str) -> str:
+        is_minor = self._minor is not None and key.startswith(self._minor)
+        return (_MINOR if is_minor else "") + _file_name(key)
+
+    def _limit(self, name: str) -> int | None:
+        """Most bytes of this snapshot and its like."""
+        if self._budget_bytes is None or not name.startswith(_MINOR):
+            return self._budget_bytes
+        return int(self._budget_bytes * MINOR_SHARE)
+
+    def _make_minor_room(self, size: int, name: str) -> None:
+        """Of a minor snapshot that is to be written: delete others of its like, as many as it takes."""
+        limit = self._limit(name)
+        if limit is None or not name.startswith(_MINOR):
+            return
+        for other in [n for n in self._sizes if n.startswith(_MINOR)]:
+            if self._minor_bytes + size <= limit:
+                return
+            self._remove(other)
+
     def _make_room(self, size: int, stale: str | None = None) -> None:
         """Delete snapshots until `size` more bytes fit, or none is left: `stale` first, then by age."""
         while self._sizes and not self._fits(size):
@@ -142,9 +168,12 @@ class SnapshotFolder:
     def _remember(self, name: str, size: int) -> None:
         self._sizes[name] = size
         self._used_bytes += size
+        self._minor_bytes += size if name.startswith(_MINOR) else 0
 
     def _forget(self, name: str) -> None:
-        self._used_bytes -= self._sizes.pop(name, 0)
+        size = self._sizes.pop(name, 0)
+        self._used_bytes -= size
+        self._minor_bytes -= size if name.startswith(_MINOR) else 0
 
     def _touch(self, name: str) -> None:
         """Make it the most recently used. The kernel's own time stamps are too coarse to order by."""

@@ -190,7 +190,7 @@ class Tiers:
         return self.disk is not None and self.disk.is_full
 
     def _leave(self, session: Session, leaf: int | None, branch: Branch) -> None:
-        if leaf == session.conversation.head:
+        if leaf == session.conversation.head and not session.is_passing:
             self.saving.save_or_lose(session, branch)
         branch.drop_kv(self.pool)
 

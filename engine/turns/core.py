@@ -319,7 +319,8 @@ class EngineCore:
             self.parts.opening.prefixes.remember(turn.session.id.owner, turn.sequence)
         self.parts.tiers.saving.changed(turn.session)
         self.parts.idle.prefill_ahead(turn.session, turn.request.setting)
-        if reason in (FinishReason.STOP, FinishReason.LENGTH):
+        is_listed = not turn.session.id.is_programs
+        if is_listed and reason in (FinishReason.STOP, FinishReason.LENGTH):
             self.parts.idle.titles.want(turn.session, turn.request.setting)
 
     def _keep_message(self, session: Session, node_id: int, text: str, finished: Finished) -> None:

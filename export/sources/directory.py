@@ -37,9 +37,10 @@ def open_directory(folder: Path) -> Checkpoint:
     for path in paths:
         tensors |= {WRAPPED.sub("", name): tensor for name, tensor in read(path).items()}
     tensors = assembled(tensors, quantization_of(folder, config, read_json), folder)
+    config, tensors = text_part(config, tensors)
     generation = folder / "generation_config.json"
-    return text_part(
-        Checkpoint(folder, config, tensors, read_json(generation) if generation.is_file() else {})
+    return Checkpoint(
+        folder, config, tensors, read_json(generation) if generation.is_file() else {}
     )
 
 

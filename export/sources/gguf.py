@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.sources import gguf_hybrids
+from export.sources import gguf_experts, gguf_hybrids
 from export.sources.checkpoint import Checkpoint, Config
 from export.sources.gguf_architectures import ARCHITECTURES
 from export.sources.gguf_config import Metadata
@@ -52,7 +52,12 @@ def open_gguf(path: Path) -> Checkpoint:
     config["tie_word_embeddings"] = "output.weight" not in stored
     config["attention_bias"] = "blk.0.attn_q.bias" in stored
     config["attention_output_bias"] = "blk.0.attn_output.bias" in stored
+    architecture = ARCHITECTURES[metadata.architecture]
     tensors = dict(_renamed(stored, metadata.architecture, config["head_dim"]))
+    if architecture.with_experts is not None:
+        tensors = gguf_experts.as_matrices(tensors)
+    if config["model_type"] == "gpt_oss":
+        tensors = gguf_experts.gpt_oss(tensors)
     return Checkpoint(paths[0], config, tensors, gguf_reader=readers[0])
 
 

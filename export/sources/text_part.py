@@ -1,33 +1,48 @@
-"""The language model of a checkpoint for images and text, as if it were a checkpoint of its own.
+"""Of a checkpoint for images and text, the part that reads and writes text: its configuration and tensors.
 
-The hub's Qwen3.5 are such checkpoints. What reads images is left out.
+Gemma 3's, Mistral 3's, Qwen3-VL's and Qwen3.5's, in the layouts of transformers 4 (language_model.model.layers) and 5
+(model.language_model.layers). What sees is left out.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
-from export.sources.checkpoint import Checkpoint
+from export.sources.checkpoint import Config
+from export.tensors import StoredTensor
 
-# model_type: what is left out of its tensors.
-_LEFT_OUT = {"qwen3_5": re.compile(r"(model\.)?visual\..*")}
-_PREFIX = re.compile(r"^(model\.language_model|language_model\.model)\.")
-_TOP_KEYS = ("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings")
+# model_type: that of its text part, if its configuration does not say; and what that is called as a model of its own.
+_TEXT_TYPES = {
+    "gemma3": "gemma3_text",
+    "mistral3": "mistral",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_5": "qwen3_5_text",
+}
+_ALONE = {"qwen3_vl_text": "qwen3"}  # its three positions of a token are one in text
+_SEEING = re.compile(r"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector)\.")
+_LANGUAGE = re.compile(
+    r"(language_model\.model|model\.language_model)\.|language_model\.(?=lm_head\.)"
+)
+_SHARED = ("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings")
 
 
-def text_part(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint` itself if it is of text alone, or of a kind that is not known."""
-    outer = checkpoint.config
-    left_out, inner = _LEFT_OUT.get(str(outer.get("model_type"))), outer.get("text_config")
-    if left_out is None or not isinstance(inner, dict):
-        return checkpoint
-    around = {key: outer[key] for key in _TOP_KEYS if outer.get(key) is not None}
-    said = {key: value for key, value in inner.items() if value is not None}
-    config = {"model_type": f"{outer['model_type']}_text", **around, **said}
-    tensors = {
-        _PREFIX.sub("model.", name): tensor
-        for name, tensor in checkpoint.tensors.items()
-        if not left_out.fullmatch(name)
+def text_part(
+    config: Config, tensors: dict[str, StoredTensor]
+) -> tuple[Config, dict[str, StoredTensor]]:
+    """The same for every other checkpoint."""
+    kind, text = config.get("model_type"), config.get("text_config")
+    if kind not in _TEXT_TYPES or not isinstance(text, dict):
+        return config, tensors
+    text_type = str(text.get("model_type") or _TEXT_TYPES[kind])
+    shared = {key: config[key] for key in _SHARED if key in config}
+    kept = {
+        _LANGUAGE.sub(_front, name, count=1): tensor
+        for name, tensor in tensors.items()
+        if not _SEEING.match(name)
     }
-    return replace(checkpoint, config=config, tensors=tensors)
+    said = {key: value for key, value in text.items() if value is not None}
+    return {**shared, **said, "model_type": _ALONE.get(text_type, text_type)}, kept
+
+
+def _front(found: re.Match[str]) -> str:
+    return "model." if found[1] else ""

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from web.keys import new_key
 from web.option_values import parse_bytes
 from web.options import default_data_dir, parse_options
 
@@ -65,6 +66,12 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--trusted-proxies", "nginx"], "networks like 10.0.0.5"),
         (["--trusted-proxies", "10.0.0.0/33"], "networks like 10.0.0.5"),
         (["--single-token-graph", "maybe"], "neither yes nor no"),
+        (["--api", "maybe"], "neither yes nor no"),
+        (["--api", "no", "--no-page"], "nothing to serve"),
+        (["--cors-origin", "example.org"], "like https://example.org"),
+        (["--cors-origin", "*"], "--api-key-file"),
+        (["--api-conversations", "yes"], "--auth-file"),
+        (["--api-keep", "0"], "whole number from 1"),
     ],
 )
 def test_impossible_values_are_refused_with_one_sentence(
@@ -218,3 +225,15 @@ def test_a_system_that_does_not_tell_its_memory_takes_any_size(
 ) -> None:
     monkeypatch.delattr("os.sysconf")
     assert parse("--kv-budget", "900TiB").kv_budget_bytes == 900 * 2**40
+
+
+def test_what_the_api_is_comes_from_options_and_environment(tmp_path: Path) -> None:
+    options = parse()
+    assert (options.api, options.page, options.keys, options.cors_origins) == (True, True, None, ())
+    options = parse("--no-page", "--cors-origin", "https://a.example/, http://b:3000")
+    assert (options.page, options.cors_origins) == (False, ("https://a.example", "http://b:3000"))
+    assert parse(WARMCHAT_NO_PAGE="yes").page is False
+    assert parse(WARMCHAT_NO_PAGE="no").page is True
+    file = tmp_path / "keys.txt"
+    file.write_text(new_key("anna")[1])
+    assert parse(WARMCHAT_API_KEY_FILE=str(file), WARMCHAT_CORS_ORIGIN="*").keys is not None

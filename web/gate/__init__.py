@@ -7,9 +7,8 @@ Everything is plain ASGI, so that streams pass through unbuffered.
 from web.gate.bodies import Bodies
 from web.gate.calls import Calls
 from web.gate.claims import Owned
-from web.gate.connections import patient_protocol
 from web.gate.errors import log_briefly
 from web.gate.mailboxes import keep_mail
 from web.gate.sign_in import SignIn
 
-__all__ = ["Bodies", "Calls", "Owned", "SignIn", "keep_mail", "log_briefly", "patient_protocol"]
+__all__ = ["Bodies", "Calls", "Owned", "SignIn", "keep_mail", "log_briefly"]

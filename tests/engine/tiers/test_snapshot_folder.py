@@ -259,3 +259,19 @@ def test_many_threads_lose_nothing_and_keep_the_budget(tmp_path: Path) -> None:
         assert sum(pool.map(work, range(4))) > 0
     assert folder.used_bytes == sum(path.stat().st_size for path in tmp_path.iterdir())
     assert folder.used_bytes == size * 5
+
+
+def test_minor_snapshots_have_half_of_the_budget(tmp_path: Path) -> None:
+    each = size_of(make_snapshot([1]))
+    folder = SnapshotFolder(tmp_path, each * 4, minor="api:")
+    for key in ("a", "api:b", "api:c", "d", "api:e"):
+        folder.put(key, make_snapshot([1]), HERE)
+    assert folder.used_bytes == each * 4
+    assert refusal(folder, "api:b") is Reason.MISSING, "its like makes room for the last"
+    again = SnapshotFolder(tmp_path, each * 4, minor="api:")
+    again.put("api:f", make_snapshot([1]), HERE)
+    assert refusal(again, "api:c") is Reason.MISSING
+    for key in ("a", "d", "api:e", "api:f"):
+        assert again.get(key, HERE).tokens == [1]
+    with pytest.raises(SnapshotRefused):
+        again.put("api:g", make_snapshot([*range(99)] * 99), HERE)

@@ -23,7 +23,7 @@ from web.languages.sentences import SENTENCES, WORDS
 LANGUAGES = sorted(SENTENCES)
 # In the terminal, before there is a page or instead of one.
 COMMAND_LINE = {
-    "engine/config.py", "export/__init__.py", "export/__main__.py", "export/formats.py", "web/crowd.py",
+    "engine/config.py", "export/__init__.py", "export/__main__.py", "export/formats.py", "web/crowd.py", "web/keys.py",
     "web/lean.py", "web/option_values.py", "web/options.py", "web/serve.py", "web/server.py", "web/users.py",
 }  # fmt: skip
 # Pages ask for no grammar; programs do.

@@ -15,8 +15,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tests.scripted.app import ScriptedApp
-from web.gate import connections, patient_protocol
-from web.gate.connections import Rarely
+from web import connections
+from web.connections import Rarely, patient_protocol
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 

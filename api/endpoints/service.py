@@ -1,0 +1,70 @@
+"""What all endpoints share: the engine once it takes turns, whose request it is, and how its body is read."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from api.errors import RETRY_AFTER_S, ApiError
+from api.limits import Limits
+from api.metrics import Metrics
+from api.notes import notes_of
+from api.program import OWNER, Program
+from api.replies import Ended, Part
+from api.talks import Talks
+from api.wire import read
+from engine import Engine, SamplingParams
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """sampling: how replies are sampled where a request does not say."""
+
+    program: Program
+    sampling: SamplingParams
+    talks: Talks
+    limits: Limits
+    metrics: Metrics
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, once it takes turns. Raises ApiError."""
+        engine = self.program.engine
+        if self.program.phase == "ready" and engine is not None:
+            return engine
+        if self.program.failure is not None:
+            raise ApiError(503, self.program.failure, code="unavailable")
+        raise ApiError(
+            503, "The model is still loading.", code="loading", retry_after_s=RETRY_AFTER_S
+        )
+
+    async def watched(
+        self, request: Request, parts: AsyncGenerator[Part, None]
+    ) -> AsyncGenerator[Part, None]:
+        """The parts of a reply, within the limits of whoever asks; what it took is noted. Raises ApiError."""
+        owner = owner_of(request)
+        self.limits.enter(owner)
+        try:
+            async with aclosing(parts) as told:
+                async for part in told:
+                    if isinstance(part, Ended):
+                        notes_of(request.scope).usage = part.log
+                        self.limits.spend(owner, part.computed_tokens)
+                    yield part
+        finally:
+            self.limits.leave(owner)
+
+
+async def asked(kind: type[Asked], request: Request) -> Asked:
+    """The request's body. Raises ApiError."""
+    return read(kind, await request.body())
+
+
+def owner_of(request: Request) -> str:
+    """Whose conversations the request is about, as the gate has found."""
+    return str(request.scope[OWNER])

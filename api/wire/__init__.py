@@ -1,0 +1,21 @@
+"""What clients send, checked field by field.
+
+Unknown fields are ignored, as gateways send many; a value that cannot be is refused with its field's name.
+Does not know the engine's turns.
+"""
+
+from api.wire.chat import ChatMessage, ChatRequest
+from api.wire.completion import CompletionRequest
+from api.wire.reading import read
+from api.wire.sampling import Sampling
+from api.wire.tokens import DetokenizeRequest, TokenizeRequest
+
+__all__ = [
+    "ChatMessage",
+    "ChatRequest",
+    "CompletionRequest",
+    "DetokenizeRequest",
+    "Sampling",
+    "TokenizeRequest",
+    "read",
+]
