@@ -20,6 +20,8 @@ from engine.model.joining import join_small_products
 from engine.model.positions import read_positions
 from engine.model.stateful import make_stateful
 
+STATE_TABLE = "_state_table."  # in the names of inputs for layers that have a state beside the KV
+
 
 def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
     """The IR in `model_dir` with paged attention and the extra input `logit_indices` [rows] int64.
@@ -34,7 +36,6 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
         raise ModelUnsupported(
             f"{model_dir.name}: OpenVINO cannot make its attention paged ({last_line(error)}); use another model."
         ) from None
-    _check_state(model, model_dir)
     pick_logits(model)
     join_small_products(model)
     return model
@@ -49,17 +50,6 @@ def read_stateful(core: ov.Core, model_dir: Path) -> ov.Model:
             f"{model_dir.name}: OpenVINO cannot read it ({last_line(error)}). "
             "Export it again with `python -m export SOURCE --out DIR`."
         ) from None
-
-
-def _check_state(model: ov.Model, model_dir: Path) -> None:
-    """Raise ModelUnsupported for layers that keep a recurrent state beside the KV."""
-    tables = {name for port in model.inputs for name in port.names if "_state_table." in name}
-    if tables:
-        kinds = sorted({name.split("_state_table")[0] for name in tables})
-        raise ModelUnsupported(
-            f"{model_dir.name} has layers with a recurrent state ({', '.join(kinds)}), as Qwen3.5, LFM2 and "
-            "Granite 4 have; they do not run here yet. Use a model with attention in every layer."
-        )
 
 
 def pick_logits(model: ov.Model) -> None:

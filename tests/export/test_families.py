@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.errors import ModelUnsupported
 from engine.model.batch import build_inputs
-from engine.model.kv_cache import KVCache
+from engine.model.kv_cache import KVCache, StateTables
 from engine.model.model import CompileOptions, Model
+from engine.scheduling.checkpoints import Checkpoints, state_pool
 from engine.scheduling.sequence import Batch, Sequence
 from export import families, plain
 from export.errors import ExportError
@@ -109,21 +109,18 @@ def goes_through_the_engine(xml: Path, wanted: F) -> None:
     )
     model = Model(xml.parent, options)
     assert model.has_single_token_graph
-    model.bind(KVCache(model.kv_ports, 8))
-    past = 0
+    states = state_pool(4)
+    model.bind(KVCache(model.kv_ports, 8), StateTables(model.state_ports, 4))
+    past, kept = 0, Checkpoints()
     for part in pieces(TEXT, 37, 23):
-        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
+        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part), states=kept)
+        kept.plan(past, past + len(part), states)
         past += len(part)
         close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
+        kept.commit(states)
 
 
-def test_the_engine_has_a_graph_for_its_single_tokens(
-    family: Family, stateful_xml: Path, wanted: F
-) -> None:
-    if family[1]["model_type"] == "lfm2":
-        with pytest.raises(ModelUnsupported, match=r"recurrent state \(conv\)"):
-            goes_through_the_engine(stateful_xml, wanted)
-        return
+def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted: F) -> None:
     goes_through_the_engine(stateful_xml, wanted)
 
 

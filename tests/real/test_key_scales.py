@@ -28,8 +28,7 @@ BIASED = {
     "ernie4_5",
     "internlm2",
 }  # without a word about it in their config.json
-NORMED = {"qwen3", "olmo2", "gemma3_text", "hunyuan_v1_dense"}
-REFUSED = {"lfm2"}
+NORMED = {"qwen3", "olmo2", "gemma3_text", "hunyuan_v1_dense", "lfm2"}
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(20, 40_000, 150)]
 TABLE = list(range(5))
 TURNS = [37, 2, 60, 5, 46]
@@ -37,9 +36,7 @@ TURNS = [37, 2, 60, 5, 46]
 Floats = npt.NDArray[np.float32]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, config in FAMILIES.items() if config["model_type"] not in REFUSED]
-)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_keys_with_a_bias_or_a_norm_keep_a_scale_for_each_channel(
     name: str, tmp_path: Path
 ) -> None:
