@@ -52,6 +52,7 @@ class Chat:
             sampling_of(wanted, self._service.sampling, wanted.reply_tokens),
             steady(system) or None,
             options_of(engine.info, wanted.reasoning_effort, wanted.chat_template_kwargs),
+            wanted.grammar,
         )
 
 
