@@ -1,6 +1,6 @@
 """GGUF blocks kept as they are: the file's own codes and scales, regrouped for OpenVINO.
 
-Block layouts are those of ggml-common.h. Q4_0, Q5_0, Q8_0 and IQ4_NL map exactly. The offsets of
+Block layouts are those of ggml-common.h. Q4_0, Q5_0, Q8_0, IQ4_NL and MXFP4 map exactly. The offsets of
 Q4_1 and Q5_1, and the scales of the super-blocks Q4_K and Q5_K, become float16 (relative error
 2**-11). `rounded` makes zero-points integers, which is no faster and visibly worse.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.coded import CodedMatrix
 from export.packing import Codes
 from export.tensors import Bytes, StoredTensor
 
@@ -21,9 +22,10 @@ IQ4_NL_VALUES = np.array(
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int8
 )
 
+# Twice the numbers of four bits, two of which are an exponent.
+MXFP4_VALUES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int8)
+
 Halves = NDArray[np.float16]
-
-
 Grid = tuple[Halves, Halves]
 
 
@@ -32,13 +34,15 @@ class BlockLayout:
     """How a block type is stored: bytes a block, code type, how codes and offsets are read.
 
     `codes` gives [rows, groups, 32] from [rows, blocks, bytes]; `grid` scales and offsets
-    [rows, groups] of blocks whose value is code * scale + offset, None where there is no offset.
+    [rows, groups] of blocks whose value is code * scale + offset, None where there is no offset; `scales` those of
+    other blocks.
     """
 
     block_bytes: int
     code_type: str
     codes: Callable[[Bytes], NDArray[np.generic]]
     grid: Callable[[Bytes], Grid] | None = None
+    scales: Callable[[Bytes], Halves] = lambda blocks: _halves(blocks, 0)
 
 
 def _nibbles(packed: Bytes) -> Bytes:
@@ -92,6 +96,12 @@ LAYOUTS: dict[str, BlockLayout] = {
     "Q5_1": BlockLayout(24, "u8", lambda b: _five_bits(b, 4), _scale_and_offset),
     "Q8_0": BlockLayout(34, "i8", lambda b: b[..., 2:]),
     "IQ4_NL": BlockLayout(18, "i8", lambda b: IQ4_NL_VALUES[_nibbles(b[..., 2:])]),
+    "MXFP4": BlockLayout(
+        17,
+        "i8",
+        lambda b: MXFP4_VALUES[_nibbles(b[..., 1:])],
+        scales=lambda b: np.ldexp(1.0, b[..., 0].astype(np.int32) - 128).astype(np.float16),
+    ),
     "Q4_K": BlockLayout(144, "u4", lambda b: _super_nibbles(b, 16), _super_grid),
     "Q5_K": BlockLayout(176, "u8", _super_five_bits, _super_grid),
 }
@@ -129,7 +139,7 @@ class BlockCoder:
         blocks = stored.reshape(stop - start, -1, layout.block_bytes)
         codes = np.ascontiguousarray(layout.codes(blocks)).view(np.uint8)
         if layout.grid is None:
-            return Codes(codes, _halves(blocks, 0), None)
+            return Codes(codes, layout.scales(blocks), None)
         scales, offsets = layout.grid(blocks)
         flat = scales == 0
         if flat.any():
@@ -141,6 +151,30 @@ class BlockCoder:
             limit = 15 if layout.code_type == "u4" else 31
             return Codes(codes, scales, np.clip(np.rint(zero_points), 0, limit).astype(np.uint8))
         return Codes(codes, scales, zero_points.astype(np.float16))
+
+
+def coded_rows(tensor: StoredTensor) -> CodedMatrix:
+    """Codes of 8 bits, raised by 128, to be read row by row; of a matrix whose blocks have no offsets."""
+    layout = LAYOUTS[tensor.encoding]
+    assert layout.grid is None
+    sign = np.uint8(8 if layout.code_type == "i4" else 128)
+
+    def blocks(rows: NDArray[np.intp]) -> Bytes:
+        stored = np.ascontiguousarray(tensor.stored[rows]).view(np.uint8)
+        return stored.reshape(len(rows), -1, layout.block_bytes)
+
+    def codes(rows: NDArray[np.intp]) -> Bytes:
+        raised = np.ascontiguousarray(layout.codes(blocks(rows))).view(np.uint8) ^ sign
+        return (raised + np.uint8(128 - sign)).reshape(len(rows), -1)
+
+    groups = tensor.shape[1] // BLOCK_COLUMNS
+    return CodedMatrix(
+        8,
+        BLOCK_COLUMNS,
+        codes,
+        lambda rows: layout.scales(blocks(rows)).astype(np.float32),
+        lambda rows: np.full((len(rows), groups), 128, np.uint8),
+    )
 
 
 def _halves(blocks: Bytes, start: int) -> Halves:

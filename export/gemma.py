@@ -33,6 +33,8 @@ DEFAULTS_2: Config = {
 }
 DEFAULTS: Config = {
     "rms_norm_eps": 1e-6,
+    "vocab_size": 262208,
+    "num_attention_heads": 8,
     "max_position_embeddings": 131072,
     "head_dim": 256,
     "num_key_value_heads": 4,

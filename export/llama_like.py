@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from export.rope import attention_factor, inverse_frequencies
-from export.settings import CAPS, MIXTURE, SILU, Settings
+from export.settings import SILU, Settings
 from export.sources.checkpoint import Config
 from export.spec import DecoderSpec
 
+# What families with such a switch do not refuse.
+_MODELLED = {"experts": "mixture of experts", "logit_cap": "logit soft-capping"}
 # Theirs have a switch, and a window in the layers behind so many.
 QWEN_WINDOWS: Config = {
     "use_sliding_window": False,
@@ -26,15 +28,17 @@ def spec_of(
     activations: tuple[str, ...] = SILU,
     *,
     has_windows: bool = False,
+    kinds: tuple[str, ...] = (),
     **switches: Any,
 ) -> DecoderSpec:
     """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError.
 
     has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
+    kinds: of layers that it has beside attention.
     """
     settings = Settings(config)
-    modelled = {"experts": MIXTURE, "logit_cap": CAPS}
-    settings.refuse_unmodelled(activations, [modelled[s] for s in switches if s in modelled])
+    modelled = [what for s, what in _MODELLED.items() if s in switches]
+    settings.refuse_unmodelled(activations, modelled, kinds)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (
@@ -116,7 +120,7 @@ def phi3(config: Config) -> DecoderSpec:
 
 
 def granite(config: Config, **switches: Any) -> DecoderSpec:
-    """Llama with four constants."""
+    """Llama with four constants; `switches` of DecoderSpec for more."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
     return spec_of(
         config,

@@ -31,6 +31,13 @@ def stacked(name: str, parts: Sequence[StoredTensor]) -> StoredTensor:
     return compound_tensor(name, "EXPERTS", (len(parts) * rows, columns), compound)
 
 
+def interleaved(name: str, first: StoredTensor, second: StoredTensor) -> StoredTensor:
+    """One of [2 * rows, columns], in which rows of two of one shape take turns."""
+    both = stacked(name, [first, second])
+    rows = first.shape[0]
+    return both.take(np.arange(2 * rows).reshape(2, rows).T.reshape(-1))
+
+
 def flattened(tensor: StoredTensor) -> StoredTensor:
     """A tensor [count, rows, columns], as files may hold all experts, as [count * rows, columns]."""
     count, rows, columns = tensor.shape

@@ -17,6 +17,7 @@ from export.errors import ExportError
 from export.sources.checkpoint import Checkpoint, Config
 from export.sources.quantized import assembled, quantization_of
 from export.sources.safetensors import read_safetensors
+from export.sources.text_part import text_part
 from export.sources.torch_zip import read_torch_zip
 from export.tensors import StoredTensor
 
@@ -36,6 +37,7 @@ def open_directory(folder: Path) -> Checkpoint:
     for path in paths:
         tensors |= {WRAPPED.sub("", name): tensor for name, tensor in read(path).items()}
     tensors = assembled(tensors, quantization_of(folder, config, read_json), folder)
+    config, tensors = text_part(config, tensors)
     generation = folder / "generation_config.json"
     return Checkpoint(
         folder, config, tensors, read_json(generation) if generation.is_file() else {}

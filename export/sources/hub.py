@@ -1,4 +1,4 @@
-"""Models from the Hugging Face hub, and from ModelScope: only the files that are needed.
+"""Models from the Hugging Face hub: only the files that are needed.
 
 Files go to the hub client's own cache, so an interrupted download resumes and nothing is fetched
 twice; HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE are respected when the call is made. Code
@@ -23,12 +23,13 @@ from export.sources.hub_source import (
     INDEXES,
     READY_MADE,
     SINGLES,
-    SMALL_FILES,
     HubSource,
     is_small,
+    loose_weights,
     parse,
     weight_files,
 )
+from export.sources.modelscope import MODELSCOPE, download_from_modelscope
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,6 @@ __all__ = [
     "is_cached",
     "parse",
 ]
-
-MODELSCOPE = "modelscope:"
 
 
 def download(source: HubSource, progress: Progress = silent) -> Path:
@@ -88,7 +87,7 @@ class _Download:
         if self._source.gguf is not None:
             return self._fetch_all(part_names(self._source.gguf))
         names = sorted(self._sizes)
-        if not {*READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys():
+        if not ({*READY_MADE, *INDEXES, *SINGLES} & self._sizes.keys() or loose_weights(names)):
             raise ExportError(self._no_weights(names))
         small = [name for name in names if is_small(name)]
         folder = self._fetch_all(small).parent
@@ -187,31 +186,3 @@ def _ask(repository: str, within_s: float, answered: threading.Event) -> None:
         log.debug("The hub does not answer: %s", error)
         return
     answered.set()
-
-
-def download_from_modelscope(source: HubSource, progress: Progress = silent) -> Path:
-    """The same from ModelScope, by its own client (`pip install modelscope`)."""
-    try:
-        from modelscope import snapshot_download  # noqa: PLC0415
-    except ImportError as error:
-        raise ExportError(
-            "Models from ModelScope need its client; run `pip install modelscope` first."
-        ) from error
-    what = f"Downloading {source.repository}"
-    progress(what, 0, 1)
-    weights = ("openvino_*", "model*.safetensors", "pytorch_model*.bin")
-    try:
-        folder = snapshot_download(
-            source.repository,
-            revision=source.revision,
-            allow_patterns=[*SMALL_FILES, *weights]
-            if source.gguf is None
-            else part_names(source.gguf),
-        )
-    except Exception as error:
-        raise ExportError(
-            f"{source.repository} could not be fetched from ModelScope ({error}); check the name "
-            "and the network, then run the same command."
-        ) from error
-    progress(what, 1, 1)
-    return Path(folder) / (source.gguf or "")

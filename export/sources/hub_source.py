@@ -38,7 +38,7 @@ def parse(source: str) -> HubSource | None:
 
 
 def weight_files(names: list[str], read_text: Callable[[str], str]) -> list[str]:
-    """The weights to fetch: ready-made OpenVINO, else safetensors, else torch .bin."""
+    """The weights to fetch: ready-made OpenVINO, else safetensors, else torch .bin, else safetensors by other names."""
     if READY_MADE & set(names):
         return [name for name in names if _FOR_TEXT.fullmatch(name)]
     for index, single in zip(INDEXES, SINGLES, strict=True):
@@ -46,7 +46,14 @@ def weight_files(names: list[str], read_text: Callable[[str], str]) -> list[str]
             return sorted(set(json.loads(read_text(index)).get("weight_map", {}).values()))
         if single in names:
             return [single]
-    return []
+    return loose_weights(names)
+
+
+def loose_weights(names: list[str]) -> list[str]:
+    """Safetensors by names of their own, which no index lists: gptq_model-4bit-128g.safetensors and the like."""
+    if "config.json" not in names:
+        return []
+    return sorted(name for name in names if "/" not in name and name.endswith(".safetensors"))
 
 
 def is_small(name: str) -> bool:

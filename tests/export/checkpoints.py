@@ -89,7 +89,8 @@ def write_gguf(
         for name, shape in {**kept, **(more_shapes or {})}.items():
             shapes[f"blk.{layer}.{name}"] = shape
     for name, values in {**random_tensors(shapes), **(more_tensors or {})}.items():
-        kind = GGMLQuantizationType[encoding if values.ndim == 2 else "F32"]
+        is_matrix = values.ndim > 1 and name.endswith(".weight") and "_inp" not in name
+        kind = GGMLQuantizationType[encoding if is_matrix else "F32"]
         writer.add_tensor(name, quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.export.reference_experts import Mixture, mixture
+from tests.export.reference_experts import Mixture, gguf_mixture, mixture
 
 F = NDArray[np.float32]
 
@@ -439,6 +439,9 @@ def from_chatglm(c: Mapping[str, Any], t: Mapping[str, F]) -> Reference:
     return model
 
 
+INTERLEAVED = ("llama", "granite", "granitemoe", "smollm3", "arcee", "ernie4_5")
+
+
 def from_gguf(path: Path) -> Reference:
     """Any architecture that is read, as llama.cpp reads it, de-quantised by the gguf library."""
     from gguf import GGUFReader
@@ -457,7 +460,7 @@ def from_gguf(path: Path) -> Reference:
         return default if found is None else found.contents()
 
     arch = reader.fields["general.architecture"].contents()
-    gemma, heads = arch == "gemma3", meta("attention.head_count")
+    gemma, heads = arch.startswith("gemma"), meta("attention.head_count")
     d = meta("attention.key_length", meta("embedding_length") // heads)
     frequencies, turned_by = _gguf_rope(meta, t, meta("rope.dimension_count", d))
     model = Reference(
@@ -469,21 +472,30 @@ def from_gguf(path: Path) -> Reference:
         d,
         meta("attention.layer_norm_rms_epsilon"),
         frequencies,
-        interleaved=arch in ("llama", "granite", "smollm3"),
+        interleaved=arch in INTERLEAVED,
         turned_by=turned_by,
         embedded_by=math.sqrt(meta("embedding_length")) if gemma else meta("embedding_scale", 1.0),
         added_by=meta("residual_scale", 1.0),
         scored_by=meta("attention.scale"),
         said_by=1 / meta("logit_scale", 1.0),
         gelu=gemma,
+        bent_at=meta("final_logit_softcapping"),
     )
     for i in range(meta("block_count")):
         block = _gguf_block(t, f"blk.{i}.", heads * d, meta("attention.head_count_kv", heads) * d)
         window = meta("attention.sliding_window")
-        if window and (arch == "phi3" or (gemma and (i + 1) % 6)):
+        every = {"gemma3": 6, "gemma2": 2, "gpt-oss": 2, "exaone4": 4, "phi3": 10**6}.get(arch)
+        if window and every and (i + 1) % every:
             block.looks_back = window
-            block.frequencies = plain_frequencies(10000.0, d) if gemma else None
-        block.rotates = arch != "smollm3" or bool((i + 1) % 4)
+            block.frequencies = plain_frequencies(10000.0, d) if arch == "gemma3" else None
+        elif window and arch == "exaone4":
+            block.rotates = False
+        block.mixture = gguf_mixture(t, f"blk.{i}.", arch, meta("expert_used_count", 0))
+        block.sinks = t.get(f"blk.{i}.attn_sinks.weight")
+        if arch in ("gpt-oss", "seed_oss"):  # theirs of the MLP, by another's name
+            block.norm_2, block.after_attention = block.after_attention, None
+        if arch == "smollm3":
+            block.rotates = bool((i + 1) % 4)
         model.blocks.append(block)
     return model
 
@@ -503,6 +515,7 @@ def _gguf_rope(meta: Any, t: Mapping[str, F], rotated: int) -> tuple[NDArray[np.
     kind, factor = meta("rope.scaling.type"), meta("rope.scaling.factor", 1.0)
     if kind == "yarn":
         s = {"original_max_position_embeddings": old, "factor": factor}
+        s["truncate"] = meta("attention.sliding_window") is None  # of these, gpt-oss's are not cut
         return yarn_frequencies(frequencies, s, theta), yarn_magnitude(s)
     return frequencies / (factor if kind == "linear" else 1.0), 1.0
 
@@ -513,8 +526,11 @@ def _gguf_block(t: Mapping[str, F], p: str, q: int, kv: int) -> Block:
         wq, wk, wv = whole[:q], whole[q : q + kv], whole[q + kv :]
     else:
         wq, wk, wv = (t[f"{p}attn_{kind}.weight"] for kind in "qkv")
-    up = t[p + "ffn_up.weight"]
+    none = np.zeros(0, np.float32)
+    up = t.get(p + "ffn_up.weight", none)
     gate = t.get(p + "ffn_gate.weight")
+    if gate is None and len(up) < 192:
+        gate = none  # experts in its place, or no gate at all
     if gate is None:
         gate, up = up[: len(up) // 2], up[len(up) // 2 :]
     return Block(
@@ -524,7 +540,7 @@ def _gguf_block(t: Mapping[str, F], p: str, q: int, kv: int) -> Block:
         t[p + "attn_output.weight"],
         gate,
         up,
-        t[p + "ffn_down.weight"],
+        t.get(p + "ffn_down.weight", none),
         t.get(p + "attn_norm.weight"),
         t.get(p + "ffn_norm.weight"),
         b["q"],

@@ -113,3 +113,25 @@ def mixture(c: Mapping[str, Any], t: Mapping[str, F], p: str) -> Mixture | None:
             t[m + "shared_expert_gate.weight"][0],
         )
     return found
+
+
+def gguf_mixture(t: Mapping[str, F], p: str, architecture: str, per_token: int) -> Mixture | None:
+    """Of the layer whose names begin with `p`, as llama.cpp reads it; None where it has one MLP."""
+    if p + "ffn_gate_inp.weight" not in t:
+        return None
+    gate, up, down = (t[f"{p}ffn_{kind}_exps.weight"] for kind in ("gate", "up", "down"))
+    router = t[p + "ffn_gate_inp.weight"]
+    if architecture == "gpt-oss":
+        b = {kind: t[f"{p}ffn_{kind}_exps.bias"] for kind in ("gate", "up", "down")}
+        clamped = []
+        for i in range(len(router)):
+            both = np.stack([gate[i], up[i]], axis=1).reshape(-1, gate.shape[2])
+            bias = np.stack([b["gate"][i], b["up"][i]], axis=1).reshape(-1)
+            clamped.append(ClampedMlp(both.T, bias, down[i].T, b["down"][i], 7.0))
+        return Mixture(router, clamped, per_token, True, t[p + "ffn_gate_inp.bias"])
+    experts = [Mlp(*parts) for parts in zip(gate, up, down, strict=True)]
+    found = Mixture(router, experts, per_token, architecture != "qwen2moe")
+    if p + "ffn_gate_shexp.weight" in t:
+        parts = [t[f"{p}ffn_{kind}_shexp.weight"] for kind in ("gate", "up", "down")]
+        found.shared, found.shared_gate = Mlp(*parts), t[p + "ffn_gate_inp_shexp.weight"]
+    return found

@@ -131,7 +131,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, share: float) -> None:
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
-        ({"llama.expert_count": 8}, "mixture of experts"),
+        ({"llama.expert_count": 8}, "expert_used_count"),
         ({"llama.rope.dimension_count": 8}, "partial rotary"),
         ({"split.count": 3}, "part 1 of 3"),
         ({"llama.rope.scaling.type": "longrope", "llama.rope.scaling.factor": 2.0}, "short_factor"),

@@ -17,7 +17,9 @@ from tests import ROOT
 from tests.export.checkpoints import write_gguf
 from tests.export.folders import LLAMA, write_folder, write_tokenizer
 from tests.export.hub_server import TOKEN, Hub, serving
+from tests.export.quantized import write_quantized
 from tests.export.socks_server import socks_proxy
+from tests.export.test_quantized import FORMS
 
 NAME = "someone/tiny-llama"
 
@@ -82,6 +84,30 @@ def test_a_hub_model_is_exported_from_the_needed_files_alone(hub: Hub, tmp_path:
     manifest = artifacts.read_manifest(tmp_path / "out")
     assert manifest is not None
     assert manifest["source"] == {"hub": NAME}
+
+
+def test_weights_by_a_name_of_their_own_are_found_and_kept(tmp_path: Path) -> None:
+    """As AutoGPTQ writes them, in one file or several."""
+    folder = tmp_path / "hub" / "someone" / "gptq"
+    config = {**FORMS["gptq"].config, "eos_token_id": 258}
+    write_quantized(folder, config, FORMS["gptq"].write)
+    write_tokenizer(folder)
+    (folder / "model.safetensors").rename(folder / "gptq_model-4bit-32g.safetensors")
+    with serving(tmp_path / "hub") as server:
+        run = export("someone/gptq", tmp_path, server.url)
+        assert run.returncode == 0, run.stderr
+        assert "gptq_model-4bit-32g.safetensors" in [name for name, _ in server.fetched]
+        (tmp_path / "out" / artifacts.MODEL_BIN).unlink()
+        fetched = len(server.fetched)
+        assert export("someone/gptq", tmp_path, server.url).returncode == 0
+        assert len(server.fetched) == fetched
+
+
+def test_files_beside_no_configuration_are_no_weights() -> None:
+    assert weight_files(["sd_xl_base.safetensors", "README.md"], str) == []
+    assert weight_files(["a.safetensors", "b/c.safetensors", "config.json"], str) == [
+        "a.safetensors"
+    ]
 
 
 def test_nothing_is_fetched_twice(hub: Hub, tmp_path: Path) -> None:

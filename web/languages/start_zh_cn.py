@@ -77,6 +77,7 @@ SENTENCES = {
     "config.json's RoPE scaling has no {count} numbers as {key}.": "config.json 的 RoPE 缩放中，{key} 应为 {count} 个数。",
     "config.json's RoPE scaling lacks a positive {key}.": "config.json 的 RoPE 缩放缺少正数 {key}。",
     "The configuration lacks a positive {key}, but has {value}.": "配置中的 {key} 应为正数，实为 {value}。",
+    "The Baichuan model of 13 billion parameters has ALiBi, which is not supported; export the one of 7 billion.": "130 亿参数的 Baichuan 模型使用 ALiBi，目前不支持；请导出 70 亿参数的那个。",
     "The ChatGLM checkpoint asks for a tuned prefix (pre_seq_len), which is not supported.": "该 ChatGLM 检查点需要微调前缀（pre_seq_len），目前不支持。",
     "The ChatGLM checkpoint is quantized to {bits} bits beforehand (quantization_bit), which is not supported; export the full one with --weights int4.": "该 ChatGLM 检查点已预先量化为 {bits} 位（quantization_bit），目前不支持。请用 --weights int4 导出完整的检查点。",
     "The ChatGLM configuration sets {key} to {value}, which is not supported.": "该 ChatGLM 配置将 {key} 设为 {value}，目前不支持。",

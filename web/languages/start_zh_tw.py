@@ -77,6 +77,7 @@ SENTENCES = {
     "config.json's RoPE scaling has no {count} numbers as {key}.": "config.json 的 RoPE 縮放中，{key} 應為 {count} 個數。",
     "config.json's RoPE scaling lacks a positive {key}.": "config.json 的 RoPE 縮放缺少正數 {key}。",
     "The configuration lacks a positive {key}, but has {value}.": "設定中的 {key} 應為正數，實為 {value}。",
+    "The Baichuan model of 13 billion parameters has ALiBi, which is not supported; export the one of 7 billion.": "130 億參數的 Baichuan 模型使用 ALiBi，目前不支援；請匯出 70 億參數的那個。",
     "The ChatGLM checkpoint asks for a tuned prefix (pre_seq_len), which is not supported.": "該 ChatGLM 檢查點需要微調前綴（pre_seq_len），目前不支援。",
     "The ChatGLM checkpoint is quantized to {bits} bits beforehand (quantization_bit), which is not supported; export the full one with --weights int4.": "該 ChatGLM 檢查點已預先量化為 {bits} 位元（quantization_bit），目前不支援。請用 --weights int4 匯出完整的檢查點。",
     "The ChatGLM configuration sets {key} to {value}, which is not supported.": "該 ChatGLM 設定將 {key} 設為 {value}，目前不支援。",
