@@ -1,16 +1,25 @@
 """Families: a configuration and a checkpoint's own tensor names -> a canonical decoder.
 
-What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm and gemma have
-files of their own. A
-family declares what it models; what a configuration asks for beyond that is refused by name, and so is every
-tensor that no rule consumes. Knows neither file formats nor OpenVINO.
+What is in llama's words has its specs in llama_like.py and its names in layouts.py; chatglm, gemma, lfm2,
+granite_hybrid and qwen3_5 have files of their own. A family declares what it models; what a configuration
+asks for beyond that is refused by name, and so is every tensor that no rule consumes. Knows neither file formats nor OpenVINO.
 """
 
 from __future__ import annotations
 
 import re
 
-from export import chatglm, gemma, layouts, llama_like, plain, sparse
+from export import (
+    chatglm,
+    gemma,
+    granite_hybrid,
+    layouts,
+    lfm2,
+    llama_like,
+    plain,
+    qwen3_5,
+    sparse,
+)
 from export.errors import ExportError
 from export.family import Family
 from export.layouts import Tensors, same_names
@@ -18,8 +27,8 @@ from export.llama_like import QWEN_WINDOWS
 from export.sources.checkpoint import Checkpoint, Config
 from export.spec import LM_HEAD, Decoder, DecoderSpec
 
-# Derived from the configuration, or left by training: read by no graph.
-IGNORED = re.compile(r"(.*\.)?rotary_(emb|pos_emb)\.inv_freq|.*\.attn\.(masked_)?bias")
+# Derived from the configuration, left by training, or for guessing several tokens at once: read by no graph.
+IGNORED = re.compile(r"(.*\.)?rotary_(emb|pos_emb)\.inv_freq|.*\.attn\.(masked_)?bias|mtp\..*")
 
 
 def read_decoder(checkpoint: Checkpoint) -> Decoder:
@@ -141,6 +150,11 @@ FAMILIES: dict[str, Family] = {
         same_names,
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
     ),
+    "qwen3_5_text": Family(qwen3_5.spec, qwen3_5.canonical, qwen3_5.DEFAULTS),
+    "granitemoehybrid": Family(
+        granite_hybrid.spec, granite_hybrid.canonical, granite_hybrid.DEFAULTS
+    ),
+    "lfm2": Family(lfm2.spec, lfm2.canonical, lfm2.DEFAULTS),
     **plain.FAMILIES,
     **sparse.FAMILIES,
     "chatglm": Family(chatglm.spec, chatglm.canonical),

@@ -2,7 +2,8 @@
 
 native keeps GGUF's blocks (int8 where they have no such form, float elements as 16 bits) and the codes of
 checkpoints that are quantised already; rounded does so with integer zero-points; fp16, int8 and int4 convert anew, int4 with embedding
-and lm_head in int8. Vectors stay float32 in every format, and what chooses experts 16 bits.
+and lm_head in int8. Vectors and convolutions stay float32 in every format. What chooses experts stays in 16 bits, and so
+do the small matrices that say how much a recurrent state forgets: their errors add up from token to token.
 """
 
 from __future__ import annotations
@@ -22,6 +23,12 @@ FORMATS = ("native", "rounded", "fp16", "int8", "int4")
 GROUP_SIZES = (128, 64, 32)
 # Small, and a choice that falls otherwise is no small error.
 GATES = (".mlp.gate.weight", ".mlp.shared_expert_gate.weight")
+# Small, and their errors add up from token to token.
+FORGETTING = (
+    ".linear_attn.in_proj_a.weight",
+    ".linear_attn.in_proj_b.weight",
+    ".mamba.dt_proj.weight",
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ class WeightFormat:
             return None
         if self.name in ("native", "rounded"):
             return self._block_coder(name, tensor)
+        if name.endswith(FORGETTING):
+            return None
         if self.name == "int4" and name not in (EMBEDDING, LM_HEAD):
             return self._int4_coder(tensor.shape[1])
         return Int8Coder()

@@ -28,16 +28,17 @@ def spec_of(
     activations: tuple[str, ...] = SILU,
     *,
     has_windows: bool = False,
+    kinds: tuple[str, ...] = (),
     **switches: Any,
 ) -> DecoderSpec:
     """What the usual words say, and `switches` of DecoderSpec for the rest. Raises ExportError.
 
     has_windows: the family reads `sliding_window`; in others the word may be left over from elsewhere.
+    kinds: of layers that it has beside attention.
     """
     settings = Settings(config)
-    settings.refuse_unmodelled(
-        activations, [what for s, what in _MODELLED.items() if s in switches]
-    )
+    modelled = [what for s, what in _MODELLED.items() if s in switches]
+    settings.refuse_unmodelled(activations, modelled, kinds)
     hidden, heads = settings.size("hidden_size"), settings.size("num_attention_heads")
     head_dim = settings.size("head_dim", hidden // heads)
     partial, layers = (
@@ -119,7 +120,7 @@ def phi3(config: Config) -> DecoderSpec:
 
 
 def granite(config: Config, **switches: Any) -> DecoderSpec:
-    """Llama with four constants."""
+    """Llama with four constants; `switches` of DecoderSpec for more."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
     return spec_of(
         config,

@@ -19,6 +19,11 @@ SILU = ("silu", "swish")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_intermediate_size")
 
 
+def unmodelled(what: str) -> ExportError:
+    """The complaint of something that no family here has."""
+    return ExportError(f"The model's configuration asks for {what}, which is not supported.")
+
+
 @dataclass(frozen=True)
 class Settings:
     """A configuration with typed access."""
@@ -71,32 +76,34 @@ class Settings:
         return float(default if value is None else value)
 
     def refuse_unmodelled(
-        self, activations: tuple[str, ...] = SILU, modelled: Collection[str] = ()
+        self,
+        activations: tuple[str, ...] = SILU,
+        modelled: Collection[str] = (),
+        kinds: tuple[str, ...] = (),
     ) -> None:
         """Raise ExportError for a setting that changes the mathematics and is not modelled.
 
         activations: the names of the one that the family has. modelled: what
-        it has of all that is refused in others.
+        it has of all that is refused in others. kinds: of layers that it has beside the usual ones.
         """
-        for what, asked in self._unmodelled(activations).items():
+        for what, asked in self._unmodelled(activations, kinds).items():
             if asked and what not in modelled:
-                raise ExportError(
-                    f"The model's configuration asks for {what}, which is not supported."
-                )
+                raise unmodelled(what)
 
-    def _unmodelled(self, activations: tuple[str, ...]) -> dict[str, Any]:
+    def _unmodelled(self, activations: tuple[str, ...], kinds: tuple[str, ...]) -> dict[str, Any]:
         get = self.config.get
         activation = get("hidden_act", get("hidden_activation")) or activations[0]
+        strange = self._strange_layers(kinds)
         return {
-            f"layers of the kind {', '.join(self._strange_layers())}": self._strange_layers(),
+            f"layers of the kind {', '.join(strange)}": strange,
             "mixture of experts": any(get(key) for key in EXPERTS),
             f"the activation {activation!r}": activation not in activations,
             "logit soft-capping": get("final_logit_softcapping") or get("attn_logit_softcapping"),
         }
 
-    def _strange_layers(self) -> list[str]:
+    def _strange_layers(self, known: tuple[str, ...]) -> list[str]:
         kinds = self.config.get("layer_types") or []
-        return sorted({str(kind) for kind in kinds} - {FULL, SLIDING})
+        return sorted({str(kind) for kind in kinds} - {FULL, SLIDING, *known})
 
     def windowed(self, layers: int) -> frozenset[int]:
         """The layers that look back at `sliding_window` tokens only, where that is less than the context."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from export.errors import ExportError
 from export.experts import Experts
+from export.recurrent import Recurrence
 from export.tensors import StoredTensor
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -31,7 +32,8 @@ class DecoderSpec:
     of the gate, `silu` or `gelu_tanh`, or without one `relu2`. experts: in the place of some layers' MLP. sinks:
     each head has a score of its own beside those of the keys, whose share of attention is lost. logit_cap: logits stay
     below it, bent by tanh. score_growth: scores of a token that has n times so many before it are multiplied by
-    1 + (the first number) * log(1 + n). gated: whether MLPs have a gate.
+    1 + (the first number) * log(1 + n). gated: whether MLPs have a gate. output_gate: what attention gives is
+    multiplied by a sigmoid of the layer's input. recurrent: layers with a `recurrence` in the place of attention.
     """
 
     family: str
@@ -70,14 +72,19 @@ class DecoderSpec:
     logit_cap: float | None = None
     score_growth: tuple[float, int] | None = None
     gated: bool = True
+    output_gate: bool = False
+    recurrence: Recurrence | None = None
+    recurrent: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Raise ExportError for sizes that do not fit each other."""
-        if self.heads % self.kv_heads:
-            raise ExportError(
-                f"The configuration's {self.heads} attention heads do not divide among "
-                f"{self.kv_heads} key heads; it is damaged or belongs to another model."
-            )
+        recurrent = (1, 1) if self.recurrence is None else self.recurrence.shares
+        for heads, key_heads in ((self.heads, self.kv_heads), recurrent):
+            if heads % key_heads:
+                raise ExportError(
+                    f"The configuration's {heads} attention heads do not divide among "
+                    f"{key_heads} key heads; it is damaged or belongs to another model."
+                )
         if not 0 < self.rotary_dim <= self.head_dim:
             raise ExportError(
                 f"The configuration rotates {self.rotary_dim} of {self.head_dim} dimensions of a "
@@ -92,7 +99,8 @@ class DecoderSpec:
     @property
     def keys_turn_alike(self) -> bool:
         """Whether turning a key moves it to another position, by the same angles in every layer."""
-        return not self.unrotated and self.local_inv_freq is None and not self.late_qk_norm
+        is_plain = not self.unrotated and self.local_inv_freq is None
+        return is_plain and not self.late_qk_norm and not self.recurrent
 
     def weight_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every weight that the graph reads, by canonical name."""
@@ -105,11 +113,10 @@ class DecoderSpec:
                 yield f"model.layers.{layer}.{name}", shape
 
     def _layer_shapes(self, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        yield from self._projection("self_attn.q_proj", q, self.hidden, bias=self.qkv_bias)
-        yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
-        yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
-        yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
+        if self.recurrence is not None and layer in self.recurrent:
+            yield from self.recurrence.weight_shapes(self.hidden)
+        else:
+            yield from self._attention_shapes()
         if self.experts is not None and layer in self.experts.layers:
             yield from self.experts.weight_shapes(self.hidden)
         else:
@@ -120,6 +127,15 @@ class DecoderSpec:
             yield from self._projection("mlp.down_proj", narrow, wide, bias=self.mlp_bias)
         for norm in self._layer_norms():
             yield f"{norm}.weight", (self.hidden,)
+
+    def _attention_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield from self._projection("self_attn.q_proj", q, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.k_proj", kv, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.v_proj", kv, self.hidden, bias=self.qkv_bias)
+        yield from self._projection("self_attn.o_proj", self.hidden, q, bias=self.o_bias)
+        if self.output_gate:
+            yield from self._projection("self_attn.g_proj", q, self.hidden, bias=self.qkv_bias)
         if self.sinks:
             yield "self_attn.sinks", (self.heads,)
         if self.qk_norm or self.flat_qk_norm:

@@ -53,12 +53,7 @@ class Branch:
 
     def fork(self, pool: BlockPool) -> "Branch":
         """A branch with the same tokens, which shares all blocks."""
-        pool.share(self.sequence.block_table)
-        sequence = Sequence(
-            list(self.sequence.tokens),
-            list(self.sequence.block_table),
-            self.sequence.num_cached_tokens,
-        )
+        sequence = self.sequence.fork(pool)
         return Branch(self.ledger, sequence, self.num_hidden, is_shifted=self.is_shifted)
 
     def drop_kv(self, pool: BlockPool) -> None:

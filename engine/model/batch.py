@@ -1,7 +1,8 @@
 """A batch as the NumPy arrays that a paged forward takes.
 
-Pure: no OpenVINO, no state. Names are those of the paged-attention transformation, plus
-`logit_indices`, the rows of the packed tokens whose logits are wanted.
+Pure: no OpenVINO, nothing is kept. Names are those of the paged-attention transformation, plus
+`logit_indices`, the rows of the packed tokens whose logits are wanted. Those that begin with `la.` are there
+for models that have a state beside the KV.
 """
 
 from itertools import accumulate, chain
@@ -9,7 +10,7 @@ from itertools import accumulate, chain
 import numpy as np
 import numpy.typing as npt
 
-from engine.scheduling import Batch
+from engine.scheduling import Batch, Sequence
 
 Inputs = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.int32]]
 INPUT_NAMES = (
@@ -21,6 +22,10 @@ INPUT_NAMES = (
     "block_indices_begins",
     "max_context_len",
     "logit_indices",
+    "la.block_indices",
+    "la.block_indices_begins",
+    "la.past_lens",
+    "la.cache_interval",
 )
 
 
@@ -39,7 +44,7 @@ def build_inputs(batch: Batch) -> Inputs:
     begins = [0, *accumulate(counts)]
     ends = [p + c for p, c in zip(past, counts, strict=True)]
     positions = chain.from_iterable(map(range, past, ends))
-    return {
+    inputs: Inputs = {
         "input_ids": np.array([t for s in sequences for t in s.scheduled_tokens], np.int64),
         "position_ids": np.fromiter(positions, np.int64, begins[-1]),
         "past_lens": np.array(past, np.int32),
@@ -57,4 +62,24 @@ def build_inputs(batch: Batch) -> Inputs:
             ],
             np.int64,
         ),
+    }
+    return inputs | _state_inputs(sequences) if sequences[0].states.step else inputs
+
+
+def _state_inputs(sequences: list[Sequence]) -> Inputs:
+    """What a step does with states.
+
+    la.block_indices: [states] int32, for each sequence the one that is read, then those that are written;
+    la.block_indices_begins: [sequences + 1]. la.past_lens: [sequences], tokens that are in the state that is read.
+    la.cache_interval: [sequences], never 0, at which some kernels write nothing.
+    """
+    steps = [sequence.states.step for sequence in sequences if sequence.states.step]
+    assert len(steps) == len(sequences)
+    return {
+        "la.block_indices": np.array([b for step in steps for b in step.blocks], np.int32),
+        "la.block_indices_begins": np.array(
+            [0, *accumulate(len(step.blocks) for step in steps)], np.int32
+        ),
+        "la.past_lens": np.array([s.num_cached_tokens for s in sequences], np.int32),
+        "la.cache_interval": np.array([step.interval for step in steps], np.int32),
     }

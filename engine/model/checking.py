@@ -19,11 +19,11 @@ import openvino as ov
 from engine.errors import ModelUnsupported
 from engine.model.batch import build_inputs
 from engine.model.digest import digest_of_model
-from engine.model.kv_cache import KVCache
+from engine.model.kv_cache import KVCache, StateTables
 from engine.model.model import CompileOptions, Model
 from engine.model.model_files import read_window
 from engine.model.paging import last_line, read_stateful
-from engine.scheduling import Batch, Sequence
+from engine.scheduling import BEGINNING, Batch, Checkpoint, Sequence, StateStep
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +98,13 @@ def _chunks(settings: dict[str, Any]) -> tuple[int, ...]:
 def _paged_logits(model: Model, tokens: list[int], chunks: tuple[int, ...]) -> Logits:
     """[chunks, vocab], behind the last token of each."""
     count = -(-len(tokens) // model.block_size)
-    cache = KVCache(model.kv_ports, count)
-    model.bind(cache)
+    cache, states = KVCache(model.kv_ports, count), StateTables(model.state_ports, 2)
+    model.bind(cache, states)
     rows = []
     for begin, end in pairwise([0, *accumulate(chunks)]):
         sequence = Sequence(tokens[:end], list(range(count)), begin, end - begin)
+        if model.state_ports:
+            sequence.states.step = StateStep(BEGINNING if not begin else 1, (Checkpoint(end, 1),))
         rows.append(model.forward(build_inputs(Batch([sequence], [])))[0].copy())
     return np.stack(rows)
 

@@ -1,6 +1,7 @@
 """The tensors behind the blocks: key_cache.N and value_cache.N, the paged form of present.N.
 
-Owns: the memory, allocated once for the whole budget. Does not know: which block belongs to whom.
+Owns: the memory, allocated once for the whole budget, and that of the states which some models have beside
+the KV. Does not know: which block belongs to whom.
 A block is the same index in every tensor; its bytes are opaque here (u8 blocks carry their scales).
 """
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import openvino as ov
 
 from engine.model.pages import fresh_bytes
+from engine.scheduling import BEGINNING
 
 RawBlocks = list[npt.NDArray[np.uint8]]
 
@@ -34,6 +36,7 @@ class KVCache:
     """The KV tensors of `num_blocks` blocks. Untouched blocks cost no resident memory."""
 
     def __init__(self, ports: Sequence[KVPort], num_blocks: int) -> None:
+        self.num_blocks = num_blocks
         self.tensors: Mapping[str, ov.Tensor] = {
             port.name: ov.Tensor(port.element_type, ov.Shape([num_blocks, *port.block_shape]))
             for port in ports
@@ -65,6 +68,15 @@ class KVCache:
         """Put bytes that `read_blocks` returned into `blocks`."""
         for rows, block_bytes in zip(self._bytes, raw, strict=True):
             rows[list(blocks)] = block_bytes
+
+
+class StateTables(KVCache):
+    """The tensors `*_state_table.N`: a block is the state of all layers behind one token."""
+
+    def __init__(self, ports: Sequence[KVPort], num_blocks: int) -> None:
+        super().__init__(ports, num_blocks)
+        for rows in self._bytes:
+            rows[BEGINNING] = 0
 
 
 def _as_bytes(tensor: ov.Tensor) -> npt.NDArray[np.uint8]:

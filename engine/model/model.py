@@ -18,7 +18,7 @@ from engine.errors import ModelUnsupported
 from engine.model import key_scales
 from engine.model.batch import INPUT_NAMES, Inputs
 from engine.model.kv_cache import KVCache, KVPort
-from engine.model.paging import last_line, read_paged
+from engine.model.paging import STATE_TABLE, last_line, read_paged
 from engine.model.quantizing import ACTIVATION_GROUP, quantize_products
 from engine.model.single_token import is_single_token, multiply_bytes_in_floats, single_token_graph
 
@@ -83,12 +83,15 @@ class Model:
         values = [port for port in self.kv_ports if port.name.startswith("value_cache")]
         self.block_size = values[0].block_shape[1]
         self.block_bytes = sum(port.block_bytes for port in self.kv_ports)
+        self.state_ports = self._any.state_ports
+        self.state_bytes = sum(port.block_bytes for port in self.state_ports)
         self.vocab_size = int(self._any.compiled.outputs[0].partial_shape[-1].get_length())
 
-    def bind(self, kv_cache: KVCache) -> None:
-        """Use these KV tensors from now on."""
+    def bind(self, *caches: KVCache) -> None:
+        """Use these KV tensors from now on, and these state tables where there are any."""
         for program in filter(None, (self._any, self._single)):
-            program.bind(kv_cache)
+            for cache in caches:
+                program.bind(cache)
 
     def forward(self, inputs: Inputs) -> Logits:
         """One step; see engine.model.batch.build_inputs. Writes the new keys and values into the KV cache.
@@ -107,14 +110,15 @@ class Program:
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self.compiled = compiled
-        self.kv_ports = [_kv_port(port) for port in compiled.inputs if "_cache." in port.any_name]
+        self.kv_ports = _ports(compiled, "_cache.")
+        self.state_ports = _ports(compiled, STATE_TABLE)
         self._request = compiled.create_infer_request()
         given = [name for port in compiled.inputs if (name := _given_name(port)) is not None]
         self._inputs: dict[str, npt.NDArray[Any]] = dict.fromkeys(given, np.empty((0, 0)))
 
-    def bind(self, kv_cache: KVCache) -> None:
-        """Use these KV tensors from now on."""
-        for name, tensor in kv_cache.tensors.items():
+    def bind(self, cache: KVCache) -> None:
+        """Use these KV tensors or state tables from now on."""
+        for name, tensor in cache.tensors.items():
             self._request.set_tensor(name, tensor)
 
     def run(self, inputs: Inputs) -> Logits:
@@ -193,6 +197,12 @@ def _given_name(port: Any) -> str | None:
     return next((name for name in INPUT_NAMES if name in port.names), None)
 
 
-def _kv_port(port: Any) -> KVPort:
+def _ports(compiled: ov.CompiledModel, kind: str) -> list[KVPort]:
+    """The inputs whose names have `kind` in them."""
+    named = [(next((n for n in port.names if kind in n), None), port) for port in compiled.inputs]
+    return [_kv_port(name, port) for name, port in named if name is not None]
+
+
+def _kv_port(name: str, port: Any) -> KVPort:
     shape = tuple(dimension.get_length() for dimension in list(port.partial_shape)[1:])
-    return KVPort(port.any_name, port.element_type, shape)
+    return KVPort(name, port.element_type, shape)

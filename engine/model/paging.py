@@ -17,7 +17,10 @@ from openvino._offline_transformations import paged_attention_transformation
 from engine.errors import ModelUnsupported
 from engine.model.ir_files import read_ir
 from engine.model.joining import join_small_products
+from engine.model.positions import read_positions
 from engine.model.stateful import make_stateful
+
+STATE_TABLE = "_state_table."  # in the names of inputs for layers that have a state beside the KV
 
 
 def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
@@ -26,13 +29,13 @@ def read_paged(core: ov.Core, model_dir: Path) -> ov.Model:
     Small products are joined. Raises ModelNotFound or ModelUnsupported.
     """
     model = read_stateful(core, model_dir)
+    read_positions(model)
     try:
         paged_attention_transformation(model)
     except RuntimeError as error:
         raise ModelUnsupported(
             f"{model_dir.name}: OpenVINO cannot make its attention paged ({last_line(error)}); use another model."
         ) from None
-    _check_state(model, model_dir)
     pick_logits(model)
     join_small_products(model)
     return model
@@ -47,17 +50,6 @@ def read_stateful(core: ov.Core, model_dir: Path) -> ov.Model:
             f"{model_dir.name}: OpenVINO cannot read it ({last_line(error)}). "
             "Export it again with `python -m export SOURCE --out DIR`."
         ) from None
-
-
-def _check_state(model: ov.Model, model_dir: Path) -> None:
-    """Raise ModelUnsupported for layers that keep a recurrent state beside the KV."""
-    tables = {name for port in model.inputs for name in port.names if "_state_table." in name}
-    if tables:
-        kinds = sorted({name.split("_state_table")[0] for name in tables})
-        raise ModelUnsupported(
-            f"{model_dir.name} has layers with a recurrent state ({', '.join(kinds)}), as Qwen3.5, LFM2 and "
-            "Granite 4 have; they do not run here yet. Use a model with attention in every layer."
-        )
 
 
 def pick_logits(model: ov.Model) -> None:

@@ -29,6 +29,10 @@ _LENGTHS = {
     "logit_indices": 1,
     "subsequence_begins": 2,
     "block_indices_begins": 2,
+    "la.block_indices": 2,  # it reads one state and writes one
+    "la.block_indices_begins": 2,
+    "la.past_lens": 1,
+    "la.cache_interval": 1,
 }
 _FOUR_BITS = (ov.Type.u4, ov.Type.i4, ov.Type.nf4)
 
@@ -47,7 +51,7 @@ def single_token_graph(model: ov.Model) -> ov.Model | None:
     """A copy of a paged model for such steps, which shares the constants; None if it cannot be made."""
     single = model.clone()
     _hide_lengths_from_experts(single)
-    names = {port.any_name for port in single.inputs}
+    names = {name for port in single.inputs for name in port.names}
     try:
         single.reshape({name: [length] for name, length in _LENGTHS.items() if name in names})
     except RuntimeError as error:

@@ -58,9 +58,25 @@ class WarmUp:
         ends = list(accumulate(needed))
         tables = [blocks[end - n : end] for n, end in zip(needed, ends, strict=True)]
         try:
-            self._forward(Batch(list(map(_sequence, tables, shape)), []))
+            self._run(list(map(_sequence, tables, shape)))
         finally:
             self._pool.release(blocks)
+
+    def _run(self, sequences: list[Sequence]) -> None:
+        """One step, with a state for each of them where the model has any; nothing if there are too few."""
+        states = self._pool.states
+        if states is None:
+            self._forward(Batch(sequences, []))
+            return
+        if len(sequences) > states.num_free:
+            return
+        for sequence in sequences:
+            sequence.states.plan(0, len(sequence.tokens), states)
+        try:
+            self._forward(Batch(sequences, []))
+        finally:
+            for sequence in sequences:
+                sequence.states.abort(states)
 
 
 def _sequence(block_table: list[int], num_tokens: int) -> Sequence:

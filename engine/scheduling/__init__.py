@@ -4,6 +4,13 @@ Does not know tensors, text, threads or files.
 """
 
 from engine.scheduling.block_pool import BlockPool
+from engine.scheduling.checkpoints import (
+    BEGINNING,
+    Checkpoint,
+    Checkpoints,
+    StateStep,
+    state_pool,
+)
 from engine.scheduling.pace import Pace
 from engine.scheduling.prefix_index import PrefixIndex
 from engine.scheduling.sampling import Sampler, SamplingParams
@@ -13,10 +20,13 @@ from engine.scheduling.speculation import MAX_REPLIES, NUM_GUESSES, Guesses, Ste
 from engine.scheduling.token_budget import TokenBudget
 
 __all__ = [
+    "BEGINNING",
     "MAX_REPLIES",
     "NUM_GUESSES",
     "Batch",
     "BlockPool",
+    "Checkpoint",
+    "Checkpoints",
     "Guesses",
     "Pace",
     "PrefixIndex",
@@ -24,8 +34,10 @@ __all__ = [
     "SamplingParams",
     "Scheduler",
     "Sequence",
+    "StateStep",
     "Status",
     "StepCosts",
     "TokenBudget",
     "common_length",
+    "state_pool",
 ]

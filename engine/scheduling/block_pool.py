@@ -15,11 +15,13 @@ class BlockPool:
     """Allocates block ids from a fixed number of blocks of `block_size` tokens.
 
     `on_discard` is called with each block whose content is about to go: freed, or written to again.
+    states: the pool of the states of models that have one beside the KV; None: they have none.
     """
 
-    def __init__(self, num_blocks: int, block_size: int) -> None:
+    def __init__(self, num_blocks: int, block_size: int, states: "BlockPool | None" = None) -> None:
         self.num_blocks = num_blocks
         self.block_size = block_size
+        self.states = states
         self.on_discard: Callable[[int], object] = _ignore
         # A stack: the block freed last is used first, so that memory never touched stays so.
         self._free = list(range(num_blocks - 1, -1, -1))

@@ -1,7 +1,8 @@
 """Who computes what in the next step: admits, chunks prefills, preempts.
 
 Owns: the waiting and the running sequences, and the growth of their block tables. Does not know:
-text, sampling, tensors, sessions (it asks `reclaim` to free blocks that idle sessions hold).
+text, sampling, tensors, sessions (it asks `reclaim` to free blocks that idle sessions hold, and
+`reclaim_states` to free states, where the model has any beside the KV).
 Invariants: decodes go first, so running answers keep flowing; a prefill chunk ends on a block
 boundary unless it is the last, since quantised blocks must be filled in one piece to be exact;
 a block shared with another table is copied before it is written to.
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from engine.scheduling.block_pool import BlockPool
 from engine.scheduling.sequence import Batch, Sequence, Status
+from engine.scheduling.state_room import StateRoom
 from engine.scheduling.token_budget import TokenBudget
 
 
@@ -25,6 +27,7 @@ class Scheduler:
         budget: TokenBudget,
         max_num_sequences: int,
         reclaim: Callable[[int], object],
+        reclaim_states: Callable[[int], object] = lambda _count: None,
         max_queue: int | None = None,
     ) -> None:
         self._pool = pool
@@ -33,6 +36,7 @@ class Scheduler:
         self._max_queue = max_queue
         self._budget = budget
         self._reclaim = reclaim
+        self._state_room = StateRoom(pool.states, reclaim_states)
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
 
@@ -84,6 +88,8 @@ class Scheduler:
         count = self._chunk(sequence, max(max_tokens, self._block_size))
         if self._blocks_missing(sequence, count) > self._pool.num_free:
             return None
+        if not self._state_room.is_there(sequence, count):
+            return None
         batch = Batch([sequence], [])
         self._grow(sequence, count, batch)
         sequence.num_scheduled_tokens = count
@@ -94,6 +100,7 @@ class Scheduler:
         for sequence in batch.sequences:
             sequence.num_cached_tokens += sequence.num_certain_tokens
             sequence.num_scheduled_tokens = len(sequence.guesses)
+        self._state_room.commit(batch.sequences)
 
     def accept(self, sequence: Sequence, num_right: int) -> None:
         """The first `num_right` guesses of the last step were right; the others' KV is forgotten."""
@@ -111,8 +118,7 @@ class Scheduler:
     def _admit(self) -> None:
         while self.waiting and len(self.running) < self._max_num_sequences:
             sequence = self.waiting[0]
-            missing = self._blocks_missing(sequence, sequence.num_uncached_tokens)
-            if not self._free(missing) and self.running:
+            if not self._has_room(sequence, sequence.num_uncached_tokens) and self.running:
                 return
             self.waiting.popleft()
             sequence.status = Status.RUNNING
@@ -137,17 +143,24 @@ class Scheduler:
                 yield sequence, count
 
     def _chunk(self, sequence: Sequence, budget: int) -> int:
-        """How many tokens of `sequence` fit into `budget`, ending on a block boundary or the last."""
+        """How many tokens of `sequence` fit into `budget`, ending on a block boundary or the last.
+
+        Or where a state is to be kept.
+        """
+        cached = sequence.num_cached_tokens
         if sequence.num_uncached_tokens <= budget:
-            return sequence.num_uncached_tokens
-        end = (sequence.num_cached_tokens + budget) // self._block_size * self._block_size
-        return max(end - sequence.num_cached_tokens, 0)
+            end = len(sequence.tokens)
+        else:
+            end = (cached + budget) // self._block_size * self._block_size
+        if sequence.states.wishes:
+            end = sequence.states.cut(cached, end)
+        return max(end - cached, 0)
 
     def _schedule(self, sequence: Sequence, count: int, batch: Batch) -> None:
         """Put `count` tokens of `sequence` into the batch, preempting the newest if blocks lack."""
         if sequence.status is not Status.RUNNING:
             return  # preempted for an older one
-        while not self._free(self._blocks_missing(sequence, count)):
+        while not self._has_room(sequence, count):
             if self._evict_waiting():
                 continue
             victim = self.running[-1]
@@ -162,6 +175,14 @@ class Scheduler:
         """Blocks to allocate before `count` more tokens can be written."""
         wanted = self._pool.blocks_for(sequence.num_cached_tokens + count)
         return wanted - len(sequence.block_table) + self._must_copy(sequence)
+
+    def _has_room(self, sequence: Sequence, count: int) -> bool:
+        """Whether `count` more tokens can be written, after idle sessions have made room if need be."""
+        if not self._free(self._blocks_missing(sequence, count)):
+            return False
+        if self._pool.states is None:
+            return True
+        return self._state_room.make(sequence, count, (*self.waiting, *self.running))
 
     def _must_copy(self, sequence: Sequence) -> bool:
         partial = sequence.num_cached_tokens % self._block_size != 0
@@ -193,6 +214,7 @@ class Scheduler:
         elif sequence.num_cached_tokens % self._block_size:
             self._pool.overwrite(sequence.block_table[-1])
         sequence.block_table.extend(blocks)
+        self._state_room.plan(sequence, count)
 
     def _preempt(self, sequence: Sequence, batch: Batch) -> None:
         """Back to waiting without KV; it is re-prefilled when its turn comes again."""

@@ -2,7 +2,8 @@
 
 Owns: token ids, block table, number of cached tokens. Does not know: text, sampling, tensors.
 Invariants: num_cached_tokens <= len(tokens); the block table covers exactly the cached (and, within
-a step, the scheduled) tokens; guesses are scheduled behind the last token only.
+a step, the scheduled) tokens; guesses are scheduled behind the last token only. Where the pool has states,
+the current one is that behind the last cached token, and tokens are cached up to a checkpoint.
 """
 
 from collections.abc import Sequence as Tokens
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from engine.scheduling.block_pool import BlockPool
+from engine.scheduling.checkpoints import Checkpoints
 
 
 class Status(Enum):
@@ -30,6 +32,7 @@ class Sequence:
     num_scheduled_tokens: int = 0
     guesses: list[int] = field(default_factory=list)
     status: Status = Status.IDLE
+    states: Checkpoints = field(default_factory=Checkpoints)
 
     @property
     def num_uncached_tokens(self) -> int:
@@ -63,12 +66,35 @@ class Sequence:
         self.truncate_kv(min(self.num_cached_tokens, num_tokens), pool)
 
     def truncate_kv(self, num_tokens: int, pool: BlockPool) -> None:
-        """Forget the KV beyond the first `num_tokens` tokens; the tokens stay."""
+        """Forget the KV beyond the first `num_tokens` tokens; the tokens stay.
+
+        Where there are states, KV goes with them: back to the checkpoint before.
+        """
         assert num_tokens <= self.num_cached_tokens
+        if pool.states is not None:
+            num_tokens = self.states.truncate(num_tokens, pool.states)
         kept = pool.blocks_for(num_tokens)
         pool.release(self.block_table[kept:])
         del self.block_table[kept:]
         self.num_cached_tokens = num_tokens
+
+    def keep_state(self, pool: BlockPool) -> None:
+        """Whatever comes, there is a way back to the tokens that are cached now."""
+        if pool.states is not None:
+            self.states.keep(pool.states)
+
+    def wish_states(self, pool: BlockPool, *positions: int) -> None:
+        """Keep ways back to so many tokens when they have been computed."""
+        if pool.states is not None:
+            self.states.wish(*positions)
+
+    def fork(self, pool: BlockPool) -> "Sequence":
+        """The same tokens; all blocks and states are shared."""
+        pool.share(self.block_table)
+        fork = Sequence(list(self.tokens), list(self.block_table), self.num_cached_tokens)
+        if pool.states is not None:
+            fork.states = self.states.shared(pool.states)
+        return fork
 
 
 @dataclass(frozen=True, slots=True)

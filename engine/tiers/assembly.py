@@ -8,6 +8,7 @@ import openvino as ov
 
 from engine.config import EngineConfig
 from engine.conversations import PROGRAMS, Home
+from engine.errors import ModelUnsupported
 from engine.model import LoadedModel
 from engine.scheduling import Pace
 from engine.tiers.disk import Disk
@@ -38,10 +39,11 @@ def make_tiers(config: EngineConfig, home: Home, loaded: LoadedModel) -> KVParts
     fingerprint = _fingerprint(config, loaded)
     tiers = Tiers(
         pool=loaded.pool,
-        transfer=Transfer(loaded.pool, loaded.kv_cache, loaded.runner.run),
+        transfer=Transfer(loaded.pool, loaded.kv_cache, loaded.runner.run, loaded.states),
         sessions=home.sessions,
         pace=Pace(),
         block_bytes=loaded.model.block_bytes,
+        state_bytes=loaded.model.state_bytes,
         disk=_open_disk(config, fingerprint, home.wake),
     )
     return KVParts(tiers, fingerprint, _mover(config, loaded))
@@ -51,6 +53,8 @@ def _fingerprint(config: EngineConfig, loaded: LoadedModel) -> Fingerprint:
     """What KV of this model depends on."""
     ports = loaded.model.kv_ports
     layout = f"{len(ports)} tensors, first {ports[0]}"
+    if states := loaded.model.state_ports:
+        layout += f"; {len(states)} state tables, first {states[0]}"
     precision = f"{config.kv_precision}/{config.precision}"
     return fingerprint_of(config.model_dir, precision, layout, ov.get_version())
 
@@ -78,5 +82,10 @@ def _mover(config: EngineConfig, loaded: LoadedModel) -> Move | None:
     """What moves KV after an overflow, if it is wanted. Raises ModelUnsupported."""
     if config.overflow != "shift":
         return None
+    if loaded.states is not None:
+        raise ModelUnsupported(
+            "This model has layers with a recurrent state, which cannot be moved to other positions. "
+            "Leave out --overflow shift: a shortened conversation is computed again then."
+        )
     rotation = KeyRotation(loaded.model.kv_ports, read_inv_freq(config.model_dir))
     return lambda table, targets, cut: rotation.move(loaded.kv_cache, table, targets, cut)

@@ -113,7 +113,9 @@ class Disk:
 
     def _num_unwritten_bytes(self) -> int:
         waiting = list(self._unwritten.values())
-        return sum(raw.nbytes for snapshot in waiting for raw in snapshot.blocks)
+        return sum(
+            raw.nbytes for snapshot in waiting for raw in (*snapshot.blocks, *snapshot.states)
+        )
 
     def _put(self, key: str, snapshot: Snapshot, stale: list[str]) -> None:
         """In the writer's thread."""

@@ -59,6 +59,11 @@ class Saving:
         """Blocks that are held while they are copied out."""
         return [self._copying.taking.block_table] if self._copying else []
 
+    @property
+    def own_states(self) -> list[list[int]]:
+        """As `own_tables`."""
+        return [self._copying.taking.states] if self._copying else []
+
     def changed(self, session: Session) -> None:
         """The session's talk has KV, or is another talk, since now."""
         if self._disk is not None and session.id is not None and not session.is_passing:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,13 +44,16 @@ class Snapshot:
     """The KV of `tokens`.
 
     blocks: for each cache tensor its [num_blocks, block bytes]. probe_ids, probe_logits: [n] each,
-    the largest logits behind the last token, by which a restore can be verified.
+    the largest logits behind the last token, by which a restore can be verified. states: for each state table
+    its [num_states, state bytes], those behind `state_tokens` tokens; none where the model has none.
     """
 
     tokens: list[int]
     blocks: list[npt.NDArray[np.uint8]]
     probe_ids: npt.NDArray[np.int32]
     probe_logits: npt.NDArray[np.float32]
+    states: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    state_tokens: list[int] = field(default_factory=list)
 
 
 def fingerprint_of(
@@ -90,16 +93,28 @@ def parse(raw: bytes | memoryview, fingerprint: Fingerprint) -> Snapshot:
     """
     metadata, arrays = snapshot_format.parse(raw)
     _check_origin(metadata, fingerprint)
-    num_tensors = sum(name.startswith("blocks.") for name in arrays)
     try:
-        blocks = [arrays[f"blocks.{i}"] for i in range(num_tensors)]
+        blocks, states = _numbered(arrays, "blocks."), _numbered(arrays, "states.")
         tokens, ids, logits = (arrays[name] for name in ("tokens", "probe_ids", "probe_logits"))
     except KeyError as error:
         raise SnapshotRefused(Reason.DAMAGED) from error
-    snapshot = Snapshot(tokens.tolist(), blocks, ids, logits)
-    if tokens.dtype != np.int32 or tokens.ndim != 1 or not _is_consistent(snapshot):
+    at = arrays.get("state_tokens", np.empty(0, np.int32))
+    if not (_are_integers(tokens) and _are_integers(at)):
+        raise SnapshotRefused(Reason.DAMAGED)
+    snapshot = Snapshot(tokens.tolist(), blocks, ids, logits, states, at.tolist())
+    if not _is_consistent(snapshot):
         raise SnapshotRefused(Reason.DAMAGED)
     return snapshot
+
+
+def _numbered(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> list[npt.NDArray[Any]]:
+    """The arrays `prefix`0, `prefix`1, ... Raises KeyError."""
+    count = sum(name.startswith(prefix) for name in arrays)
+    return [arrays[f"{prefix}{i}"] for i in range(count)]
+
+
+def _are_integers(values: npt.NDArray[Any]) -> bool:
+    return values.dtype == np.int32 and values.ndim == 1
 
 
 def read(path: Path, fingerprint: Fingerprint) -> Snapshot:
@@ -142,19 +157,24 @@ def _metadata(fingerprint: Fingerprint) -> dict[str, str]:
 
 def _arrays(snapshot: Snapshot) -> dict[str, npt.NDArray[Any]]:
     assert _is_consistent(snapshot), "blocks or probe of a snapshot have differing lengths or types"
-    return {
+    arrays = {
         "tokens": np.asarray(snapshot.tokens, np.int32),
         "probe_ids": np.ascontiguousarray(snapshot.probe_ids),
         "probe_logits": np.ascontiguousarray(snapshot.probe_logits),
     } | {f"blocks.{i}": np.ascontiguousarray(raw) for i, raw in enumerate(snapshot.blocks)}
+    if not snapshot.states:
+        return arrays
+    states = {f"states.{i}": np.ascontiguousarray(raw) for i, raw in enumerate(snapshot.states)}
+    return arrays | {"state_tokens": np.asarray(snapshot.state_tokens, np.int32)} | states
 
 
 def _is_consistent(snapshot: Snapshot) -> bool:
     """Whether shapes and types are as documented."""
     ids, logits = snapshot.probe_ids, snapshot.probe_logits
     return (
-        all(raw.ndim == 2 and raw.dtype == np.uint8 for raw in snapshot.blocks)
+        all(raw.ndim == 2 and raw.dtype == np.uint8 for raw in (*snapshot.blocks, *snapshot.states))
         and len({len(raw) for raw in snapshot.blocks}) <= 1
+        and {len(raw) for raw in snapshot.states} <= {len(snapshot.state_tokens)}
         and ids.ndim == 1
         and ids.shape == logits.shape
         and ids.dtype == np.int32
@@ -167,11 +187,11 @@ def _check_origin(metadata: Mapping[str, str], fingerprint: Fingerprint) -> None
         raise SnapshotRefused(Reason.DAMAGED, "it is no snapshot of this program")
     if metadata.get("version") != VERSION:
         raise SnapshotRefused(Reason.VERSION, f"{metadata.get('version')}, here {VERSION}")
-    for field in fields(fingerprint):
-        there, here = metadata.get(field.name, "none"), getattr(fingerprint, field.name)
+    for part in fields(fingerprint):
+        there, here = metadata.get(part.name, "none"), getattr(fingerprint, part.name)
         if there != here:
             detail = f"{_shortened(there)}, here {_shortened(here)}"
-            raise SnapshotRefused(Reason[field.name.upper()], detail)
+            raise SnapshotRefused(Reason[part.name.upper()], detail)
 
 
 def _shortened(text: str) -> str:

@@ -11,17 +11,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from engine.conversations import Branch, Session, SessionTable
-from engine.scheduling import BlockPool, Pace
+from engine.scheduling import BlockPool, Checkpoint, Pace
 from engine.scheduling import Sequence as TokenSequence
 from engine.tiers.disk import Disk
 from engine.tiers.saving import Saving, idle_resident, snapshot_key
 from engine.tiers.snapshot import Snapshot, SnapshotRefused
-from engine.tiers.transfer import Transfer
+from engine.tiers.transfer import Reclaim, Transfer
 
 log = logging.getLogger(__name__)
 
 _MEASURED_BLOCKS = 8
 _MEASURE_KEY = "measure"
+LAST_TURN = 2  # states: before its reply, and behind it
 OPERATOR_KEY = "operator's prompt"
 
 
@@ -42,6 +43,7 @@ class Tiers:
     sessions: SessionTable
     pace: Pace
     block_bytes: int
+    state_bytes: int = 0
     disk: Disk | None = None
     counts: TierCounts = field(default_factory=TierCounts)
     saving: Saving = field(init=False)
@@ -56,23 +58,43 @@ class Tiers:
         """Blocks that belong to nobody's sequence."""
         return [self.transfer.spare, *self.saving.own_tables]
 
+    @property
+    def own_states(self) -> list[list[int]]:
+        """As `own_tables`."""
+        return [self.transfer.spare_states, *self.saving.own_states]
+
     def reclaim(self, count: int) -> None:
         """Make `count` blocks free: idle branches leave, the least recently used first.
 
         While the disk is behind, those that need not be written leave before the others.
         """
+        self._free(self.pool, self.pool.num_free + count)
+
+    def reclaim_states(self, count: int) -> None:
+        """Make `count` states free: idle branches give up their older ones, and leave if they must."""
+        states = self.pool.states
+        assert states is not None
+        target = states.num_free + count
         self.saving.interrupt()
-        target = self.pool.num_free + count
+        for _, _, branch in idle_resident(self.sessions):
+            if states.num_free >= target:
+                return
+            branch.sequence.states.spare(states, LAST_TURN)
+        self._free(states, target)
+
+    def _free(self, pool: BlockPool, target: int) -> None:
+        """Let idle branches leave until so many blocks of the pool are free."""
+        self.saving.interrupt()
         unwritten = []
         for session, leaf, branch in idle_resident(self.sessions):
-            if self.pool.num_free >= target:
+            if pool.num_free >= target:
                 return
             if self._is_disk_behind and self.saving.needs(session, leaf, branch):
                 unwritten.append((session, leaf, branch))
             else:
                 self._leave(session, leaf, branch)
         for resident in unwritten:
-            if self.pool.num_free >= target:
+            if pool.num_free >= target:
                 return
             self._leave(*resident)
 
@@ -97,18 +119,24 @@ class Tiers:
         """Write and restore some blocks once, to know what that costs here."""
         if self.disk is None or not self.transfer.spare:
             return
-        count = min(_MEASURED_BLOCKS, self.pool.num_free // 2)
+        states, count = self.pool.states, min(_MEASURED_BLOCKS, self.pool.num_free // 2)
+        if states is not None and states.num_free < LAST_TURN:
+            return
         blocks = self.pool.try_allocate(count)
         if not blocks:
             return
         tokens = [0] * (count * self.pool.block_size)
         measured, again = TokenSequence(tokens, blocks, len(tokens)), TokenSequence(list(tokens))
-        self.transfer.blank(blocks)
+        if states is not None:
+            taken = states.try_allocate(1) or []
+            measured.states.kept = [Checkpoint(len(tokens), state) for state in taken]
+        self.transfer.blank(measured)
         try:
             self.disk.put(_MEASURE_KEY, self.transfer.take(measured))
             began_at = time.perf_counter()
             self.adopt(again, self.disk.get(_MEASURE_KEY))
-            self.pace.restored(count * self.block_bytes, time.perf_counter() - began_at)
+            num_bytes = count * self.block_bytes + self.state_bytes
+            self.pace.restored(num_bytes, time.perf_counter() - began_at)
             self.disk.drop([_MEASURE_KEY])
         except SnapshotRefused as refusal:
             log.warning("Restoring could not be measured: %s", refusal)
@@ -138,7 +166,8 @@ class Tiers:
         missing = num_wanted - branch.sequence.num_cached_tokens
         if self.disk is None or missing < self.pool.block_size:
             return None
-        if not self.pace.restore_pays(missing, self.pool.blocks_for(num_wanted) * self.block_bytes):
+        num_bytes = self.pool.blocks_for(num_wanted) * self.block_bytes
+        if not self.pace.restore_pays(missing, num_bytes + LAST_TURN * self.state_bytes):
             return None
         likeliest = (self.disk.read(snapshot_key(session, n)) for n in _by_likeness(session))
         return next(filter(None, likeliest), None)
@@ -148,7 +177,7 @@ class Tiers:
 
         Raises SnapshotRefused if its last token does not give the logits that it gave.
         """
-        return self.transfer.place(sequence, snapshot, self.reclaim)
+        return self.transfer.place(sequence, snapshot, Reclaim(self.reclaim, self.reclaim_states))
 
     def forget(self, session: Session) -> None:
         """The conversation is deleted, and its snapshots with it."""

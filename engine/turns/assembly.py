@@ -43,13 +43,14 @@ def assemble(
     )
     costs = StepCosts(apart=runner.model.has_single_token_graph)
     runner.observers += [budget.observe, tiers.pace.observe]
-    if config.speculation:
+    if config.speculation and pool.states is None:  # a wrong guess would stay in the state
         runner.observers.append(costs.observe)
     scheduler = Scheduler(
         pool,
         budget=budget,
         max_num_sequences=config.max_num_sequences,
         reclaim=tiers.reclaim,
+        reclaim_states=tiers.reclaim_states,
         max_queue=config.max_queue,
     )
     opening = Opening(

@@ -56,6 +56,11 @@ class Beginning:
         """Blocks that nobody else knows of."""
         return [self._coming.block_table] if self._coming else []
 
+    @property
+    def own_states(self) -> list[list[int]]:
+        """As `own_tables`."""
+        return [self._coming.states.table] if self._coming else []
+
     def interrupt(self) -> None:
         """Real work has come: give all blocks back; the beginning is computed anew afterwards."""
         if self._coming is not None:
@@ -84,6 +89,7 @@ class Beginning:
             return False
         if coming.num_uncached_tokens:
             return True
+        coming.keep_state(self._pool)
         self._prefixes.renew_operator(coming)
         self._tiers.store_operator(coming)
         return False

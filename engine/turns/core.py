@@ -16,7 +16,7 @@ from engine.events import Finished, FinishReason, Prefilling, Queued, Thinking
 from engine.faults import Survived
 from engine.grammars import GrammarCompiler
 from engine.model import Runner
-from engine.scheduling import Batch, BlockPool, Scheduler, StepCosts
+from engine.scheduling import BEGINNING, Batch, BlockPool, Scheduler, StepCosts
 from engine.scheduling import Sequence as TokenSequence
 from engine.text import Setting, Tokenizer
 from engine.tiers import Tiers
@@ -199,9 +199,15 @@ class EngineCore:
         idle = parts.idle
         own = [*parts.tiers.own_tables, *idle.titles.own_tables, *idle.beginning.own_tables]
         parts.pool.check_integrity([*tables, *own])
+        if parts.pool.states is not None:
+            held = [sequence.states.table for sequence in sequences]
+            own = [*parts.tiers.own_states, *idle.titles.own_states, *idle.beginning.own_states]
+            parts.pool.states.check_integrity([[BEGINNING], *held, *own])
         for sequence in sequences:
             covered = len(sequence.block_table) * parts.pool.block_size
             assert sequence.num_cached_tokens <= min(covered, len(sequence.tokens))
+            if parts.pool.states is not None:
+                assert sequence.states.num_tokens == sequence.num_cached_tokens
 
     def _is_busy(self, session: Session) -> bool:
         return session in self._parking or any(t.session is session for t in self._turns.values())

@@ -129,6 +129,7 @@ class Idle:
         branch.ledger = Ledger(prompt.plan.kept)
         branch.num_hidden = prompt.num_hidden
         self._prefixes.share(session.id.owner, branch.sequence)
+        branch.sequence.wish_states(self._shift.pool, branch.ledger.num_tokens)
         self._ahead.want(branch)
 
     def _is_restored_first(

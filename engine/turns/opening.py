@@ -130,6 +130,10 @@ class Opening:
         # The last token's logits are wanted even when its KV is there already.
         known = min(sequence.num_cached_tokens, prompt.num_tokens - 1)
         sequence.truncate_kv(known, self.pool)
+        known = sequence.num_cached_tokens  # less, where a state is that of fewer tokens
+        # Whoever changes the message goes back to what was said before it, a new answer to its last token.
+        last = prompt.num_tokens - 1
+        sequence.wish_states(self.pool, min(Ledger(plan.kept).num_tokens, last), last)
         clock.reused_tokens = known
         clock.saved_s = self.pace.prefill_s(known)
         if known < said - 1 and had_kv_for < said:

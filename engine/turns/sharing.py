@@ -91,9 +91,9 @@ class Sharing:
     def _max_kv_bytes(self) -> int:
         """Of a file's KV: all that the cache holds, and what a snapshot adds to its blocks."""
         pool = self.tiers.pool
-        return (
-            pool.num_blocks * (self.tiers.block_bytes + 4 * pool.block_size) + _BESIDE_BLOCKS_BYTES
-        )
+        states = 0 if pool.states is None else pool.states.num_blocks * self.tiers.state_bytes
+        blocks = pool.num_blocks * (self.tiers.block_bytes + 4 * pool.block_size)
+        return blocks + states + _BESIDE_BLOCKS_BYTES
 
     def _adopt(self, sequence: TokenSequence, snapshot: Snapshot) -> None:
         """Take the file's KV, unless this machine computes otherwise: its CPU may round elsewhere."""

@@ -57,6 +57,9 @@ class Telling:
         reply, branch = turn.reply, turn.branch
         ends = reply.kept()
         turn.sequence.truncate(turn.num_prompt + len(ends), self._pool)
+        # Else the last one is computed with what comes next.
+        if not turn.sequence.num_uncached_tokens:
+            turn.sequence.keep_state(self._pool)
         text, ends = turn.earlier.with_more(reply.spoken, ends)
         escaped = self._tokenizer.escape_spoken(text)
         branch.ledger = branch.ledger.with_reply(escaped, escaped_offsets(escaped, ends))

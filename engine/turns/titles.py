@@ -72,6 +72,11 @@ class Titles:
         """Blocks of the fork, which is no session's."""
         return [self._draft.fork.sequence.block_table] if self._draft else []
 
+    @property
+    def own_states(self) -> list[list[int]]:
+        """As `own_tables`."""
+        return [self._draft.fork.sequence.states.table] if self._draft else []
+
     def want(self, session: Session, setting: Setting) -> None:
         """An answer of the session is whole: a title is welcome unless there is one."""
         self.forget(session)

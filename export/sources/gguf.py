@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.errors import ExportError
-from export.sources import gguf_experts
+from export.sources import gguf_experts, gguf_hybrids
 from export.sources.checkpoint import Checkpoint, Config
-from export.sources.gguf_architectures import ARCHITECTURES, Architecture
+from export.sources.gguf_architectures import ARCHITECTURES
 from export.sources.gguf_config import Metadata
 from export.sources.gguf_header import check_header, damaged
 from export.sources.gguf_parts import check_parts, parts_of
@@ -31,6 +31,7 @@ LONGROPE_FACTORS = ("rope_factors_short.weight", "rope_factors_long.weight")
 GLOBAL_NAMES = {
     "token_embd.weight": EMBEDDING,
     "output_norm.weight": FINAL_NORM,
+    "token_embd_norm.weight": FINAL_NORM,  # LFM2's name
     "output.weight": LM_HEAD,
 }
 
@@ -43,6 +44,8 @@ def open_gguf(path: Path) -> Checkpoint:
     metadata = Metadata(paths[0], readers[0])
     config = metadata.config()
     stored = _stored(paths, readers)
+    if gguf_hybrids.is_hybrid(metadata.architecture):
+        config, stored = gguf_hybrids.completed(metadata.architecture, config, stored)
     _check_sizes(paths[0], metadata, config, stored)
     config["vocab_size"] = stored["token_embd.weight"].rows
     config |= _rope_factors(stored, config)
@@ -50,7 +53,7 @@ def open_gguf(path: Path) -> Checkpoint:
     config["attention_bias"] = "blk.0.attn_q.bias" in stored
     config["attention_output_bias"] = "blk.0.attn_output.bias" in stored
     architecture = ARCHITECTURES[metadata.architecture]
-    tensors = dict(_renamed(stored, architecture, config["head_dim"]))
+    tensors = dict(_renamed(stored, metadata.architecture, config["head_dim"]))
     if architecture.with_experts is not None:
         tensors = gguf_experts.as_matrices(tensors)
     if config["model_type"] == "gpt_oss":
@@ -149,22 +152,28 @@ def _check_encoding(path: Path, tensor: StoredTensor) -> None:
 
 
 def _renamed(
-    stored: dict[str, StoredTensor], architecture: Architecture, head_dim: int
+    stored: dict[str, StoredTensor], architecture: str, head_dim: int
 ) -> Iterator[tuple[str, StoredTensor]]:
     """Every tensor under the name that Hugging Face's checkpoints of the family have; unknown names stay."""
     for name, tensor in stored.items():
         renamed = _name(name, architecture)
-        if architecture.interleaved and (".q_proj." in renamed or ".k_proj." in renamed):
+        if ARCHITECTURES[architecture].interleaved and (
+            ".q_proj." in renamed or ".k_proj." in renamed
+        ):
             order = evens_then_odds(tensor.rows // head_dim, head_dim, head_dim)
             yield renamed, tensor.reorder(order)
         else:
             yield renamed, replace(tensor)
 
 
-def _name(name: str, architecture: Architecture) -> str:
+def _name(name: str, architecture: str) -> str:
     if name in GLOBAL_NAMES:
         return GLOBAL_NAMES[name]
+    block, layer, *parts = [*name.split("."), "", ""]
+    if block == "blk" and (own := gguf_hybrids.layer_name(architecture, ".".join(parts[:-2]))):
+        return f"model.layers.{layer}.{own}"
+    names = ARCHITECTURES[architecture].names
     match name.split("."):
-        case ["blk", layer, part, kind] if part in architecture.names:
-            return f"model.layers.{layer}.{architecture.names[part]}.{kind}"
+        case ["blk", layer, part, kind] if part in names:
+            return f"model.layers.{layer}.{names[part]}.{kind}"
     return name

@@ -1,7 +1,8 @@
 """GGUF architectures: what each of them is called in Hugging Face's words, tensors and settings alike.
 
 After llama.cpp's conversion and its models. "llama", "granite" and "smollm3" store the query and key rows with
-interleaved rotary pairs; Gemma's norms have the one already in their weights. Reads no file.
+interleaved rotary pairs; Gemma's and Qwen3.5's norms have the one already in their weights. What those with
+recurrent layers have beside stands in gguf_hybrids.py. Reads no file.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ _LAYER = {
     "ffn_down": "mlp.down_proj",
     "attn_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
+}
+_GRANITE = {
+    "embedding_scale": "embedding_multiplier",
+    "residual_scale": "residual_multiplier",
+    "attention.scale": "attention_multiplier",
+    "logit_scale": "logits_scaling",
 }
 _BEHIND = {
     "post_attention_norm": "post_attention_layernorm",
@@ -124,4 +131,7 @@ ARCHITECTURES = {
     "exaone4": Architecture("exaone4", names=_LAYER | _BEHIND),
     "arcee": Architecture("arcee", interleaved=True, settings={"hidden_act": "relu2"}),
     "ernie4_5": Architecture("ernie4_5"),
+    "lfm2": Architecture("lfm2"),
+    "qwen35": Architecture("qwen3_5_text", settings={"norm_offset": 0.0}, is_partly_rotated=True),
+    "granitehybrid": Architecture("granitemoehybrid", interleaved=True, keys=_GRANITE),
 }

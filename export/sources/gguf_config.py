@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.sources import gguf_experts
+from export.sources import gguf_experts, gguf_hybrids
 from export.sources.checkpoint import Config
 from export.sources.gguf_architectures import ARCHITECTURES
 
@@ -42,9 +42,9 @@ class Metadata:
             "model_type": ARCHITECTURES[self.architecture].model_type,
             "hidden_size": hidden,
             "intermediate_size": self._size("feed_forward_length"),
-            "num_hidden_layers": self._size("block_count"),
+            "num_hidden_layers": self.num_layers,
             "num_attention_heads": heads,
-            "num_key_value_heads": self._size("attention.head_count_kv", heads),
+            "num_key_value_heads": self._kv_heads(heads),
             "head_dim": width,
             "rms_norm_eps": self._positive("attention.layer_norm_rms_epsilon"),
             "rope_theta": self._positive("rope.freq_base", 10000.0),
@@ -72,10 +72,34 @@ class Metadata:
         if self._of("expert_count", 0):
             found |= {"model_type": architecture.with_experts}
             found |= gguf_experts.settings(self._size, self._of)
+        if gguf_hybrids.is_hybrid(self.architecture):
+            found |= self._of_the_hybrid()
         if self.architecture in GEMMA_27B:
             is_27b = self._size("block_count") == GEMMA_27B[self.architecture]
             found["query_pre_attn_scalar"] = share if is_27b else width
         return found
+
+    def _of_the_hybrid(self) -> Config:
+        said = self._value(f"{self.architecture}.attention.head_count_kv", None)
+        each = said if isinstance(said, list) else None
+        found = gguf_hybrids.settings(self.architecture, self._size, each, self.num_layers)
+        if self._of("rope.scaling.finetuned", True) and self.architecture == "granitehybrid":
+            found["position_embedding_type"] = "rope"
+        return found
+
+    def _kv_heads(self, heads: int) -> int:
+        """Those of the layers that have any."""
+        said = self._value(f"{self.architecture}.attention.head_count_kv", heads)
+        if gguf_hybrids.is_hybrid(self.architecture) and isinstance(said, list):
+            counts = set(said) - {0}
+            if len(counts) == 1:
+                return int(counts.pop())
+        return self._size("attention.head_count_kv", heads)
+
+    @property
+    def num_layers(self) -> int:
+        """Of the model itself; those for guessing several tokens at once (MTP) stand behind them."""
+        return self._size("block_count") - int(self._of("nextn_predict_layers", 0))
 
     @property
     def num_tokens(self) -> int:

@@ -1,6 +1,6 @@
 """Of a checkpoint for images and text, the part that reads and writes text: its configuration and tensors.
 
-Gemma 3's, Mistral 3's and Qwen3-VL's, in the layouts of transformers 4 (language_model.model.layers) and 5
+Gemma 3's, Mistral 3's, Qwen3-VL's and Qwen3.5's, in the layouts of transformers 4 (language_model.model.layers) and 5
 (model.language_model.layers). What sees is left out.
 """
 
@@ -12,7 +12,12 @@ from export.sources.checkpoint import Config
 from export.tensors import StoredTensor
 
 # model_type: that of its text part, if its configuration does not say; and what that is called as a model of its own.
-_TEXT_TYPES = {"gemma3": "gemma3_text", "mistral3": "mistral", "qwen3_vl": "qwen3_vl_text"}
+_TEXT_TYPES = {
+    "gemma3": "gemma3_text",
+    "mistral3": "mistral",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_5": "qwen3_5_text",
+}
 _ALONE = {"qwen3_vl_text": "qwen3"}  # its three positions of a token are one in text
 _SEEING = re.compile(r"(model\.)?(vision_tower|vision_model|visual|multi_modal_projector)\.")
 _LANGUAGE = re.compile(
@@ -35,7 +40,8 @@ def text_part(
         for name, tensor in tensors.items()
         if not _SEEING.match(name)
     }
-    return {**shared, **text, "model_type": _ALONE.get(text_type, text_type)}, kept
+    said = {key: value for key, value in text.items() if value is not None}
+    return {**shared, **said, "model_type": _ALONE.get(text_type, text_type)}, kept
 
 
 def _front(found: re.Match[str]) -> str:

@@ -1,7 +1,8 @@
 """A model and a tokenizer of a few lines, through which every mistake of the engine shows.
 
 The model stores (token, position) through the block table, reads the whole context back the same
-way, and makes its logits from that: a wrong block, slot, position or length changes the reply. The
+way, and makes its logits from that: a wrong block, slot, position or length changes the reply. With states it
+also carries a number from token to token, as recurrent layers do, which must be that of the context. The
 tokenizer's tokens are UTF-8 bytes, special strings, and pieces of several characters that only the
 model produces, so that a reply which was encoded again would show, too.
 """
@@ -82,6 +83,60 @@ class Step:
     counts: list[int]
 
 
+def state_of(context: Sequence[int], state: int = 0) -> int:
+    """What recurrent layers would have made of these tokens, behind those that made `state`."""
+    for token in context:
+        state = (state * 1_000_003 + token + 1) % (2**61 - 1)
+    return state
+
+
+class FakeStates:
+    """A number for each block; 0 at the beginning."""
+
+    def __init__(self, count: int) -> None:
+        self.values = np.full((count, 1), -1, np.int64)
+        self.values[:1] = 0
+
+    def room_for(self, count: int) -> RawBlocks:
+        return [np.empty((count, 8), np.uint8)]
+
+    def read_blocks(self, blocks: Sequence[int], out: RawBlocks | None = None) -> RawBlocks:
+        copies = self.room_for(len(blocks)) if out is None else out
+        copies[0][:] = _bytes(self.values)[list(blocks)]
+        return copies
+
+    def write_blocks(self, blocks: Sequence[int], raw: RawBlocks) -> None:
+        _bytes(self.values)[list(blocks)] = raw[0]
+
+    def copy_block(self, source: int, target: int) -> None:
+        self.values[target] = self.values[source]
+
+    def step(self, inputs: Inputs) -> list[int]:
+        """Read and write the states of a step as OpenVINO does; the state behind each token."""
+        begins, tables = inputs["subsequence_begins"], inputs["la.block_indices_begins"]
+        assert len(tables) == len(begins)
+        states: list[int] = []
+        written: set[int] = set()
+        for i, past in enumerate(inputs["la.past_lens"].tolist()):
+            assert past == inputs["past_lens"][i]
+            read, *blocks = inputs["la.block_indices"][tables[i] : tables[i + 1]].tolist()
+            tokens = inputs["input_ids"][begins[i] : begins[i + 1]].tolist()
+            interval = int(inputs["la.cache_interval"][i])
+            assert interval > 0, "at which some kernels write nothing"
+            assert len(blocks) == -(-(past % interval + len(tokens)) // interval)
+            assert 0 not in blocks, "somebody writes into the beginning"
+            state = int(self.values[read, 0])
+            for number, token in enumerate(tokens, past + 1):
+                state = state_of([token], state)
+                states.append(state)
+                if number % interval == 0 or number == past + len(tokens):
+                    assert blocks[0] not in written, "two states in one block"
+                    written.add(blocks[0])
+                    self.values[blocks.pop(0)] = state
+            assert not blocks
+        return states
+
+
 @dataclass
 class FakeModel:
     """Stores tokens and positions through the block table; the next token comes from them alone."""
@@ -92,11 +147,13 @@ class FakeModel:
     before: Callable[[Inputs], None] | None = None  # may raise, or wait
     vocab_size: int = VOCAB_SIZE
     has_single_token_graph: bool = False
+    num_states: int = 0
     steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tokens = np.full((self.num_blocks, self.block_size), -1, np.int64)
         self.positions = np.full((self.num_blocks, self.block_size), -1, np.int64)
+        self.states = FakeStates(self.num_states) if self.num_states else None
 
     def copy_block(self, source: int, target: int) -> None:
         self.tokens[target] = self.tokens[source]
@@ -128,6 +185,7 @@ class FakeModel:
 
     def forward(self, inputs: Inputs) -> npt.NDArray[np.float32]:
         tables = self._store(inputs)
+        states = None if self.states is None else self.states.step(inputs)
         if self.before:
             self.before(inputs)
         begins, past = inputs["subsequence_begins"], inputs["past_lens"]
@@ -138,7 +196,8 @@ class FakeModel:
         for index in inputs["logit_indices"].tolist():
             sequence = int(np.searchsorted(begins, index, side="right")) - 1
             length = int(past[sequence]) + index - int(begins[sequence]) + 1
-            rows.append(self._logits(tables[sequence], length))
+            state = None if states is None else states[index]
+            rows.append(self._logits(tables[sequence], length, state))
         return np.array(rows, np.float32).reshape(-1, self.vocab_size)
 
     def _store(self, inputs: Inputs) -> list[npt.NDArray[np.int64]]:
@@ -163,10 +222,12 @@ class FakeModel:
             tables.append(table)
         return tables
 
-    def _logits(self, table: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.float32]:
+    def _logits(
+        self, table: npt.NDArray[np.int64], length: int, state: int | None
+    ) -> npt.NDArray[np.float32]:
         tokens = self.tokens[table].reshape(-1)[:length].tolist()
         positions = self.positions[table].reshape(-1)[:length].tolist()
-        if positions == list(range(length)):
+        if positions == list(range(length)) and state in (None, state_of(tokens)):
             token = self.choose(tokens)
         else:  # no honest context: say something that no run alone would
             token = (fingerprint(tokens + positions) % 26) + ord("A")

@@ -20,6 +20,7 @@ from engine.model.runner import Runner
 from engine.model.warm_up import WarmUp
 from engine.owner import Loader
 from engine.scheduling.block_pool import BlockPool
+from engine.scheduling.checkpoints import state_pool
 from engine.scheduling.pace import Pace
 from engine.scheduling.sampling import SamplingParams
 from engine.scheduling.scheduler import Scheduler
@@ -288,12 +289,18 @@ def make_rig(
     has_single_token_graph: bool = False,
     max_queue: int | None = None,
     warm_up_shapes: tuple[tuple[int, ...], ...] = (),
+    num_states: int = 0,
     tokenizer: FakeTokenizer | None = None,
 ) -> Rig:
     context_length = min(context_length or 1 << 20, num_blocks * block_size)
     home = home or make_home()
-    pool = BlockPool(num_blocks, block_size)
-    model = FakeModel(num_blocks, block_size, has_single_token_graph=has_single_token_graph)
+    pool = BlockPool(num_blocks, block_size, state_pool(num_states) if num_states else None)
+    model = FakeModel(
+        num_blocks,
+        block_size,
+        has_single_token_graph=has_single_token_graph,
+        num_states=num_states,
+    )
     tokenizer = tokenizer or FakeTokenizer()
     model.choose = choose
     chat_template = None if template is None else ChatTemplate(template, {})
@@ -301,10 +308,11 @@ def make_rig(
     runner = Runner(model, model.copy_block)
     tiers = Tiers(
         pool=pool,
-        transfer=Transfer(pool, model, runner.run),
+        transfer=Transfer(pool, model, runner.run, model.states),
         sessions=home.sessions,
         pace=AlwaysRestore(),
         block_bytes=16 * block_size,
+        state_bytes=8 if num_states else 0,
         disk=disk,
     )
     renderer = Renderer(compiled, chat_template, system_prompt)

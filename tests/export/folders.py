@@ -65,6 +65,23 @@ CHATGLM: Config = {
     "original_rope": True,
     "eos_token_id": 2,
 }
+LFM2: Config = {
+    "model_type": "lfm2",
+    "hidden_size": 64,
+    "intermediate_size": 144,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": VOCAB,
+    "norm_eps": 1e-5,
+    "max_position_embeddings": 512,
+    "tie_word_embeddings": True,
+    "layer_types": ["conv", "full_attention", "conv", "conv"],
+    "conv_L_cache": 3,
+    "block_multiple_of": 32,
+    "bos_token_id": 257,
+    "eos_token_id": 258,
+}
 FAMILIES: dict[str, Config] = {
     "llama": LLAMA,
     "llama-2 (all heads)": {**LLAMA, "num_key_value_heads": 4},
@@ -222,6 +239,20 @@ FAMILIES: dict[str, Config] = {
         "attention_bias": True,
     },
     "glm4": {**LLAMA, "model_type": "glm4", "head_dim": 32, "partial_rotary_factor": 0.5},
+    "lfm2": LFM2,
+    "lfm2 (biases, four taps, an older configuration)": {
+        **LFM2,
+        "layer_types": None,
+        "full_attn_idxs": [0, 2],
+        "num_hidden_layers": 3,
+        "conv_bias": True,
+        "conv_L_cache": 4,
+        "block_auto_adjust_ff_dim": False,
+        "block_ff_dim": 96,
+        "rope_theta": 10000.0,
+        "tie_word_embeddings": None,
+        "tie_embedding": False,
+    },
     "chatglm2": {**CHATGLM, "_name_or_path": "THUDM/chatglm2-6b-32k", "rope_ratio": 4},
     "chatglm3": {**CHATGLM, "rope_ratio": 4},
     "chatglm (all heads)": {**CHATGLM, "multi_query_attention": False},
@@ -234,6 +265,8 @@ def shapes(config: Config) -> Shapes:
         return _chatglm_shapes(config)
     if config["model_type"] == "internlm2":
         return _internlm2_shapes(config)
+    if config["model_type"] == "lfm2":
+        return _lfm2_shapes(config)
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     width = config.get("head_dim") or hidden // heads
     q, kv = heads * width, config["num_key_value_heads"] * width
@@ -384,6 +417,47 @@ def _internlm2_shapes(c: Config) -> Shapes:
             p + "attention_norm.weight": (hidden,),
             p + "ffn_norm.weight": (hidden,),
         }
+    return found
+
+
+def _lfm2_shapes(c: Config) -> Shapes:
+    hidden, wide = c["hidden_size"], 96  # what both configurations come to
+    width, kernel = hidden // c["num_attention_heads"], c["conv_L_cache"]
+    kv = c["num_key_value_heads"] * width
+    found: Shapes = {
+        "model.embed_tokens.weight": (VOCAB, hidden),
+        "model.embedding_norm.weight": (hidden,),
+    }
+    if not c.get("tie_embedding", c["tie_word_embeddings"]):
+        found["lm_head.weight"] = (VOCAB, hidden)
+    for layer in range(c["num_hidden_layers"]):
+        p = f"model.layers.{layer}."
+        found |= {
+            p + "operator_norm.weight": (hidden,),
+            p + "ffn_norm.weight": (hidden,),
+            p + "feed_forward.w1.weight": (wide, hidden),
+            p + "feed_forward.w2.weight": (hidden, wide),
+            p + "feed_forward.w3.weight": (wide, hidden),
+        }
+        kinds = c["layer_types"]
+        if layer in c["full_attn_idxs"] if kinds is None else kinds[layer] == "full_attention":
+            found |= {
+                p + "self_attn.q_proj.weight": (hidden, hidden),
+                p + "self_attn.k_proj.weight": (kv, hidden),
+                p + "self_attn.v_proj.weight": (kv, hidden),
+                p + "self_attn.out_proj.weight": (hidden, hidden),
+                p + "self_attn.q_layernorm.weight": (width,),
+                p + "self_attn.k_layernorm.weight": (width,),
+            }
+            continue
+        found |= {
+            p + "conv.in_proj.weight": (3 * hidden, hidden),
+            p + "conv.conv.weight": (hidden, 1, kernel),
+            p + "conv.out_proj.weight": (hidden, hidden),
+        }
+        if c.get("conv_bias"):
+            sizes = {"in_proj": 3 * hidden, "conv": hidden, "out_proj": hidden}
+            found |= {f"{p}conv.{name}.bias": (size,) for name, size in sizes.items()}
     return found
 
 

@@ -31,7 +31,9 @@ class Stateful:
         self.model = model
         self.request = model.create_infer_request()
         self.explicit = [
-            port.any_name for port in model.inputs if "past_key_values" in port.any_name
+            port.any_name
+            for port in model.inputs
+            if port.any_name.startswith(("past_key_values.", "cache_params.past."))
         ]
         self.past: dict[str, F] = {}
         self.mask = np.zeros((0, 0), np.int64)
@@ -58,16 +60,16 @@ class Stateful:
             feed["beam_idx"] = np.arange(len(tokens), dtype=np.int32)
         outputs = self.request.infer(feed)
         for name in self.explicit:
-            present = name.replace("past_key_values", "present")
+            present = name.replace("past_key_values", "present").replace("past", "present")
             self.past[name] = outputs[present].copy()
         return np.array(outputs["logits"])
 
     def _past(self, name: str, batch: int) -> F:
         if name in self.past:
             return self.past[name]
-        shape = self.model.input(name).partial_shape
-        heads, width = shape[1].get_length(), shape[3].get_length()
-        return np.zeros((batch, heads, 0, width), np.float32)
+        _, *sizes = self.model.input(name).partial_shape
+        shape = [0 if size.is_dynamic else size.get_length() for size in sizes]
+        return np.zeros((batch, *shape), np.float32)
 
 
 class Paged:
@@ -81,12 +83,15 @@ class Paged:
         self.request = self.compiled.create_infer_request()
         self.pool = {}
         for port in self.compiled.inputs:
-            if "cache." in port.any_name:
+            if "cache." in port.any_name or "_state_table." in port.any_name:
                 sizes = [size.get_length() for size in list(port.partial_shape)[1:]]
                 tensor = ov.Tensor(port.element_type, ov.Shape([num_blocks, *sizes]))
                 tensor.data[...] = np.nan
+                if "_state_table." in port.any_name:
+                    tensor.data[0] = 0  # what a sequence begins from
                 self.pool[port.any_name] = tensor
                 self.request.set_tensor(port.any_name, tensor)
+        self.names = {name for port in self.compiled.inputs for name in port.names}
         self.block_size = self.pool["value_cache.0"].shape[2]
         self.table = list(range(num_blocks))[::-1]
         self.past = 0
@@ -103,7 +108,12 @@ class Paged:
             "block_indices": np.array(blocks, np.int32),
             "block_indices_begins": np.array([0, len(blocks)], np.int32),
             "max_context_len": np.array(end, np.int32),
+            "la.block_indices": np.array([1 if self.past else 0, 1], np.int32),
+            "la.block_indices_begins": np.array([0, 2], np.int32),
+            "la.past_lens": np.array([self.past], np.int32),
+            "la.cache_interval": np.array([2**30], np.int32),
         }
+        feed = {name: value for name, value in feed.items() if name in self.names}
         for name, value in feed.items():
             self.request.set_tensor(name, ov.Tensor(value))
         self.request.infer()

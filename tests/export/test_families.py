@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from engine.model.batch import build_inputs
-from engine.model.kv_cache import KVCache
+from engine.model.kv_cache import KVCache, StateTables
 from engine.model.model import CompileOptions, Model
+from engine.scheduling.checkpoints import Checkpoints, state_pool
 from engine.scheduling.sequence import Batch, Sequence
 from export import families, plain
 from export.errors import ExportError
@@ -25,7 +26,8 @@ from export.progress import silent
 from export.sources.directory import open_directory
 from tests.export import folders
 from tests.export.checkpoints import VOCAB
-from tests.export.folders import CHATGLM, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.folders import CHATGLM, LFM2, LLAMA, LLAMA_3_SCALING, Config, write_folder
+from tests.export.lfm2_reference import from_lfm2
 from tests.export.plain import PLAIN
 from tests.export.reference import F, from_chatglm, from_hugging_face
 from tests.export.running import Paged, Stateful, compiled, pieces
@@ -38,14 +40,14 @@ TOLERANCE = 1e-4
 
 
 def expected(config: Config, tensors: dict[str, F], ids: list[int]) -> F:
-    read = from_chatglm if config["model_type"] == "chatglm" else from_hugging_face
-    return read(config, tensors).logits(ids)
+    readers = {"chatglm": from_chatglm, "lfm2": from_lfm2}
+    return readers.get(config["model_type"], from_hugging_face)(config, tensors).logits(ids)
 
 
-def write_ir(folder: Path, out: Path, kv: str = "stateful") -> Path:
+def write_ir(folder: Path, out: Path, kv: str = "stateful", weights: str = "fp16") -> Path:
     out.mkdir(exist_ok=True)
     decoder = read_decoder(open_directory(folder))
-    write_model(out, decoder, WeightFormat("fp16"), kv, silent)
+    write_model(out, decoder, WeightFormat(weights), kv, silent)
     return out / "openvino_model.xml"
 
 
@@ -107,12 +109,15 @@ def goes_through_the_engine(xml: Path, wanted: F) -> None:
     )
     model = Model(xml.parent, options)
     assert model.has_single_token_graph
-    model.bind(KVCache(model.kv_ports, 8))
-    past = 0
+    states = state_pool(4)
+    model.bind(KVCache(model.kv_ports, 8), StateTables(model.state_ports, 4))
+    past, kept = 0, Checkpoints()
     for part in pieces(TEXT, 37, 23):
-        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part))
+        sequence = Sequence([*TEXT[:past], *part], list(range(8)), past, len(part), states=kept)
+        kept.plan(past, past + len(part), states)
         past += len(part)
         close(model.forward(build_inputs(Batch([sequence], [])))[0], wanted[past - 1])
+        kept.commit(states)
 
 
 def test_the_engine_has_a_graph_for_its_single_tokens(stateful_xml: Path, wanted: F) -> None:
@@ -128,7 +133,7 @@ def test_keys_that_cannot_be_moved_by_turning_them_are_not_said_to_be(
     checkpoint = open_directory(tmp_path)
     write_metadata(tmp_path, checkpoint, read_decoder(checkpoint).spec, [])
     said = json.loads((tmp_path / "config.json").read_text("utf-8"))
-    differ = {"smollm3", "gemma3_text", "hunyuan_v1_dense", "olmo3"}
+    differ = {"smollm3", "gemma3_text", "hunyuan_v1_dense", "olmo3", "lfm2"}
     moved = FAMILIES[name]["model_type"] not in differ and name != "exaone4"
     assert ("rotary_inv_freq" in said) == moved
 
@@ -205,6 +210,11 @@ def test_windows_are_what_a_silent_configuration_means(
 )
 def test_what_chatglm_does_not_model_is_refused(tmp_path: Path, change: Config, said: str) -> None:
     refused(tmp_path, {**CHATGLM, **change}, CHATGLM, said)
+
+
+def test_layers_of_another_kind_are_refused(tmp_path: Path) -> None:
+    kinds = ["conv", "full_attention", "sliding_attention", "conv"]
+    refused(tmp_path, {**LFM2, "layer_types": kinds}, LFM2, "sliding_attention")
 
 
 def refused(folder: Path, config: Config, written: Config, said: str) -> None:

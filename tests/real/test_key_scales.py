@@ -28,7 +28,7 @@ BIASED = {
     "ernie4_5",
     "internlm2",
 }  # without a word about it in their config.json
-NORMED = {"qwen3", "olmo2", "gemma3_text", "hunyuan_v1_dense"}
+NORMED = {"qwen3", "olmo2", "gemma3_text", "hunyuan_v1_dense", "lfm2"}
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(20, 40_000, 150)]
 TABLE = list(range(5))
 TURNS = [37, 2, 60, 5, 46]

@@ -8,7 +8,6 @@ import pytest
 from openvino import opset13 as ops
 
 from engine.errors import ModelNotFound, ModelUnsupported
-from engine.model import paging
 from engine.model.model import Program
 from engine.model.paging import read_paged
 
@@ -33,20 +32,6 @@ def test_a_damaged_ir_is_to_be_exported_again(tmp_path: Path) -> None:
 def test_what_has_no_attention_is_not_to_be_exported_again(tmp_path: Path) -> None:
     write_ir(tmp_path)
     with pytest.raises(ModelUnsupported, match="use another model"):
-        read_paged(ov.Core(), tmp_path)
-
-
-def test_a_recurrent_state_is_refused_by_its_kind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def add_table(model: ov.Model) -> None:
-        table = ops.parameter([-1, 4], ov.Type.f32)
-        table.output(0).set_names({"conv_state_table.0"})
-        model.add_parameters([table])
-
-    write_ir(tmp_path)
-    monkeypatch.setattr(paging, "paged_attention_transformation", add_table)
-    with pytest.raises(ModelUnsupported, match=r"recurrent state \(conv\)"):
         read_paged(ov.Core(), tmp_path)
 
 

@@ -75,13 +75,15 @@ class Life(RuleBasedStateMachine):
         self.said: dict[tuple[str, int], Turn] = {}  # by conversation and id of the reply
         self.running: dict[str, Running] = {}
 
-    @initialize(num_blocks=st.sampled_from([38, 44, 80]))
-    def start(self, num_blocks: int) -> None:
-        self.num_blocks = num_blocks
+    @initialize(num_blocks=st.sampled_from([38, 44, 80]), num_states=st.sampled_from([0, 0, 9, 40]))
+    def start(self, num_blocks: int, num_states: int) -> None:
+        self.num_blocks, self.num_states = num_blocks, num_states
         self.rig = self.a_start()
 
     def a_start(self) -> Rig:
-        rig = make_stored_rig(self.folder, num_blocks=self.num_blocks, **OPTIONS)
+        rig = make_stored_rig(
+            self.folder, num_blocks=self.num_blocks, num_states=self.num_states, **OPTIONS
+        )
         rig.tiers.saving._slice_blocks = 2  # a copy takes several steps
         return rig
 

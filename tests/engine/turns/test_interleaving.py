@@ -119,9 +119,10 @@ def replay(turns: list[tuple[Say, int, Asked]], number_of: dict[int, int]) -> li
     st.integers(16, 17),
     st.sampled_from([1, 2, 4]),
     st.sampled_from([(8, 4), (16, 8), (64, 16)]),
+    st.sampled_from([0, 0, 8, 30]),
 )
 def test_each_conversation_goes_as_if_it_were_alone(
-    said: list[Say], num_blocks: int, num_sequences: int, budget: tuple[int, int]
+    said: list[Say], num_blocks: int, num_sequences: int, budget: tuple[int, int], num_states: int
 ) -> None:
     rig = make_rig(
         num_blocks=num_blocks,
@@ -131,6 +132,7 @@ def test_each_conversation_goes_as_if_it_were_alone(
         max_num_sequences=num_sequences,
         max_num_batched_tokens=budget[0],
         max_prefill_beside_decode=budget[1],
+        num_states=num_states,
     )
     crowd = Crowd(rig)
     for number, say in enumerate(said):
