@@ -24,6 +24,7 @@ _KINDS = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
+_ANTHROPIC_KINDS = {413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
 
 
 class ApiError(Exception):
@@ -56,6 +57,12 @@ class ApiError(Exception):
         """What a response, or a chunk of a stream, says."""
         error = {"message": self.message, "type": self.kind, "param": self.param}
         return {"error": error | {"code": self.code}}
+
+    @property
+    def blocks(self) -> dict[str, Any]:
+        """The same in Anthropic's words."""
+        kind = _ANTHROPIC_KINDS.get(self.status, self.kind)
+        return {"type": "error", "error": {"type": kind, "message": self.message}}
 
     @property
     def headers(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tests.api.talking import (
     system,
     text,
     user,
+    wait_until_running,
 )
 from tests.scripted import HOLD, Cost, End, Say
 from tests.scripted.app import ScriptedApp
@@ -249,6 +250,7 @@ def test_something_comes_while_nothing_does(
             {"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}
         ]
         assert (beat["id"], beat["object"]) == (first["id"], "chat.completion.chunk")
+        wait_until_running(app)
         app.script.tell(End())
         assert None in list(told)
 
@@ -269,8 +271,7 @@ def test_a_client_that_goes_ends_its_turn_while_nothing_is_sent(app: ScriptedApp
         body = json.dumps(asked("Tell me a story.")).encode()
         head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
-        while not app.engine.stats().running:
-            time.sleep(0.001)
+        wait_until_running(app)
     _wait_until_cancelled(app)
 
 
