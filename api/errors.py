@@ -11,6 +11,7 @@ from engine.errors import (
     ConfigError,
     EngineClosed,
     EngineError,
+    GrammarRefused,
     MessageTooLong,
     QueueFull,
     RequestError,
@@ -81,6 +82,8 @@ def refusal_of(error: EngineError, param: str = "messages") -> ApiError:
         return ApiError(429, str(error), code="rate_limit_exceeded", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, MessageTooLong):
         return ApiError(400, str(error), param=param, code="context_length_exceeded")
+    if isinstance(error, GrammarRefused):
+        return invalid(str(error), "response_format")
     if isinstance(error, RequestError | ConfigError):
         return invalid(str(error), param)
     if isinstance(error, EngineClosed | StoreError):

@@ -117,6 +117,7 @@ class Talks:
             behind=talk.behind,
             system=wish.system,
             params=wish.params,
+            grammar=wish.grammar,
             **wish.template_options,
         )
         start, has_begun = start_of(talk.owner, wish), False

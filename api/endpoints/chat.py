@@ -35,7 +35,7 @@ class Chat:
         engine = self._service.engine
         hint = hint_of(wanted.hints, request.headers)
         said = [(message.role, message.content) for message in wanted.messages]
-        talk, system = talk_of(said, owner_of(request), hint)
+        talk, system = talk_of(said, owner_of(request, wanted.store), hint)
         wish = self._wish(engine, wanted, system)
         told = parts_of(self._service.talks.said(engine, talk, wish))
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
@@ -52,6 +52,7 @@ class Chat:
             sampling_of(wanted, self._service.sampling, wanted.reply_tokens),
             steady(system) or None,
             options_of(engine.info, wanted.reasoning_effort, wanted.chat_template_kwargs),
+            wanted.grammar,
         )
 
 

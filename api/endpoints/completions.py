@@ -35,7 +35,9 @@ class Completions:
         engine = self._service.engine
         prompt = await _text(engine, wanted)
         params = sampling_of(wanted, self._service.sampling, wanted.max_tokens or _MOST_TOKENS)
-        told = parts_of(engine.complete(prompt, params), "prompt", is_raw=True)
+        told = parts_of(
+            engine.complete(prompt, params, grammar=wanted.grammar), "prompt", is_raw=True
+        )
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
         if not await listening.has_begun(request.receive, parts):
             return Response(status_code=499)

@@ -58,7 +58,7 @@ class Messages:
         wanted, engine = await asked(MessagesRequest, request), self._service.engine
         hint = hint_of(wanted.hints, request.headers)
         said = [(message.role, message.content) for message in wanted.messages]
-        talk, in_between = talk_of(said, owner_of(request), hint)
+        talk, in_between = talk_of(said, owner_of(request, wanted.store), hint)
         system = "\n\n".join(filter(None, (steady(wanted.system), in_between)))
         options = {THINKING: wanted.thinks} if engine.info.can_think else {}
         params = sampling_of(wanted, self._service.sampling, wanted.max_tokens)

@@ -43,7 +43,9 @@ class Responses:
         owner = owner_of(request)
         before, preface = await self._before(engine, owner, wanted.previous_response_id)
         talk, own_preface = talk_of(
-            [*before, *wanted.input], owner, hint_of(wanted.hints, request.headers)
+            [*before, *wanted.input],
+            owner_of(request, wanted.store),
+            hint_of(wanted.hints, request.headers),
         )
         preface = "\n\n".join(filter(None, (preface, own_preface)))
         system = "\n\n".join(filter(None, (wanted.instructions, preface)))

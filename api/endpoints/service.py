@@ -17,6 +17,7 @@ from api.replies import Ended, Part
 from api.talks import Talk, Talks
 from api.wire import read
 from engine import Engine, Message, SamplingParams
+from engine.conversations import PRIVATE
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -67,9 +68,10 @@ async def asked(kind: type[Asked], request: Request) -> Asked:
     return read(kind, await request.body())
 
 
-def owner_of(request: Request) -> str:
-    """Whose conversations the request is about, as the gate has found."""
-    return str(request.scope[OWNER])
+def owner_of(request: Request, store: bool | None = None) -> str:
+    """Whose conversations the request is about, as the gate has found. store: False keeps them off the disk."""
+    owner = str(request.scope[OWNER])
+    return f"{PRIVATE}{owner}" if store is False else owner
 
 
 def talk_of(said: Sequence[tuple[str, str]], owner: str, hint: str | None) -> tuple[Talk, str]:

@@ -20,7 +20,6 @@ class ResponsesRequest(Sampling):
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     reasoning: dict[str, Any] | None = None
     text: dict[str, Any] | None = None
-    store: bool | None = None
     tool_choice: Any = None
     background: bool | None = None
     conversation: Any = None

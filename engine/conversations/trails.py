@@ -68,7 +68,7 @@ class Trails:
                 self._recent[digest] = [(session_id, hint), *others][:_MOST_FOUND]
             while len(self._recent) > _MOST_RECENT:
                 self._recent.popitem(last=False)
-        if (store := self._journal.store) is not None:
+        if (store := self._journal.store) is not None and not session_id.is_private:
             self._journal.put(partial(store.keep_trail, *session_id, list(digests), hint))
 
     def keep_preface(self, session_id: SessionId, preface: str) -> None:
@@ -77,7 +77,7 @@ class Trails:
             self._prefaces[session_id] = preface
             while len(self._prefaces) > _MOST_PREFACES:
                 self._prefaces.popitem(last=False)
-        if (store := self._journal.store) is not None:
+        if (store := self._journal.store) is not None and not session_id.is_private:
             self._journal.put(partial(store.keep_preface, *session_id, preface))
 
     def preface(self, session_id: SessionId) -> str | None:

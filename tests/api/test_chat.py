@@ -28,6 +28,10 @@ from tests.scripted import HOLD, Cost, End, Say
 from tests.scripted.app import ScriptedApp
 
 
+def strictly(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "it", "schema": schema, "strict": True}}
+
+
 def deltas(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [chunk["choices"][0]["delta"] for chunk in found if chunk["choices"]]
 
@@ -170,7 +174,11 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"seed": 2**70}, "seed", "less than"),
         ({"logit_bias": {"7": 1}}, "logit_bias", "not supported"),
         ({"logprobs": True}, "logprobs", "not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "text"),
+        ({"response_format": {"type": "yaml"}}, "response_format", "json_schema"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema", "required"),
+        ({"response_format": strictly({"type": "king"})}, "response_format", "king"),
+        ({"structured_outputs": {"regex": "(a"}}, "response_format", "regex"),
+        ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "not called"),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs", "messages"),
         ({"stream_options": 7}, "stream_options", "StreamOptions"),

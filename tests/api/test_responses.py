@@ -133,3 +133,20 @@ def test_a_response_that_is_not_there_is_not_found(
         404, "previous_response_not_found",
     )  # fmt: skip
     assert http.get(f"{RESPONSES}/{name}").status_code == 404
+
+
+def test_what_is_not_to_be_stored_is_on_no_disk_and_still_found(tmp_path: Path) -> None:
+    with serving(tmp_path) as app:
+        client = client_of(app)
+        said: list[Any] = [{"role": "user", "content": LONG}]
+        for question in ("One", "Two"):
+            reply = client.responses.create(model="any", input=said, store=False)
+            said += [{"role": "assistant", "content": reply.output_text}]
+            said += [{"role": "user", "content": question}]
+        assert reply.usage.input_tokens_details.cached_tokens > len(LONG)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(reply.id)
+        client.responses.create(model="any", input="This is to be stored")
+    on_disk = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"to be stored" in on_disk
+    assert b"lighthouse" not in on_disk
