@@ -151,6 +151,11 @@ FAMILIES: dict[str, Family] = {
         {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048, "tie_word_embeddings": True},
     ),
     "qwen3_5_text": Family(qwen3_5.spec, qwen3_5.canonical, qwen3_5.DEFAULTS),
+    "qwen3_next": Family(
+        qwen3_5.next_spec,
+        qwen3_5.next_canonical,
+        {**qwen3_5.DEFAULTS, "num_key_value_heads": 2, "norm_topk_prob": True},
+    ),
     "granitemoehybrid": Family(
         granite_hybrid.spec, granite_hybrid.canonical, granite_hybrid.DEFAULTS
     ),

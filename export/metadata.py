@@ -33,6 +33,7 @@ ARCHITECTURES = {
     "internlm2": "InternLM2ForCausalLM",
     "minicpm": "MiniCPMForCausalLM",
     "qwen3_5_text": "Qwen3_5ForCausalLM",
+    "qwen3_next": "Qwen3NextForCausalLM",
     "granitemoehybrid": "GraniteMoeHybridForCausalLM",
     "lfm2": "Lfm2ForCausalLM",
     "seed_oss": "SeedOssForCausalLM",

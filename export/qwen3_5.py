@@ -1,12 +1,17 @@
 """Qwen3.5's text models: three layers with a gated delta net to each one with attention, which has a gate behind it.
 
-All norms but that of the delta net count their weights from one. Knows neither file formats nor OpenVINO.
+Qwen3-Next is the same with experts, and other matrices in its delta nets. All norms but that of the delta net count their weights from one. Knows neither file formats nor OpenVINO.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from export.expert_names import expert_names
+from export.experts import qwen_experts
 from export.layouts import Items, Tensors
 from export.llama_like import spec_of
 from export.recurrent import DeltaNet
@@ -29,8 +34,8 @@ DEFAULTS: Config = {
 _LINEAR = "linear_attention"
 
 
-def spec(config: Config) -> DecoderSpec:
-    """Of a model of the type qwen3_5_text. Raises ExportError for what is not modelled."""
+def spec(config: Config, **switches: Any) -> DecoderSpec:
+    """Of a model of the type qwen3_5_text, `switches` for more. Raises ExportError for what is not modelled."""
     settings, bias = Settings(config), bool(config.get("attention_bias", False))
     return spec_of(
         config,
@@ -50,7 +55,13 @@ def spec(config: Config) -> DecoderSpec:
             plain_rates=bool(config.get("has_plain_rates")),
         ),
         recurrent=_linear_layers(settings),
+        **switches,
     )
+
+
+def next_spec(config: Config) -> DecoderSpec:
+    """Of a model of the type qwen3_next."""
+    return spec(config, experts=qwen_experts(config))
 
 
 def _linear_layers(settings: Settings) -> frozenset[int]:
@@ -74,3 +85,34 @@ def _items(spec: DecoderSpec, tensors: Tensors) -> Items:
             yield name.replace(".q_proj.", ".g_proj."), tensor.take(rows[:, 1].reshape(-1))
         else:
             yield name, tensor
+
+
+def next_canonical(spec: DecoderSpec, tensors: Tensors) -> Tensors:
+    """Qwen3-Next's in_proj_qkvz and in_proj_ba are of each key head its parts, with those of its value heads."""
+    return dict(_next_items(spec, canonical(spec, expert_names(spec, tensors))))
+
+
+def _next_items(spec: DecoderSpec, tensors: Tensors) -> Items:
+    sizes = spec.recurrence
+    assert isinstance(sizes, DeltaNet)
+    served = sizes.value_heads // sizes.key_heads
+    values = served * sizes.value_dim
+    for name, tensor in tensors.items():
+        if name.endswith(".in_proj_qkvz.weight") and tensor.rows == sizes.channels + sizes.values:
+            query, key, value, gate = _parts(sizes, (sizes.key_dim, sizes.key_dim, values, values))
+            mixed = np.concatenate([query, key, value])
+            yield name.replace("in_proj_qkvz", "in_proj_qkv"), tensor.take(mixed)
+            yield name.replace("in_proj_qkvz", "in_proj_z"), tensor.take(gate)
+        elif name.endswith(".in_proj_ba.weight") and tensor.rows == 2 * sizes.value_heads:
+            beta, step = _parts(sizes, (served, served))
+            yield name.replace("in_proj_ba", "in_proj_b"), tensor.take(beta)
+            yield name.replace("in_proj_ba", "in_proj_a"), tensor.take(step)
+        else:
+            yield name, tensor
+
+
+def _parts(sizes: DeltaNet, widths: tuple[int, ...]) -> list[NDArray[np.intp]]:
+    """The rows of each part, of one key head after the other."""
+    rows = np.arange(sizes.key_heads * sum(widths)).reshape(sizes.key_heads, -1)
+    stops = np.cumsum(widths).tolist()
+    return [rows[:, stop - w : stop].reshape(-1) for w, stop in zip(widths, stops, strict=True)]

@@ -72,9 +72,20 @@ GRANITE_ROTATED: Config = {
     "time_step_limit": [0.5, {"__float__": "Infinity"}],
     "tie_word_embeddings": False,
 }
+QWEN3_NEXT: Config = {
+    **QWEN3_5_TEXT,
+    "model_type": "qwen3_next",
+    "num_experts": 6,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 48,
+    "norm_topk_prob": True,
+    "mlp_only_layers": [2],
+}
 HYBRIDS: dict[str, Config] = {
     "qwen3.5 (text)": QWEN3_5_TEXT,
     "qwen3.5 (images and text)": QWEN3_5,
+    "qwen3-next": QWEN3_NEXT,
     "granite 4": GRANITE,
     "granite 4 (rotated, two groups, other biases)": GRANITE_ROTATED,
 }
@@ -125,6 +136,8 @@ def _qwen3_5_layer(c: Config, layer: int) -> Shapes:
         "input_layernorm.weight": (hidden,),
         "post_attention_layernorm.weight": (hidden,),
     }
+    if c["model_type"] == "qwen3_next" and layer not in c["mlp_only_layers"]:
+        found = {name: shape for name, shape in found.items() if "mlp" not in name} | _experts(c)
     if is_linear(c, layer):
         heads = c["linear_num_value_heads"]
         keys = c["linear_num_key_heads"] * c["linear_key_head_dim"]
@@ -140,6 +153,16 @@ def _qwen3_5_layer(c: Config, layer: int) -> Shapes:
             "norm.weight": (c["linear_value_head_dim"],),
             "out_proj.weight": (hidden, values),
         }
+        if c["model_type"] == "qwen3_next":
+            apart = (
+                "in_proj_qkv.weight",
+                "in_proj_z.weight",
+                "in_proj_b.weight",
+                "in_proj_a.weight",
+            )
+            mixed = {name: shape for name, shape in mixed.items() if name not in apart}
+            mixed["in_proj_qkvz.weight"] = (2 * keys + 2 * values, hidden)
+            mixed["in_proj_ba.weight"] = (2 * heads, hidden)
         return found | {f"linear_attn.{name}": shape for name, shape in mixed.items()}
     q, kv = c["num_attention_heads"] * width, c["num_key_value_heads"] * width
     attention = {
@@ -151,6 +174,23 @@ def _qwen3_5_layer(c: Config, layer: int) -> Shapes:
         "k_norm.weight": (width,),
     }
     return found | {f"self_attn.{name}": shape for name, shape in attention.items()}
+
+
+def _experts(c: Config) -> Shapes:
+    hidden, own = c["hidden_size"], c["moe_intermediate_size"]
+    shared = c["shared_expert_intermediate_size"]
+    found: Shapes = {
+        "mlp.gate.weight": (c["num_experts"], hidden),
+        "mlp.shared_expert_gate.weight": (1, hidden),
+    }
+    widths = {f"experts.{i}": own for i in range(c["num_experts"])} | {"shared_expert": shared}
+    for name, wide in widths.items():
+        found |= {
+            f"mlp.{name}.gate_proj.weight": (wide, hidden),
+            f"mlp.{name}.up_proj.weight": (wide, hidden),
+            f"mlp.{name}.down_proj.weight": (hidden, wide),
+        }
+    return found
 
 
 def _granite_layer(c: Config, layer: int) -> Shapes:
@@ -188,7 +228,7 @@ def write_hybrid(folder: Path, config: Config, *, dtype: str = "BF16") -> dict[s
     folder.mkdir(parents=True, exist_ok=True)
     tensors = random_tensors(shapes(config))
     for name in tensors:
-        if "norm" in name and "linear_attn" not in name and "qwen3_5" in config["model_type"]:
+        if "norm" in name and "linear_attn" not in name and "qwen3" in config["model_type"]:
             tensors[name] = as_bfloat16(tensors[name] - 1)  # they count from one
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     write_safetensors(folder / "model.safetensors", tensors, dtype)

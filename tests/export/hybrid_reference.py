@@ -68,11 +68,47 @@ def _qwen3_5(c: Config, t: Tensors, inner: str, ids: Sequence[int]) -> F:
         else:
             x = x + _gated_attention(attention, t, p + "self_attn.", h, turns)
         h = _norm(x, 1 + t[p + "post_attention_layernorm.weight"], eps)
-        gate, up = h @ t[p + "mlp.gate_proj.weight"].T, h @ t[p + "mlp.up_proj.weight"].T
-        x = x + (_silu(gate) * up) @ t[p + "mlp.down_proj.weight"].T
+        has_experts = p + "mlp.gate.weight" in t
+        x = x + (_mixture(c, t, p + "mlp.", h) if has_experts else _mlp(t, p + "mlp.", h))
     head = t.get("lm_head.weight", embedding)
     said: F = _norm(x, 1 + t[f"{inner}norm.weight"], eps) @ head.T
     return said
+
+
+def _mlp(t: Tensors, p: str, h: F) -> F:
+    gated: F = _silu(h @ t[p + "gate_proj.weight"].T) * (h @ t[p + "up_proj.weight"].T)
+    return gated @ t[p + "down_proj.weight"].T
+
+
+def _mixture(c: Config, t: Tensors, p: str, h: F) -> F:
+    """The best experts of each token, weighed by what they have of their common share."""
+    out = _sigmoid(h @ t[p + "shared_expert_gate.weight"].T) * _mlp(t, p + "shared_expert.", h)
+    for i, scores in enumerate(h @ t[p + "gate.weight"].T):
+        chosen = np.argsort(scores)[::-1][: c["num_experts_per_tok"]]
+        shares = np.exp(scores[chosen]) / np.exp(scores[chosen]).sum()
+        for expert, share in zip(chosen, shares, strict=True):
+            out[i] += share * _mlp(t, f"{p}experts.{expert}.", h[i : i + 1])[0]
+    return out
+
+
+def _of_key_heads(c: Config, t: Tensors, p: str) -> Tensors:
+    """Qwen3-Next's two matrices as Qwen3.5's four."""
+    keys, served = (
+        c["linear_num_key_heads"],
+        c["linear_num_value_heads"] // c["linear_num_key_heads"],
+    )
+    d, wide = c["linear_key_head_dim"], served * c["linear_value_head_dim"]
+    q, k, v, z = (list[F]() for _ in range(4))
+    b, a = list[F](), list[F]()
+    for head in range(keys):
+        rows = np.split(t[p + "in_proj_qkvz.weight"], keys)[head]
+        for part, taken in zip((q, k, v, z), np.split(rows, [d, 2 * d, 2 * d + wide]), strict=True):
+            part.append(taken)
+        beta, step = np.split(np.split(t[p + "in_proj_ba.weight"], keys)[head], 2)
+        b.append(beta)
+        a.append(step)
+    found = {"qkv": [*q, *k, *v], "z": z, "b": b, "a": a}
+    return {**t, **{f"{p}in_proj_{n}.weight": np.concatenate(parts) for n, parts in found.items()}}
 
 
 def _gated_attention(model: Reference, t: Tensors, p: str, h: F, turns: Any) -> F:
@@ -90,6 +126,8 @@ def _gated_attention(model: Reference, t: Tensors, p: str, h: F, turns: Any) -> 
 
 
 def _delta_net(c: Config, t: Tensors, p: str, h: F) -> F:
+    if p + "in_proj_qkvz.weight" in t:
+        t = _of_key_heads(c, t, p)
     n, key_heads, heads = len(h), c["linear_num_key_heads"], c["linear_num_value_heads"]
     wide_key, wide_value = c["linear_key_head_dim"], c["linear_value_head_dim"]
     keys = key_heads * wide_key

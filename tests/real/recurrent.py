@@ -19,7 +19,7 @@ from export import export_model
 from tests.engine.fakes import CHATML
 from tests.export import hybrid_reference
 from tests.export.folders import LFM2, write_folder, write_safetensors, write_tokenizer
-from tests.export.hybrid_folders import GRANITE, QWEN3_5_TEXT, write_hybrid
+from tests.export.hybrid_folders import GRANITE, QWEN3_5_TEXT, QWEN3_NEXT, write_hybrid
 from tests.export.lfm2_reference import from_lfm2
 from tests.export.reference import F
 
@@ -36,7 +36,7 @@ class Model:
     logits: Callable[[list[int]], F]  # [tokens, vocab]
 
 
-KINDS = {"lfm2": LFM2, "qwen3.5": QWEN3_5_TEXT, "granite": GRANITE}
+KINDS = {"lfm2": LFM2, "qwen3.5": QWEN3_5_TEXT, "qwen3-next": QWEN3_NEXT, "granite": GRANITE}
 
 
 def make_model(folder: Path, kind: str = "lfm2") -> Model:
