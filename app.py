@@ -1,4 +1,4 @@
-"""WarmChat: `python app.py` opens the chat, `python app.py --ask TEXT` answers in the terminal."""
+"""WarmChat: `python app.py` opens the chat, `--ask TEXT` answers in the terminal, and `--chat` chats there."""
 
 import logging
 import sys
@@ -13,10 +13,10 @@ def main() -> int:
     options = parse_options(sys.argv[1:])
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("web").setLevel(logging.INFO)
-    if options.ask is not None:
-        from web.terminal import ask  # noqa: PLC0415  (each start loads only what it needs)
+    if options.is_in_terminal:
+        from web import terminal  # noqa: PLC0415  (each start loads only what it needs)
 
-        return ask(options)
+        return terminal.chat(options) if options.chat else terminal.ask(options)
     from web.serve import serve  # noqa: PLC0415
 
     return serve(options)

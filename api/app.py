@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.endpoints import Chat, Completions, Health, Models, Service, Tokens
+from api.endpoints import Chat, Completions, Health, Messages, Models, Responses, Service, Tokens
 from api.errors import ApiError
 from api.gate import Access, Gate, refused
 from api.limits import Limits
@@ -62,10 +62,15 @@ class Api:
 
 def _routes(service: Service) -> list[Route]:
     models, tokens, health = Models(service), Tokens(service), Health(service)
+    messages, responses = Messages(service), Responses(service)
     return [
         Route("/v1/models", models.all, methods=["GET"]),
         Route("/v1/models/{model:path}", models.one, methods=["GET"]),
         Route("/v1/chat/completions", Chat(service).answer, methods=["POST"]),
+        Route("/v1/messages", messages.answer, methods=["POST"]),
+        Route("/v1/messages/count_tokens", messages.count, methods=["POST"]),
+        Route("/v1/responses", responses.answer, methods=["POST"]),
+        Route("/v1/responses/{id}", responses.one, methods=["GET"]),
         Route("/v1/completions", Completions(service).answer, methods=["POST"]),
         Route("/tokenize", tokens.of_text, methods=["POST"]),
         Route("/detokenize", tokens.to_text, methods=["POST"]),
@@ -78,17 +83,21 @@ def _routes(service: Service) -> list[Route]:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     notes_of(request.scope).code = error.code
-    return refused(error)
+    return _said(request, error)
 
 
-async def _failed(_request: Request, _error: Exception) -> Response:
-    return refused(ApiError(500, "Something went wrong here; the server's log says what."))
+async def _failed(request: Request, _error: Exception) -> Response:
+    return _said(request, ApiError(500, "Something went wrong here; the server's log says what."))
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return refused(ApiError(404, f"There is no {request.url.path} here.", code="not_found"))
+    return _said(request, ApiError(404, f"There is no {request.url.path} here.", code="not_found"))
 
 
 async def _no_method(request: Request, _error: Exception) -> Response:
     sentence = f"{request.method} is not possible at {request.url.path}."
-    return refused(ApiError(405, sentence, code="method_not_allowed"))
+    return _said(request, ApiError(405, sentence, code="method_not_allowed"))
+
+
+def _said(request: Request, error: ApiError) -> Response:
+    return refused(error, get_route_path(request.scope))

@@ -11,6 +11,7 @@ from engine.errors import (
     ConfigError,
     EngineClosed,
     EngineError,
+    GrammarRefused,
     MessageTooLong,
     QueueFull,
     RequestError,
@@ -24,6 +25,7 @@ _KINDS = {
     404: "not_found_error",
     429: "rate_limit_error",
 }
+_ANTHROPIC_KINDS = {413: "request_too_large", 500: "api_error", 503: "overloaded_error"}
 
 
 class ApiError(Exception):
@@ -58,6 +60,12 @@ class ApiError(Exception):
         return {"error": error | {"code": self.code}}
 
     @property
+    def blocks(self) -> dict[str, Any]:
+        """The same in Anthropic's words."""
+        kind = _ANTHROPIC_KINDS.get(self.status, self.kind)
+        return {"type": "error", "error": {"type": kind, "message": self.message}}
+
+    @property
     def headers(self) -> dict[str, str]:
         """What goes with it."""
         return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
@@ -74,6 +82,8 @@ def refusal_of(error: EngineError, param: str = "messages") -> ApiError:
         return ApiError(429, str(error), code="rate_limit_exceeded", retry_after_s=RETRY_AFTER_S)
     if isinstance(error, MessageTooLong):
         return ApiError(400, str(error), param=param, code="context_length_exceeded")
+    if isinstance(error, GrammarRefused):
+        return invalid(str(error), "response_format")
     if isinstance(error, RequestError | ConfigError):
         return invalid(str(error), param)
     if isinstance(error, EngineClosed | StoreError):

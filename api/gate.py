@@ -95,7 +95,7 @@ class Gate:
             await self._app(scope, body.receive, answer.send)
         except ApiError as error:
             answer.notes.code = error.code
-            await refused(error)(scope, receive, answer.send)
+            await refused(error, get_route_path(scope))(scope, receive, answer.send)
         except ClientDisconnect:
             pass
         except Exception:
@@ -204,12 +204,13 @@ class _Body:
         return ApiError(413, f"The request is larger than {limit}.", code="request_too_large")
 
 
-def refused(error: ApiError) -> Response:
-    """The refusal as a response."""
+def refused(error: ApiError, path: str) -> Response:
+    """The refusal as a response, in the words of the API that `path` is of."""
     headers = {"www-authenticate": "Bearer"} if error.status == 401 else {}
     if error.status == 413:
         headers["connection"] = "close"
-    return JSONResponse(error.content, error.status, {**headers, **error.headers})
+    content = error.blocks if path.startswith("/v1/messages") else error.content
+    return JSONResponse(content, error.status, {**headers, **error.headers})
 
 
 def _preflight(headers: Headers) -> Response:

@@ -30,6 +30,20 @@ async def while_listening(receive: Receive, work: Coroutine[Any, Any, Result]) -
         await asyncio.gather(doing, gone, return_exceptions=True)
 
 
+async def has_begun(receive: Receive, items: AsyncGenerator[Item | None, None]) -> bool:
+    """Wait for the first of the items, which tells that a request is taken; False if the client goes before.
+
+    What is refused is raised here, before a response begins.
+    """
+    waiting = _first(items)
+    return await while_listening(receive, waiting) is True
+
+
+async def _first(items: AsyncGenerator[Item | None, None]) -> bool:
+    await anext(items, None)
+    return True
+
+
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

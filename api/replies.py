@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.errors import ApiError, refusal_of
+from api.talks import Where
 from api.thoughts import Piece, Thoughts
 from engine import TurnFigures, events
 from engine.errors import EngineError
@@ -18,7 +19,9 @@ from engine.events import FinishReason
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The request is taken: it waits, or is being read. Comes first."""
+    """The request is taken: it waits, or is being read. Comes first. where: the reply stands, in a conversation."""
+
+    where: Where | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,10 @@ Part = Begun | Piece | Ended
 
 
 async def parts_of(
-    stream: AsyncGenerator[events.Event, None], param: str = "messages", *, is_raw: bool = False
+    stream: AsyncGenerator[events.Event | Where, None],
+    param: str = "messages",
+    *,
+    is_raw: bool = False,
 ) -> AsyncGenerator[Part, None]:
     """The parts of a reply; raises ApiError where it ends otherwise than by itself or its length.
 
@@ -97,7 +103,7 @@ async def parts_of(
             async for event in told:
                 if not has_begun:
                     has_begun = True
-                    yield Begun()
+                    yield Begun(event if isinstance(event, Where) else None)
                 match event:
                     case events.Thinking():
                         thoughts.open()

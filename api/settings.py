@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from api.wire import Sampling
-from engine import ModelInfo, SamplingParams
+from engine import Grammar, ModelInfo, SamplingParams
 from engine.text import THINKING
 
 _NO_THOUGHTS = {"none", "minimal"}
@@ -24,11 +24,12 @@ _ALIKE = (
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a reply is made with. template_options: variables of the chat template."""
+    """What a reply is made with. template_options: variables of the chat template. grammar: what it keeps to."""
 
     params: SamplingParams
     system: str | None = None
     template_options: dict[str, Any] = field(default_factory=dict)
+    grammar: Grammar | None = None
 
 
 def sampling_of(asked: Sampling, default: SamplingParams, max_tokens: int | None) -> SamplingParams:

@@ -43,6 +43,14 @@ class Talk:
         return (*self.behind, Message("user", self.message))
 
 
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a reply stands: its conversation, and its message's id there."""
+
+    session_id: SessionId
+    node_id: int
+
+
 class Talks:
     """The conversations of all clients. For one event loop. kept_s: for how long nobody need go on with one."""
 
@@ -52,8 +60,10 @@ class Talks:
         self._open: OrderedDict[SessionId, None] = OrderedDict()
         self._running: Counter[SessionId] = Counter()
 
-    async def said(self, engine: Engine, talk: Talk, wish: Wish) -> AsyncGenerator[Event, None]:
-        """Say it, where it was said before as far as it was; the events of the reply."""
+    async def said(
+        self, engine: Engine, talk: Talk, wish: Wish
+    ) -> AsyncGenerator[Event | Where, None]:
+        """Say it, where it was said before as far as it was; where the reply stands, and its events."""
         await self._forget_old(engine)
         session_id = await self._session(engine, talk, wish)
         try:
@@ -100,13 +110,14 @@ class Talks:
 
     async def _turn(
         self, engine: Engine, session_id: SessionId, talk: Talk, wish: Wish
-    ) -> AsyncGenerator[Event, None]:
+    ) -> AsyncGenerator[Event | Where, None]:
         stream = engine.chat(
             session_id,
             talk.message,
             behind=talk.behind,
             system=wish.system,
             params=wish.params,
+            grammar=wish.grammar,
             **wish.template_options,
         )
         start, has_begun = start_of(talk.owner, wish), False
@@ -118,6 +129,7 @@ class Talks:
                     if not has_begun:
                         has_begun = True
                         engine.trails.keep(session_id, chain(start, talk.messages), talk.hint)
+                        yield Where(session_id, engine.head(session_id))
                     if isinstance(event, Finished):
                         # As the client will send it back.
                         said = chain(start, engine.messages(session_id))

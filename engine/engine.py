@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 from engine.config import EngineConfig
 from engine.conversations import (
+    Branch,
     Entry,
     Feedback,
     Home,
     Library,
+    Node,
     Session,
     SessionId,
     SessionTable,
@@ -36,6 +38,7 @@ from engine.turns import NO_SUCH_ANSWER, EngineCore, Gather, TurnRequest, at_onc
 
 EngineStatus = Literal["loading", "ready", "failed", "closed"]
 
+NO_SUCH_MESSAGE = "There is no such message in this conversation."
 NO_SUCH_TOKEN = "The model has no such token."  # noqa: S105
 
 _DEFAULT_PARAMS = SamplingParams()
@@ -129,6 +132,23 @@ class Engine:
         """What the model saw and said in the session. Raises SessionNotFound."""
         return self._sessions.find(session_id).messages
 
+    def head(self, session_id: SessionId) -> int:
+        """The id of the last message, which is the reply's while a turn is under way. Raises SessionNotFound.
+
+        There is one in every session that was talked to; raises RequestError in others.
+        """
+        head = self._sessions.find(session_id).conversation.head
+        if head is None:
+            raise RequestError(NO_SUCH_MESSAGE)
+        return head
+
+    def path(self, session_id: SessionId, node_id: int) -> tuple[Node, ...]:
+        """The messages up to one of them, shown or not. Raises SessionNotFound, RequestError."""
+        conversation = self._sessions.find(session_id).conversation
+        if node_id not in conversation.nodes:
+            raise RequestError(NO_SUCH_MESSAGE)
+        return tuple(conversation.path(node_id))
+
     def num_said(self, session_id: SessionId, messages: Sequence[Message]) -> int:
         """How many of the messages, from the first on, were said in the session. Raises SessionNotFound."""
         return len(self._sessions.find(session_id).conversation.follow(messages))
@@ -160,7 +180,7 @@ class Engine:
 
         def command(core: EngineCore) -> None:
             if node_id not in session.conversation.nodes:
-                raise RequestError("There is no such message in this conversation.")
+                raise RequestError(NO_SUCH_MESSAGE)
             core.show(session, session.conversation.newest_leaf(node_id))
 
         await self._owner.call(command)
@@ -277,6 +297,23 @@ class Engine:
 
         await self._owner.call(command)
         return found
+
+    async def num_prompt_tokens(
+        self, messages: Sequence[Message], *, system: str | None = None, **template_options: Any
+    ) -> int:
+        """How many tokens the prompt has that ends with these messages, the last of them the user's.
+
+        Raises RequestError or EngineClosed.
+        """
+        setting, counts = Setting(system, dict(template_options)), list[int]()
+
+        def command(core: EngineCore) -> None:
+            *before, (_, message) = messages
+            prompt = core.parts.opening.prompts.chat(Branch(), before, message, setting, 1)
+            counts.append(prompt.num_tokens)
+
+        await self._owner.call(command)
+        return counts[0]
 
     async def text_of(self, tokens: Sequence[int]) -> str:
         """The text of token ids. Raises EngineClosed, or RequestError if the model has no such tokens."""

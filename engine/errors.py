@@ -8,6 +8,7 @@
     ├── RequestError           this turn cannot be taken; nothing was changed
     │   ├── EmptyMessage
     │   ├── MessageTooLong
+    │   ├── GrammarRefused     what the answer should keep to cannot be used
     │   ├── SessionNotFound
     │   ├── SessionBusy        a turn is already under way in this session
     │   └── QueueFull          as many turns wait as may
@@ -49,6 +50,10 @@ class EmptyMessage(RequestError):
 
 class MessageTooLong(RequestError):
     """The message alone does not fit into the model's context."""
+
+
+class GrammarRefused(RequestError):
+    """What the answer should keep to cannot be used."""
 
 
 class SessionNotFound(RequestError):

@@ -85,6 +85,7 @@ class Options:
     api_key_file: Mapping[str, Hash] | None = field(default=None, repr=False)
     metrics_token: str | None = field(default=None, repr=False)
     ask: str | None = None
+    chat: bool = False
     raw: bool = False
 
     @property
@@ -92,6 +93,11 @@ class Options:
         """Who may sign in; None: everybody may use the page without."""
         known = {**(self.auth_file or {}), **(self.auth or {})}
         return Users(known) if known else None
+
+    @property
+    def is_in_terminal(self) -> bool:
+        """Whether answers are told there, and nothing is served or stored."""
+        return self.ask is not None or self.chat
 
     @property
     def keys(self) -> Keys | None:
@@ -116,6 +122,8 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str] = os.envi
     options = Options(**vars(parser.parse_args(arguments)))
     if options.raw and options.ask is None:
         parser.error("--raw goes with --ask: give the text to complete as --ask TEXT.")
+    if options.chat and options.ask is not None:
+        parser.error("--chat and --ask do not go together; leave one of them out.")
     if not options.page and not options.api:
         parser.error("--no-page leaves nothing to serve where --api is no; leave one of them out.")
     if options.api_conversations and (options.users is None or options.api_key_file is None):
@@ -148,6 +156,7 @@ def _parser(environ: Mapping[str, str]) -> _Parser:
     _add_visitor_options(parser)
     _add_api_options(parser)
     parser.add_argument("--ask", metavar="TEXT", help="answer TEXT in the terminal and exit")
+    parser.add_argument("--chat", action="store_true", help="chat in the terminal")
     parser.add_argument(
         "--raw", action="store_true", help="with --ask: complete TEXT without a chat template"
     )
@@ -257,13 +266,15 @@ def _add_api_options(parser: _Parser) -> None:
 
 
 def _from_environment(parser: _Parser, environ: Mapping[str, str]) -> dict[str, object]:
-    """Values of the WARMCHAT_* variables, by destination; --ask, --raw and --help have none."""
+    """Values of the WARMCHAT_* variables, by destination; --ask, --chat, --raw and --help have none."""
     values: dict[str, object] = {}
     for action in parser._actions:
         variable = (
             "WARMCHAT_" + action.option_strings[-1].removeprefix("--").replace("-", "_").upper()
         )
-        if action.dest in ("help", "ask", "raw") or not (text := environ.get(variable, "").strip()):
+        if action.dest in ("help", "ask", "chat", "raw") or not (
+            text := environ.get(variable, "").strip()
+        ):
             continue
         convert = yes_or_no if action.nargs == 0 else action.type or str
         assert callable(convert)

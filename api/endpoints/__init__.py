@@ -6,8 +6,10 @@ Does not know who may ask (api.gate).
 from api.endpoints.chat import Chat
 from api.endpoints.completions import Completions
 from api.endpoints.health import Health
+from api.endpoints.messages import Messages
 from api.endpoints.models import Models
+from api.endpoints.responses import Responses
 from api.endpoints.service import Service
 from api.endpoints.tokens import Tokens
 
-__all__ = ["Chat", "Completions", "Health", "Models", "Service", "Tokens"]
+__all__ = ["Chat", "Completions", "Health", "Messages", "Models", "Responses", "Service", "Tokens"]

@@ -11,15 +11,14 @@ from starlette.responses import JSONResponse, Response
 
 from api import listening, streams
 from api.chain import steady
-from api.endpoints.service import Service, asked, owner_of
-from api.errors import ApiError, invalid
+from api.endpoints.service import Service, asked, owner_of, talk_of
+from api.errors import ApiError
 from api.hints import hint_of
-from api.replies import Begun, Ended, Part, parts_of
+from api.replies import Ended, Part, parts_of
 from api.settings import Wish, options_of, sampling_of
-from api.talks import Talk
 from api.thoughts import Piece
-from api.wire import ChatMessage, ChatRequest
-from engine import Engine, Message
+from api.wire import ChatRequest
+from engine import Engine
 
 KEEP_ALIVE_S = 15.0
 
@@ -35,13 +34,12 @@ class Chat:
         wanted = await asked(ChatRequest, request)
         engine = self._service.engine
         hint = hint_of(wanted.hints, request.headers)
-        talk = _talk(wanted.messages, owner_of(request), hint)
-        wish = self._wish(engine, wanted)
+        said = [(message.role, message.content) for message in wanted.messages]
+        talk, system = talk_of(said, owner_of(request, wanted.store), hint)
+        wish = self._wish(engine, wanted, system)
         told = parts_of(self._service.talks.said(engine, talk, wish))
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
-        # What is refused is refused before the response begins.
-        begun = await listening.while_listening(request.receive, _first(parts))
-        if begun is None:
+        if not await listening.has_begun(request.receive, parts):
             return Response(status_code=499)
         head = Head(engine.info.name)
         if wanted.stream:
@@ -49,12 +47,12 @@ class Chat:
         reply = await listening.while_listening(request.receive, _whole(head, parts))
         return JSONResponse(reply) if reply is not None else Response(status_code=499)
 
-    def _wish(self, engine: Engine, wanted: ChatRequest) -> Wish:
-        told = [m.content for m in wanted.messages if m.role in {"system", "developer"}]
+    def _wish(self, engine: Engine, wanted: ChatRequest, system: str) -> Wish:
         return Wish(
             sampling_of(wanted, self._service.sampling, wanted.reply_tokens),
-            steady("\n\n".join(filter(None, told))) or None,
+            steady(system) or None,
             options_of(engine.info, wanted.reasoning_effort, wanted.chat_template_kwargs),
+            wanted.grammar,
         )
 
 
@@ -76,22 +74,6 @@ class Head:
         """A chunk with its one choice."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return streams.event(self.of("chat.completion.chunk", choices=[choice]))
-
-
-def _talk(messages: list[ChatMessage], owner: str, hint: str | None) -> Talk:
-    said = [Message(m.role, m.content) for m in messages if m.role not in {"system", "developer"}]
-    if not said:
-        raise invalid("messages: There must be a message of the user.", "messages")
-    if said[-1].role != "user":
-        raise invalid("messages: The last message must be the user's.", "messages")
-    return Talk(owner, tuple(said[:-1]), said[-1].content, hint)
-
-
-async def _first(parts: AsyncGenerator[Part | None, None]) -> bool:
-    """Wait until the request is taken, or for as long as a client waits for a sign."""
-    part = await anext(parts)
-    assert part is None or isinstance(part, Begun)
-    return True
 
 
 async def _chunks(

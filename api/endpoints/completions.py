@@ -35,9 +35,12 @@ class Completions:
         engine = self._service.engine
         prompt = await _text(engine, wanted)
         params = sampling_of(wanted, self._service.sampling, wanted.max_tokens or _MOST_TOKENS)
-        told = parts_of(engine.complete(prompt, params), "prompt", is_raw=True)
+        told = parts_of(
+            engine.complete(prompt, params, grammar=wanted.grammar), "prompt", is_raw=True
+        )
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
-        begun = await listening.while_listening(request.receive, anext(parts, True))
+        if not await listening.has_begun(request.receive, parts):
+            return Response(status_code=499)
         echo = prompt if wanted.echo else ""
         head = {
             "id": f"cmpl-{secrets.token_hex(16)}",
@@ -47,7 +50,6 @@ class Completions:
         }
         if wanted.stream:
             return streams.EventStream(_chunks(head, parts, echo, wanted.includes_usage))
-        del begun
         reply = await listening.while_listening(request.receive, _whole(head, parts, echo))
         return JSONResponse(reply) if reply is not None else Response(status_code=499)
 

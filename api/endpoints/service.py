@@ -1,6 +1,6 @@
 """What all endpoints share: the engine once it takes turns, whose request it is, and how its body is read."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -8,17 +8,20 @@ from typing import TypeVar
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from api.errors import RETRY_AFTER_S, ApiError
+from api.errors import RETRY_AFTER_S, ApiError, invalid
 from api.limits import Limits
 from api.metrics import Metrics
 from api.notes import notes_of
 from api.program import OWNER, Program
 from api.replies import Ended, Part
-from api.talks import Talks
+from api.talks import Talk, Talks
 from api.wire import read
-from engine import Engine, SamplingParams
+from engine import Engine, Message, SamplingParams
+from engine.conversations import PRIVATE
 
 Asked = TypeVar("Asked", bound=BaseModel)
+
+_SYSTEM = {"system", "developer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,21 @@ async def asked(kind: type[Asked], request: Request) -> Asked:
     return read(kind, await request.body())
 
 
-def owner_of(request: Request) -> str:
-    """Whose conversations the request is about, as the gate has found."""
-    return str(request.scope[OWNER])
+def owner_of(request: Request, store: bool | None = None) -> str:
+    """Whose conversations the request is about, as the gate has found. store: False keeps them off the disk."""
+    owner = str(request.scope[OWNER])
+    return f"{PRIVATE}{owner}" if store is False else owner
+
+
+def talk_of(said: Sequence[tuple[str, str]], owner: str, hint: str | None) -> tuple[Talk, str]:
+    """What a client says, of roles and texts, and the system prompt, which is of all that are one.
+
+    Raises ApiError.
+    """
+    system = "\n\n".join(text for role, text in said if role in _SYSTEM and text)
+    talk = [Message(role, text) for role, text in said if role not in _SYSTEM]
+    if not talk:
+        raise invalid("messages: There must be a message of the user.", "messages")
+    if talk[-1].role != "user":
+        raise invalid("messages: The last message must be the user's.", "messages")
+    return Talk(owner, tuple(talk[:-1]), talk[-1].content, hint), system

@@ -4,17 +4,20 @@ Unknown fields are ignored, as gateways send many; a value that cannot be is ref
 Does not know the engine's turns.
 """
 
-from api.wire.chat import ChatMessage, ChatRequest
+from api.wire.chat import ChatRequest
 from api.wire.completion import CompletionRequest
+from api.wire.messages import MessagesRequest
 from api.wire.reading import read
+from api.wire.responses import ResponsesRequest
 from api.wire.sampling import Sampling
 from api.wire.tokens import DetokenizeRequest, TokenizeRequest
 
 __all__ = [
-    "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
     "DetokenizeRequest",
+    "MessagesRequest",
+    "ResponsesRequest",
     "Sampling",
     "TokenizeRequest",
     "read",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.wire.sampling import Sampling
+from api.wire.structured import Structured
 
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
 # Variables of a template that are the conversation itself, or the model's.
@@ -61,27 +61,19 @@ class ChatMessage(BaseModel):
         return joined(value)
 
 
-class ChatRequest(Sampling):
+class ChatRequest(Structured):
     """A whole conversation, and how the next reply is made."""
 
     messages: list[ChatMessage] = Field(min_length=1)
     max_completion_tokens: Annotated[int, Field(ge=-1, le=10**9)] | None = None
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
     tool_choice: Any = None
 
     @property
     def reply_tokens(self) -> int | None:
         """The longest reply; the newer name goes before the older one."""
         return self.max_completion_tokens or self.max_tokens
-
-    @field_validator("response_format")
-    @classmethod
-    def _plain(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
-        if value is not None and value.get("type", "text") != "text":
-            raise PydanticCustomError("unsupported", "Replies are text alone; leave it out.")
-        return value
 
     @field_validator("tool_choice")
     @classmethod

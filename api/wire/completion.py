@@ -5,10 +5,10 @@ from typing import Any
 from pydantic import field_validator
 from pydantic_core import PydanticCustomError
 
-from api.wire.sampling import Sampling
+from api.wire.structured import Structured
 
 
-class CompletionRequest(Sampling):
+class CompletionRequest(Structured):
     """A text to go on with, without a template. prompt: the text, or its tokens."""
 
     prompt: str | tuple[int, ...]

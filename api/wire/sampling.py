@@ -41,6 +41,7 @@ class Sampling(BaseModel):
     n: int | None = None
     logprobs: bool | int | None = None
     logit_bias: dict[str, float] | None = None
+    store: bool | None = None
     session_id: Any = None
     prompt_cache_key: Any = None
     metadata: Any = None

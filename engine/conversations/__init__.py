@@ -8,7 +8,7 @@ from engine.conversations.home import Home, open_journal
 from engine.conversations.journal import Journal
 from engine.conversations.library import MAX_TITLE_LENGTH, Library
 from engine.conversations.restoring import moment
-from engine.conversations.session import PROGRAMS, Branch, Session, SessionId, SessionTable
+from engine.conversations.session import PRIVATE, PROGRAMS, Branch, Session, SessionId, SessionTable
 from engine.conversations.storage import Storage, open_storage
 from engine.conversations.store import ConversationRow, StoreError, Trouble
 from engine.conversations.trails import Trails
@@ -16,6 +16,7 @@ from engine.conversations.writer import Stored
 
 __all__ = [
     "MAX_TITLE_LENGTH",
+    "PRIVATE",
     "PROGRAMS",
     "Branch",
     "ConversationRow",

@@ -79,14 +79,15 @@ class Journal:
 
     def stored(self, session: Session) -> Stored:
         """When all that was said in the session so far is committed: True; False: not yet."""
-        if self._writer is None or session.id is None:
-            return stored_already(self._refusal is None or session.id is None)
+        is_kept = session.id is not None and not session.id.is_private
+        if self._writer is None or session.id is None or not is_kept:
+            return stored_already(self._refusal is None or not is_kept)
         newest = self._writer.newest_of(session.id)
         return stored_already() if newest is None else newest[1]
 
     def load(self, session_id: SessionId) -> Session:
         """The stored session of that id, or a new one. Raises StoreError."""
-        if self.store is None or self._writer is None:
+        if self.store is None or self._writer is None or session_id.is_private:
             return Session(session_id)
         if (newest := self._writer.newest_of(session_id)) is not None:
             return still_unstored(newest[0])
@@ -102,7 +103,7 @@ class Journal:
         """
         ids = user_id, reply_id = self._new_id(message), self._new_id()
         began_at = session.begin().timestamp()
-        if (store := self.store) is not None and session.id is not None:
+        if (store := self._store_of(session)) is not None and session.id is not None:
             add = partial(store.add_turn, *session.id, parent, ids, message, created_at=began_at)
             self._put(add, session, message)
         user = Node(user_id, parent, "user", message)
@@ -133,7 +134,7 @@ class Journal:
     def rate(self, session: Session, node_id: int, feedback: Feedback | None) -> None:
         """What the person thinks of a reply. Raises StoreError."""
         self._refuse_if_full()
-        if (store := self.store) is not None and session.id is not None:
+        if (store := self._store_of(session)) is not None and session.id is not None:
             self._put(partial(store.rate, *session.id, node_id, feedback), session)
 
     def add(self, session: Session, role: str, content: str, status: str = "complete") -> Node:
@@ -148,7 +149,7 @@ class Journal:
         if session.conversation.head == head:
             return
         self._refuse_if_full()
-        if (store := self.store) is not None and session.id and session.conversation.nodes:
+        if (store := self._store_of(session)) and session.id and session.conversation.nodes:
             self._put(partial(store.set_head, *session.id, head), session)
         session.conversation.head = head
 
@@ -160,7 +161,7 @@ class Journal:
 
     def suggest_title(self, session: Session, title: str) -> None:
         """A title for the session, unless somebody names it first."""
-        if (store := self.store) is not None and session.id is not None:
+        if (store := self._store_of(session)) is not None and session.id is not None:
             self._mark_titled(session.id, title)
             self._put(partial(store.suggest_title, *session.id, title), session)
 
@@ -181,7 +182,7 @@ class Journal:
 
     def stream(self, session: Session, node_id: int, text: str) -> None:
         """The reply has come so far; written about once a second."""
-        if (store := self.store) is None or session.id is None:
+        if (store := self._store_of(session)) is None or session.id is None:
             return
         now = time.monotonic()
         streaming = self._streaming.get(node_id)
@@ -196,7 +197,7 @@ class Journal:
     def finish(self, session: Session, node_id: int, branch: Branch) -> None:
         """The reply is over: its text, and the tokens that the conversation is now."""
         self._streaming.pop(node_id, None)
-        if (store := self.store) is None or session.id is None:
+        if (store := self._store_of(session)) is None or session.id is None:
             return
         num_tokens = branch.ledger.num_tokens
         tokens = branch.sequence.tokens[:num_tokens]
@@ -225,14 +226,18 @@ class Journal:
             log.error("%d changes of conversations are lost: %s", lost, self.error)
         self.store.close()
 
+    def _store_of(self, session: Session) -> Store | None:
+        """Where the session is kept; None where it is in memory only."""
+        return None if session.id is None or session.id.is_private else self.store
+
     def _add(self, session: Session, node: Node) -> None:
-        if (store := self.store) is not None and session.id is not None:
+        if (store := self._store_of(session)) is not None and session.id is not None:
             began_at = session.begin().timestamp()
             add = partial(_add_message, store, session.id, node, began_at)
             self._put(add, session, node.content)
 
     def _write(self, session: Session, node: Node) -> Stored:
-        if (store := self.store) is None or session.id is None:
+        if (store := self._store_of(session)) is None or session.id is None:
             return stored_already()
         new = (node.id, node.content, node.status, node.ending)
         update = partial(store.update_message, session.id.owner, *new)

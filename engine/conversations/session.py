@@ -17,6 +17,7 @@ from engine.scheduling import BlockPool, Sequence, Status, common_length
 from engine.text import Ledger, Message, Setting
 
 PROGRAMS = "api:"  # what the owners begin with that are programs
+PRIVATE = f"{PROGRAMS}~"  # and those whose conversations are on no disk
 
 
 class SessionId(NamedTuple):
@@ -24,6 +25,11 @@ class SessionId(NamedTuple):
 
     owner: str
     conversation: str
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is kept in memory only, text and KV."""
+        return self.owner.startswith(PRIVATE)
 
     @property
     def is_programs(self) -> bool:

@@ -223,6 +223,18 @@ class Store:
             if hint is not None:
                 db.execute("UPDATE conversation SET hint = ? WHERE id = ?", (hint, key))
 
+    def keep_preface(self, owner: str, conversation: str, preface: str) -> None:
+        """A program has put this in front of the conversation for good. Raises ConversationNotFound."""
+        with self._database.transaction() as db:
+            key = _key(db, owner, conversation)
+            db.execute("UPDATE conversation SET preface = ? WHERE id = ?", (preface, key))
+
+    def preface(self, owner: str, conversation: str) -> str | None:
+        """What stands in front of the conversation for good."""
+        with self._database.reading() as db:
+            row = db.execute(queries.PREFACE, (owner, conversation)).fetchone()
+            return None if row is None else row[0]
+
     def trail(self, owner: str, digest: bytes, limit: int) -> Trails:
         """The owner's conversations that have said it, with their hints, the last changed first."""
         with self._database.reading() as db:

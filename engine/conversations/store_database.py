@@ -87,6 +87,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE conversation ADD COLUMN hint TEXT",
         "CREATE INDEX conversation_hint ON conversation (owner, hint) WHERE hint IS NOT NULL",
     ),
+    # preface: the system prompt that a program has given the conversation for good.
+    ("ALTER TABLE conversation ADD COLUMN preface TEXT",),
 )
 
 _PRAGMAS = (

@@ -42,6 +42,7 @@ TRAIL = """
     SELECT name, hint FROM trail JOIN conversation AS c ON c.id = trail.conversation
     WHERE digest = ? AND owner = ? AND deleted_at IS NULL ORDER BY updated_at DESC, c.id DESC LIMIT ?
 """
+PREFACE = "SELECT preface FROM conversation WHERE owner = ? AND name = ? AND deleted_at IS NULL"
 OF_HINT = """
     SELECT name FROM conversation
     WHERE owner = ? AND hint = ? AND deleted_at IS NULL ORDER BY updated_at DESC, id DESC LIMIT ?

@@ -15,6 +15,7 @@ from engine.conversations.session import PROGRAMS, SessionId
 
 _MOST_RECENT = 50_000  # digests in memory: those that may not be written yet among them
 _MOST_FOUND = 4
+_MOST_PREFACES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Trails:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._recent: OrderedDict[bytes, list[tuple[SessionId, str | None]]] = OrderedDict()
+        self._prefaces: OrderedDict[SessionId, str] = OrderedDict()
         self._lock = Lock()
 
     def find(self, owner: str, digests: Sequence[bytes], hint: str | None = None) -> Trail | None:
@@ -66,8 +68,25 @@ class Trails:
                 self._recent[digest] = [(session_id, hint), *others][:_MOST_FOUND]
             while len(self._recent) > _MOST_RECENT:
                 self._recent.popitem(last=False)
-        if (store := self._journal.store) is not None:
+        if (store := self._journal.store) is not None and not session_id.is_private:
             self._journal.put(partial(store.keep_trail, *session_id, list(digests), hint))
+
+    def keep_preface(self, session_id: SessionId, preface: str) -> None:
+        """A program has put this system prompt in front of the conversation for good."""
+        with self._lock:
+            self._prefaces[session_id] = preface
+            while len(self._prefaces) > _MOST_PREFACES:
+                self._prefaces.popitem(last=False)
+        if (store := self._journal.store) is not None and not session_id.is_private:
+            self._journal.put(partial(store.keep_preface, *session_id, preface))
+
+    def preface(self, session_id: SessionId) -> str | None:
+        """What stands in front of the conversation for good."""
+        with self._lock:
+            if (known := self._prefaces.get(session_id)) is not None:
+                return known
+        store = self._journal.store
+        return None if store is None else store.preface(*session_id)
 
     def outdated(self, before: float) -> list[SessionId]:
         """Conversations of programs that nobody has gone on with since then (seconds since 1970)."""

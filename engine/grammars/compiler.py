@@ -12,7 +12,7 @@ from typing import Any
 
 from llguidance import LLMatcher, LLTokenizer
 
-from engine.errors import RequestError
+from engine.errors import GrammarRefused
 from engine.grammars.constraint import GrammarConstraint, Thoughts
 from engine.grammars.grammar import Grammar
 
@@ -63,11 +63,11 @@ class GrammarCompiler:
     def constraint(self, grammar: Grammar) -> GrammarConstraint:
         """What bounds one reply.
 
-        Takes milliseconds, the first time up to seconds. Raises RequestError with the library's reason.
+        Takes milliseconds, the first time up to seconds. Raises GrammarRefused with the library's reason.
         """
         matcher = LLMatcher(self._tokenizer(), _source(grammar), log_level=0)
         if matcher.is_error():
-            raise RequestError(NOT_A_GRAMMAR.format(reason=_line(matcher.get_error())))
+            raise GrammarRefused(NOT_A_GRAMMAR.format(reason=_line(matcher.get_error())))
         return GrammarConstraint(
             matcher, self._vocab_size, self._executor, self._thoughts, self._end_tokens
         )
@@ -87,12 +87,12 @@ class GrammarCompiler:
         if isinstance(vocabulary, Path):
             vocabulary = vocabulary.read_text("utf-8")
         if vocabulary is None:
-            raise RequestError(NO_VOCABULARY)
+            raise GrammarRefused(NO_VOCABULARY)
         return LLTokenizer(vocabulary, n_vocab=self._vocab_size, eos_token=self._end_tokens)
 
 
 def _source(grammar: Grammar) -> str:
-    """The grammar in llguidance's form. Raises RequestError."""
+    """The grammar in llguidance's form. Raises GrammarRefused."""
     if grammar.kind == "regex":
         return LLMatcher.grammar_from_regex(grammar.source)
     if grammar.kind == "lark":
@@ -102,7 +102,7 @@ def _source(grammar: Grammar) -> str:
             grammar.source, overrides={"whitespace_pattern": _SPACE}
         )
     except ValueError as error:
-        raise RequestError(NOT_A_GRAMMAR.format(reason=_line(str(error)))) from None
+        raise GrammarRefused(NOT_A_GRAMMAR.format(reason=_line(str(error)))) from None
 
 
 def _line(reason: str) -> str:

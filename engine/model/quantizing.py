@@ -42,7 +42,9 @@ def quantize_products(model: ov.Model) -> int:
     weights = {
         node.input_value(1).get_node().get_name(): node.input_value(1)
         for node in model.get_ordered_ops()
-        if node.get_type_name() == "MatMul" and node.get_attributes()["transpose_b"]
+        if node.get_type_name() == "MatMul"
+        and node.get_attributes()["transpose_b"]
+        and len(node.input_value(1).get_partial_shape()) == 2  # those of experts have one more
     }
     found = [(old, g) for old in weights.values() if (g := _find(old.get_node())) is not None]
     if sum(np.prod(grouped.codes.get_output_shape(0)) for _, grouped in found) > MAX_WEIGHTS:

@@ -67,16 +67,25 @@ def _hide_lengths_from_experts(model: ov.Model) -> None:
     """
     begins = [port for port in model.inputs if "subsequence_begins" in port.names]
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "Tile" or not begins:
-            continue
-        flat = node.input_value(0).get_node()
-        width = node.input_value(0).get_partial_shape()
-        if flat.get_type_name() == "Reshape" and len(width) == 2 and width[1].is_static:
+        if begins and node.get_type_name() == "Tile" and _repeats_tokens(node):
+            width = node.input_value(0).get_partial_shape()[1].get_length()
             count = ops.gather(begins[0].get_node(), ops.constant([-1]), ops.constant(0))
-            target = ops.concat(
-                [ops.convert(count, "i64"), ops.constant([width[1].get_length()])], 0
-            )
-            flat.input(1).replace_source_output(target.output(0))
+            target = ops.concat([ops.convert(count, "i64"), ops.constant([width])], 0)
+            node.input_value(0).get_node().input(1).replace_source_output(target.output(0))
+
+
+def _repeats_tokens(tile: Any) -> bool:
+    """Whether it makes copies of tokens [tokens, width] for products of several experts."""
+    flat = tile.input_value(0).get_node()
+    if flat.get_type_name() != "Reshape" or len(flat.get_output_partial_shape(0)) != 2:
+        return False
+    shape, width = flat.input_value(0).get_partial_shape(), flat.get_output_partial_shape(0)[1]
+    is_of_tokens = len(shape) == 3 and width.is_static and shape[2] == width and 1 in shape
+    return is_of_tokens and any(
+        product.get_node().get_type_name() == "MatMul"
+        for copies in tile.output(0).get_target_inputs()
+        for product in copies.get_node().output(0).get_target_inputs()
+    )
 
 
 def multiply_bytes_in_floats(model: ov.Model) -> dict[str, str]:

@@ -145,6 +145,8 @@ class Saving:
         """
         if self._disk is None or session.id is None or leaf is None or branch.is_shifted:
             return False
+        if session.id.is_private:
+            return False
         if not self._transfer.spare or leaf != session.conversation.head:
             return False
         cached = min(branch.sequence.num_cached_tokens, branch.ledger.num_tokens)

@@ -1,10 +1,13 @@
 """What tests say to the API, and how they read its streams."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+
+from tests.scripted.app import ScriptedApp
 
 CHAT = "/v1/chat/completions"
 
@@ -58,3 +61,9 @@ def streamed(http: httpx.Client, *messages: Any, **fields: Any) -> list[dict[str
     assert found.pop() is None
     assert None not in found
     return [chunk for chunk in found if chunk is not None]
+
+
+def wait_until_running(app: ScriptedApp, count: int = 1) -> None:
+    """Until so many turns are being answered: what is told to them before reaches nobody."""
+    while app.engine.stats().running < count:
+        time.sleep(0.001)

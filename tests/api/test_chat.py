@@ -22,9 +22,14 @@ from tests.api.talking import (
     system,
     text,
     user,
+    wait_until_running,
 )
 from tests.scripted import HOLD, Cost, End, Say
 from tests.scripted.app import ScriptedApp
+
+
+def strictly(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "it", "schema": schema, "strict": True}}
 
 
 def deltas(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -169,7 +174,11 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"seed": 2**70}, "seed", "less than"),
         ({"logit_bias": {"7": 1}}, "logit_bias", "not supported"),
         ({"logprobs": True}, "logprobs", "not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format", "text"),
+        ({"response_format": {"type": "yaml"}}, "response_format", "json_schema"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema", "required"),
+        ({"response_format": strictly({"type": "king"})}, "response_format", "king"),
+        ({"structured_outputs": {"regex": "(a"}}, "response_format", "regex"),
+        ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "not called"),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs", "messages"),
         ({"stream_options": 7}, "stream_options", "StreamOptions"),
@@ -249,6 +258,7 @@ def test_something_comes_while_nothing_does(
             {"index": 0, "delta": {}, "logprobs": None, "finish_reason": None}
         ]
         assert (beat["id"], beat["object"]) == (first["id"], "chat.completion.chunk")
+        wait_until_running(app)
         app.script.tell(End())
         assert None in list(told)
 
@@ -269,8 +279,7 @@ def test_a_client_that_goes_ends_its_turn_while_nothing_is_sent(app: ScriptedApp
         body = json.dumps(asked("Tell me a story.")).encode()
         head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
-        while not app.engine.stats().running:
-            time.sleep(0.001)
+        wait_until_running(app)
     _wait_until_cancelled(app)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from engine import SessionId
 from tests.api.conftest import PATIENCE_S
-from tests.api.talking import CHAT, asked, say
+from tests.api.talking import CHAT, asked, say, wait_until_running
 from tests.scripted import Cost, Say
 from tests.scripted.app import ScriptedApp, serving
 from web.keys import new_key
@@ -109,8 +108,7 @@ def test_a_key_that_asks_for_too_much_is_told_when_to_come_again(tmp_path: Path)
     ):
         app.script.holds = True
         running = pool.submit(say, http, "Hello")
-        while not app.engine.stats().running:
-            time.sleep(0.001)
+        wait_until_running(app)
         for stream in (False, True):
             refused = http.post(CHAT, json=asked("Hello", stream=stream))
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from tests.api.conftest import PATIENCE_S
 from web.listening import listen
@@ -44,6 +45,23 @@ def running(model: Path, folder: Path) -> Iterator[Any]:
         startup.close(PATIENCE_S)
         server.end()
         server.wait(PATIENCE_S)
+
+
+def test_the_client_parses_what_it_asked_for(smollm2_dir: Path, tmp_path: Path) -> None:
+    class City(BaseModel):
+        name: str = Field(max_length=20)
+        is_capital: bool
+
+    with running(smollm2_dir, tmp_path) as client:
+        reply = client.chat.completions.parse(
+            model="any",
+            messages=[{"role": "user", "content": "Tell me about Tokyo."}],
+            response_format=City,
+            temperature=0,
+            max_tokens=80,
+        )
+    assert isinstance(reply.choices[0].message.parsed, City)
+    assert reply.choices[0].finish_reason == "stop"
 
 
 def test_a_conversation_goes_on_over_restarts_and_reads_only_what_is_new(

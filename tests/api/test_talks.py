@@ -10,7 +10,7 @@ import pytest
 
 from api import talks
 from tests.api.conftest import PATIENCE_S
-from tests.api.talking import CHAT, asked, assistant, say, system, text, user
+from tests.api.talking import CHAT, asked, assistant, say, system, text, user, wait_until_running
 from tests.scripted import Say
 from tests.scripted.app import ScriptedApp, serving
 
@@ -103,8 +103,7 @@ def test_several_go_on_at_once_from_the_same_beginning(
     helpers = [Chat(http, *chat.said) for _ in range(3)]
     with ThreadPoolExecutor() as pool:
         coming = [pool.submit(h.say, f"Helper {i}") for i, h in enumerate(helpers)]
-        while app.engine.stats().running < 3:
-            pass
+        wait_until_running(app, 3)
         app.script.reset()
         assert {c.result(PATIENCE_S) for c in coming} == {f"You said: Helper {i}" for i in range(3)}
     assert all(helper.computed < 100 for helper in helpers)

@@ -491,6 +491,19 @@ def test_a_conversation_that_is_being_answered_is_branched_off_with_its_kv(
     engine.close_session(other)
 
 
+def test_the_tokens_of_a_prompt_are_counted_as_the_turn_has_them(
+    engine: Engine, talk: SessionId
+) -> None:
+    say(engine, talk, FRANCE)
+    messages = [*engine.messages(talk), Message("user", ITALY)]
+    count = run(engine.num_prompt_tokens(messages))
+    turn = say(engine, talk, ITALY)
+    assert turn.figures.reused_tokens + turn.figures.prefilled_tokens == count
+    assert run(engine.num_prompt_tokens(messages, system="Be brief.")) != count
+    with pytest.raises(EmptyMessage):
+        run(engine.num_prompt_tokens([Message("user", " ")]))
+
+
 def test_text_and_tokens_become_each_other(engine: Engine) -> None:
     tokens = run(engine.tokens(FRANCE))
     assert run(engine.text_of(tokens)) == FRANCE

@@ -11,7 +11,9 @@ import openvino as ov
 import pytest
 
 from engine.model.paging import read_paged
+from engine.model.quantizing import quantize_products
 from engine.model.single_token import multiply_bytes_in_floats, single_token_graph
+from export import export_model
 from export.errors import ExportError
 from export.exporter import write_model
 from export.families import read_decoder
@@ -20,11 +22,13 @@ from export.packing import Packed, Scratch
 from export.progress import silent
 from export.sources.directory import open_directory
 from export.tensors import StoredTensor
+from tests.export.checkpoints import write_gguf
 from tests.export.folders import Config, write_folder
 from tests.export.quantized import write_parts, write_quantized
 from tests.export.reference import F, from_hugging_face
 from tests.export.running import EXACT, Stateful, compiled
 from tests.export.sparse import SPARSE
+from tests.export.test_gguf_architectures import FILES
 from tests.export.test_quantize import decoded
 from tests.export.test_quantized import FORMS
 
@@ -166,3 +170,14 @@ def test_an_expert_that_is_not_there_is_named(tmp_path: Path, name: str) -> None
     (tmp_path / "config.json").write_text(json.dumps({**SPARSE[name], count: has + 1}), "utf-8")
     with pytest.raises(ExportError, match=rf"lacks .*experts\.{has}\..*download it again"):
         read_decoder(open_directory(tmp_path))
+
+
+def test_experts_are_left_out_where_products_become_int8(tmp_path: Path) -> None:
+    """Their matrices [experts, rows, columns] look like rows in groups where a group is a whole row."""
+    file = FILES["qwen3moe"]
+    source = write_gguf(tmp_path / "tiny.gguf", "Q4_1", "qwen3moe", **file)
+    directory = export_model(str(source), tmp_path / "out", weights="native")
+    core = ov.Core()
+    paged = read_paged(core, directory)
+    quantize_products(paged)
+    assert kinds(core.compile_model(paged, "CPU", EXACT))["GatherMatmul"] == 6

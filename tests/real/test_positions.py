@@ -13,16 +13,20 @@ from engine.model.checking import compare
 from engine.model.positions import read_positions
 from export import export_model
 from tests.export.folders import FAMILIES, write_folder, write_tokenizer
+from tests.export.hybrid_folders import HYBRIDS, write_hybrid
 
 Counting = Callable[
     [Any, Any, Any], Any
 ]  # of past, new tokens and batch: what becomes the angles' factor
 
 
-@pytest.fixture(scope="module", params=["llama", "gemma3"])
+@pytest.fixture(scope="module", params=["llama", "gemma3", "qwen3.5 (text)"])
 def made_here(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    write_folder(folder / "source", {**FAMILIES[request.param], "eos_token_id": 258})
+    if request.param in HYBRIDS:
+        write_hybrid(folder / "source", HYBRIDS[request.param])
+    else:
+        write_folder(folder / "source", {**FAMILIES[request.param], "eos_token_id": 258})
     write_tokenizer(folder / "source")
     return export_model(str(folder / "source"), folder / "model")
 
@@ -57,7 +61,7 @@ def count_positions(made_here: Path, folder: Path, counting: Counting, *, has_in
     """The IR, with its positions counted; `position_ids` is an input that nothing reads, or none."""
     model = ov.Core().read_model(made_here / "openvino_model.xml")
     ids = ops.shape_of(model.input("input_ids").get_node(), "i64")
-    read = next(n for n in model.get_ordered_ops() if n.get_type_name() == "ReadValue")
+    read = next(n for n in model.get_ordered_ops() if _reads_keys(n))
     (gathered,) = read.output(0).get_target_inputs()
     past = ops.gather(ops.shape_of(gathered.get_node(), "i64"), scalar(2), scalar(0))
     new, batch = (
@@ -73,6 +77,11 @@ def count_positions(made_here: Path, folder: Path, counting: Counting, *, has_in
         model.remove_parameter(positions)
     model.validate_nodes_and_infer_types()
     ov.save_model(model, folder / "openvino_model.xml", compress_to_fp16=False)
+
+
+def _reads_keys(node: Any) -> bool:
+    is_read = node.get_type_name() == "ReadValue"
+    return bool(is_read and ".key" in node.get_attributes()["variable_id"])
 
 
 def _reads(convert: Any, positions: Any) -> bool:

@@ -67,6 +67,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--trusted-proxies", "10.0.0.0/33"], "networks like 10.0.0.5"),
         (["--single-token-graph", "maybe"], "neither yes nor no"),
         (["--api", "maybe"], "neither yes nor no"),
+        (["--chat", "--ask", "x"], "do not go together"),
         (["--api", "no", "--no-page"], "nothing to serve"),
         (["--cors-origin", "example.org"], "like https://example.org"),
         (["--cors-origin", "*"], "--api-key-file"),

@@ -1,18 +1,20 @@
+import io
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 
 from engine.config import COMPARED, EngineConfig
-from engine.errors import ModelNotFound
+from engine.errors import MessageTooLong, ModelNotFound
 from engine.model.assembly import compared_file
 from export import ExportError
 from export.progress import silent
 from tests import ROOT
-from tests.scripted import Cost, Engines, Say, ScriptedEngine
+from tests.scripted import HOLD, Cost, Engines, Say, ScriptedEngine
 from web import startup, terminal
 from web.model_source import ModelChoice
 from web.options import Options
@@ -93,3 +95,66 @@ def test_a_model_that_was_compared_for_a_page_is_not_compared_again_for_a_questi
         startup.build_engine(replace(options, ask=ask), silent)
     of_page, of_question = map(compared_file, configs)
     assert of_page == of_question == options.data_dir / COMPARED
+
+
+def test_a_chat_goes_on_line_by_line_until_the_input_ends(
+    engine: ScriptedEngine,
+    options: Options,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello\n \n\nAnd now?\n"))
+    assert terminal.chat(replace(options, chat=True)) == 0
+    said = capsys.readouterr()
+    assert said.out == "> You said: Hello\n> > > You said: And now?\n> \n"
+    assert "scripted-model: Ctrl-C stops" in said.err
+    assert "reused 0 · new 24" in said.err
+    assert "reused 47 (memory) · new 21" in said.err
+    assert engine.script.requests[1].keep is None
+    assert engine.script.requests[0].params.temperature == options.sampling.temperature
+    assert engine.status == "closed"
+
+
+def test_ctrl_c_stops_an_answer_and_not_the_chat(
+    engine: ScriptedEngine,
+    options: Options,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = iter(["Hello", "And now?"])
+
+    def typed(_prompt: str) -> str:
+        if (line := next(lines, None)) is None:
+            raise EOFError
+        return line
+
+    async def interrupted(stream: Any, _out: Any) -> int:
+        await anext(stream)
+        await stream.aclose()
+        raise KeyboardInterrupt
+
+    whole = terminal._tell
+    monkeypatch.setattr("builtins.input", typed)
+
+    def once(stream: Any, out: Any) -> Any:
+        monkeypatch.setattr(terminal, "_tell", whole)
+        return interrupted(stream, out)
+
+    monkeypatch.setattr(terminal, "_tell", once)
+    engine.script.write(Say("Once upon"), HOLD)
+    assert terminal.chat(replace(options, chat=True)) == 0
+    assert "You said: And now?" in capsys.readouterr().out
+
+
+def test_a_message_that_is_refused_does_not_end_the_chat(
+    engine: ScriptedEngine,
+    options: Options,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello\nAgain\n"))
+    engine.script.refusal = MessageTooLong("The message is too long.")
+    assert terminal.chat(replace(options, chat=True)) == 0
+    said = capsys.readouterr()
+    assert "The message is too long." in said.err
+    assert "You said: Again" in said.out

@@ -38,6 +38,8 @@ NOT_FOR_PAGES = {
     "There is no KV form {} (there are: stateful, explicit).",
     "{}: no openvino_model.xml and .bin in this directory; export it first: python -m export {} --out DIR.",
     "{} is neither a known model ({}, {}), nor a model directory, nor a .gguf file, nor owner/name on the hub.",
+    # The terminal's: --chat.
+    "{}: Ctrl-C stops an answer, Ctrl-D ends the chat.",
     # Models read these.
     "Give this conversation a title of at most six words.",
     "You are a helpful AI assistant. Answer in plain English.",
