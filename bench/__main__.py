@@ -16,12 +16,12 @@ BENCHMARKS = (
     *("restore", "crowd", "exact", "typing", "fairness"),
     *("quality", "export_speed", "peers"),
     *("limit", "scale", "restart_under_load"),
-    *("templates", "charsets", "structured"),
+    *("templates", "charsets", "structured", "hybrid"),
 )
 # A module of that name would stand in front of the library's own.
 MODULES = {"typing": "typing_ahead", "peers": "peers.compare", "scale": "scale.sections"}
 TAKES_OPTIONS = ("peers", "scale")
-TAKES_NO_MODEL = ("charsets",)
+TAKES_NO_MODEL = ("charsets", "hybrid")
 DEFAULT_MODEL = Path("data/models/smollm2-135m-instruct")
 
 

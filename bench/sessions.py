@@ -19,7 +19,7 @@ REPLY_TOKENS = 96
 ROUNDS = 5
 
 
-async def _crowd(engine: Engine, tokenizer: Tokenizer, people: int) -> tuple[float, float]:
+async def crowd(engine: Engine, tokenizer: Tokenizer, people: int) -> tuple[float, float]:
     """Tokens per second and overhead share of `people` who ask at once."""
     sessions = [new_session(engine) for _ in range(people)]
     messages = [text_of(tokenizer, 40) for _ in sessions]
@@ -46,7 +46,7 @@ def run(model_dir: Path) -> dict[str, Any]:
     async def rounds(engine: Engine) -> None:
         for _ in range(ROUNDS):
             for people in CROWDS:
-                speed, overhead = await _crowd(engine, tokenizer, people)
+                speed, overhead = await crowd(engine, tokenizer, people)
                 speeds[people].append(speed)
                 overheads[people].append(overhead)
 

@@ -58,7 +58,6 @@ class Shape:
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all weights."""
-        layer = self._layer()
         head = {} if self.tied else {"lm_head.weight": (self.vocab, self.hidden)}
         return {
             "model.embed_tokens.weight": (self.vocab, self.hidden),
@@ -67,11 +66,11 @@ class Shape:
             **{
                 f"model.layers.{i}.{name}": shape
                 for i in range(self.layers)
-                for name, shape in layer.items()
+                for name, shape in self._layer(i).items()
             },
         }
 
-    def _layer(self) -> dict[str, tuple[int, ...]]:
+    def _layer(self, _index: int) -> dict[str, tuple[int, ...]]:
         hidden, wide = self.hidden, self.wide
         narrow = hidden // self.heads * self.kv_heads
         outputs = {"q": hidden, "k": narrow, "v": narrow}
@@ -114,8 +113,12 @@ QWEN2_5_0_5B = Shape(
 SHAPES = {"llama-2-7b": LLAMA_2_7B, "qwen2.5-0.5b": QWEN2_5_0_5B}
 
 
-def model_dir(name: str, folder: Path = FOLDER) -> Path:
-    """The int4 export of SHAPES[name], made at the first call (7B: minutes, 18 GB of disk for a while)."""
+def model_dir(name: str, folder: Path = FOLDER, shape: Shape | None = None) -> Path:
+    """The int4 export of `shape`, else of SHAPES[name], made at the first call.
+
+    7B: minutes, and 18 GB of disk for a while.
+    """
+    shape = shape or SHAPES[name]
     out = folder / f"{name}-int4"
     if (out / "manifest.json").is_file():
         return out
@@ -123,8 +126,8 @@ def model_dir(name: str, folder: Path = FOLDER) -> Path:
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
     print(f"making a synthetic {name} in int4, kept in {out}", flush=True)
-    write_checkpoint(source, SHAPES[name])
-    write_tokenizer(source, SHAPES[name].vocab)
+    write_checkpoint(source, shape)
+    write_tokenizer(source, shape.vocab)
     # In a process of its own: what it takes of memory does not count where memory is measured.
     options = ["--weights", "int4", "--no-scale-search", "--out", str(out)]
     subprocess.run([sys.executable, "-m", "export", str(source), *options], check=True)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,11 +14,14 @@ from tokenizers import Tokenizer
 
 from bench import synthetic
 from bench.fit import fit
+from bench.hybrid_shape import QWEN3_5_0_8B
 from bench.scale import batch, sections
 from bench.scale.large import Figures
 from bench.scale.roomy import CONTEXT_LENGTH, roomy
 from engine import Engine, SessionId, TurnFigures
 from engine.events import Event, Finished, FinishReason, Text
+from export.families import read_decoder
+from export.sources.directory import open_directory
 from export.sources.safetensors import read_safetensors
 
 FIGURES = TurnFigures(
@@ -65,9 +69,25 @@ def test_a_synthetic_checkpoint_has_the_shapes_and_no_two_equal_layers(tmp_path:
 def test_the_shapes_have_as_many_weights_as_their_models() -> None:
     counts = {
         name: sum(int(np.prod(size)) for size in shape.tensors().values())
-        for name, shape in synthetic.SHAPES.items()
+        for name, shape in {**synthetic.SHAPES, "qwen3.5-0.8b": QWEN3_5_0_8B}.items()
     }
-    assert counts == {"llama-2-7b": 6_738_415_616, "qwen2.5-0.5b": 494_032_768}
+    assert counts == {
+        "llama-2-7b": 6_738_415_616,
+        "qwen2.5-0.5b": 494_032_768,
+        "qwen3.5-0.8b": 752_393_024,
+    }
+
+
+def test_the_hybrid_shape_is_one_that_is_exported(tmp_path: Path) -> None:
+    config = QWEN3_5_0_8B.config()
+    assert config["layer_types"].count("linear_attention") == 18
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    shape = replace(QWEN3_5_0_8B, hidden=64, wide=96, layers=4, heads=2, kv_heads=1, vocab=300)
+    settings = {**shape.settings, "layer_types": shape.settings["layer_types"][:4]}
+    synthetic.write_checkpoint(folder, replace(shape, settings=settings))
+    decoder = read_decoder(open_directory(folder))  # names and shapes fit, or it raises
+    assert decoder.spec.recurrent == frozenset({0, 1, 2})
 
 
 def test_each_byte_is_one_token_and_every_token_can_be_decoded(tmp_path: Path) -> None:
