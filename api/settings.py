@@ -40,7 +40,8 @@ def sampling_of(asked: Sampling, default: SamplingParams, max_tokens: int | None
     # Clients of llama.cpp mean by -1 that any will do.
     told["seed"] = None if asked.seed in (None, -1) else asked.seed % 2**64
     given = {name: value for name, value in told.items() if value is not None}
-    return replace(default, **given, stop=asked.stop)
+    biases = tuple((asked.logit_bias or {}).items())
+    return replace(default, **given, stop=asked.stop, logit_bias=biases)
 
 
 def options_of(

@@ -45,8 +45,10 @@ def _refusal(error: ValidationError) -> ApiError:
 
 
 def _path(loc: tuple[Any, ...]) -> str:
-    """As `messages[0].content`."""
+    """As `messages[0].content`. That a key is meant, and not what it stands for, is not said."""
     path = ""
     for step in loc:
+        if step == "[key]":
+            continue
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else str(step)
     return path

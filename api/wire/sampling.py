@@ -10,6 +10,10 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 MOST_STOPS, LONGEST_STOP = 100, 1000
+MOST_BIASES = 1024
+
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+LogitBias = Annotated[float, Field(ge=-100, le=100)]
 
 
 class StreamOptions(BaseModel):
@@ -40,7 +44,7 @@ class Sampling(BaseModel):
     max_tokens: Annotated[int, Field(ge=-1, le=10**9)] | None = None
     n: int | None = None
     logprobs: bool | int | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: Annotated[dict[TokenId, LogitBias], Field(max_length=MOST_BIASES)] | None = None
     store: bool | None = None
     session_id: Any = None
     prompt_cache_key: Any = None
@@ -83,7 +87,7 @@ class Sampling(BaseModel):
             raise PydanticCustomError("n", "Only one reply at a time is possible; leave it out.")
         return value
 
-    @field_validator("logprobs", "logit_bias")
+    @field_validator("logprobs")
     @classmethod
     def _not_yet(cls, value: Any) -> Any:
         if value:

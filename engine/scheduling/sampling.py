@@ -1,7 +1,7 @@
 """From logits to the next token. Pure NumPy.
 
 Owns: SamplingParams and each turn's random state and token counts. Does not know: sequences, text.
-Order of the filters, as in Hugging Face's generate: penalties, temperature, top-k, top-p, min-p.
+Order of the filters, as in Hugging Face's generate: biases, penalties, temperature, top-k, top-p, min-p.
 Repetition penalty counts prompt and reply (Keskar et al., CTRL, 2019); presence and frequency
 penalties count the reply only (OpenAI's definition); min-p is that of Nguyen et al., 2024.
 """
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numpy.random import default_rng  # here, since NumPy loads it late: 6 ms of the first answer
 
 from engine.config import require
+from engine.scheduling.bias import Bias, check_biases
 from engine.scheduling.constraint import Constraint
 
 Row = npt.NDArray[np.float32]
@@ -44,7 +45,8 @@ class SamplingParams:
     """How a reply is sampled.
 
     temperature: 0 is greedy. top_k: 0 is off. top_p, min_p: probabilities. max_tokens: of the reply.
-    stop: the reply ends before the first of these strings. seed: None draws a fresh one.
+    stop: the reply ends before the first of these strings. seed: None draws a fresh one. logit_bias: of
+    single tokens (id, what is added to the logit).
     """
 
     temperature: float = 0.7
@@ -57,6 +59,7 @@ class SamplingParams:
     seed: int | None = None
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ConfigError, by name, for what cannot be."""
@@ -68,6 +71,7 @@ class SamplingParams:
         require(self.top_p > 0, "top-p must be above 0.")
         require(self.repetition_penalty > 0, "The repetition penalty must be above 0.")
         _check_stop(self.stop)
+        check_biases(self.logit_bias)
 
     @property
     def is_greedy(self) -> bool:
@@ -98,6 +102,7 @@ class Sampler:
         self.params = params
         self.constraint = constraint
         self._random = default_rng(params.seed)
+        self._bias = Bias(params.logit_bias, vocab_size) if params.logit_bias else None
         self._penalties = _Penalties(params, prompt, vocab_size) if params.has_penalties else None
         if self._penalties is not None:
             for token in said:
@@ -105,6 +110,8 @@ class Sampler:
 
     def sample(self, logits: Row) -> int:
         """The next token id, from logits of shape [vocab]."""
+        if self._bias is not None:
+            logits = self._bias.apply(logits)
         if self.constraint is not None:
             logits = self.constraint.restrict(logits)
         if self._penalties is not None:

@@ -1,4 +1,4 @@
-"""What a reply has to keep to, as clients ask for it."""
+"""What a reply has to keep to, and which tokens it favours, as clients ask for it."""
 
 from typing import Any
 
@@ -49,3 +49,15 @@ def test_the_engine_is_told_what_the_reply_keeps_to(
     assert response.status_code == 200
     (request,) = app.script.requests
     assert request.grammar == grammar
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+def test_the_engine_is_told_which_tokens_are_favoured(
+    app: ScriptedApp, http: httpx.Client, path: str
+) -> None:
+    app.script.write(Say("7"))
+    body = asked("Hello") if path == CHAT else {"prompt": "Hello"}
+    response = http.post(path, json=body | {"logit_bias": {"7": 1.5, "9": -100}})
+    assert response.status_code == 200
+    (request,) = app.script.requests
+    assert request.params.logit_bias == ((7, 1.5), (9, -100.0))

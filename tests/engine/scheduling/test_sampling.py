@@ -48,6 +48,34 @@ def assert_same(found: dict[int, float], expected: dict[int, float]) -> None:
         assert found.get(token, 0) == pytest.approx(expected.get(token, 0), abs=2e-6), token
 
 
+def test_biases_are_added_before_anything_else() -> None:
+    logits = np.zeros(8, np.float32)
+    params = SamplingParams(temperature=0, logit_bias=((3, 5.0), (5, -100), (10**6, 7.0)))
+    sampler = Sampler(params, [], 8)
+    assert sampler.sample(logits) == 3
+    assert not logits.any(), "the row is others', too"
+    banned = SamplingParams(temperature=1, top_k=0, top_p=1, seed=1, logit_bias=((0, -100),))
+    drawn = Sampler(banned, [], 2)
+    assert {drawn.sample(logits[:2]) for _ in range(200)} == {1}
+
+
+@pytest.mark.parametrize(
+    "biases",
+    [
+        [(1, 1.0)],
+        ((1,),),
+        ((-1, 1.0),),
+        ((1, 101),),
+        ((1, True),),
+        ((1, float("nan")),),
+        ((1.0, 1),),
+    ],
+)
+def test_biases_that_cannot_be_are_refused(biases: Any) -> None:
+    with pytest.raises(ConfigError, match="Biases"):
+        SamplingParams(logit_bias=biases)
+
+
 @given(rows, st.integers(0, 300), st.sampled_from([0.3, 1.0, 5.0]))
 def test_top_k_keeps_what_a_full_sort_keeps(logits: Row, k: int, temperature: float) -> None:
     params = SamplingParams(temperature=temperature, top_k=k, top_p=1)

@@ -31,6 +31,7 @@ PROGRAMS = {
     "engine/grammars/compiler.py",
     "engine/grammars/constraint.py",
     "engine/grammars/grammar.py",
+    "engine/scheduling/bias.py",
 }
 LEFT_OUT = COMMAND_LINE | PROGRAMS
 NOT_FOR_PAGES = {
