@@ -14,7 +14,9 @@ from engine.scheduling.block_pool import BlockPool
 
 BEGINNING = 0  # the block of the state that every sequence begins with; nobody writes to it
 FOREVER = 2**30  # an interval that no sequence reaches: only the last state of a step is written
-NEWEST = 4  # two turns: each has one before its reply and one behind it
+NEWEST = (
+    6  # two turns: one before the thoughts that its prompt opens, before its reply, behind that
+)
 
 
 @dataclass(frozen=True, slots=True)

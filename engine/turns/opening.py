@@ -15,6 +15,7 @@ from engine.turns.placing import Place, last
 from engine.turns.prompt import Prompt, PromptBuilder
 from engine.turns.turn import Earlier, Turn, TurnRequest
 
+OPENING_TOKENS = 8  # of the mark that opens thoughts, at most
 HIDDEN = "The conversation no longer fits; the model now sees it from message {first} on."
 
 
@@ -131,9 +132,7 @@ class Opening:
         known = min(sequence.num_cached_tokens, prompt.num_tokens - 1)
         sequence.truncate_kv(known, self.pool)
         known = sequence.num_cached_tokens  # less, where a state is that of fewer tokens
-        # Whoever changes the message goes back to what was said before it, a new answer to its last token.
-        last = prompt.num_tokens - 1
-        sequence.wish_states(self.pool, min(Ledger(plan.kept).num_tokens, last), last)
+        sequence.wish_states(self.pool, *_ways_back(prompt))
         clock.reused_tokens = known
         clock.saved_s = self.pace.prefill_s(known)
         if known < said - 1 and had_kv_for < said:
@@ -142,6 +141,17 @@ class Opening:
         if prompt.num_hidden:
             clock.notes.append(HIDDEN.format(first=prompt.num_hidden + 1))
         branch.num_hidden = clock.first_visible = prompt.num_hidden
+
+
+def _ways_back(prompt: Prompt) -> list[int]:
+    """Tokens of a prompt behind which states are worth keeping.
+
+    Whoever changes the message goes back to what was said before it, a new answer to the last token, and the next
+    prompt to before the thoughts that this one opens: the template drops them there.
+    """
+    last = prompt.num_tokens - 1
+    opening = [last + 1 - OPENING_TOKENS] if prompt.opens_thoughts else []
+    return [min(Ledger(prompt.plan.kept).num_tokens, last), *opening, last]
 
 
 def _reopened(branch: Branch, text: str) -> Earlier:

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import openvino as ov
 import pytest
 
 from engine import Engine, EngineConfig, SessionId
 from engine.errors import ModelUnsupported
 from engine.metrics import KVSource
 from engine.model.checking import compare
+from engine.model.paging import STATE_TABLE, read_paged
+from tests.export.test_families import write_ir
 from tests.real.recurrent import KINDS, Model, check_said, make_model, say, start, talk, tokens
 
 ONE = SessionId("owner", "one")
@@ -202,3 +205,16 @@ def test_keys_beside_a_state_are_not_moved(model: Model) -> None:
 
 def test_with_and_without_paging_it_computes_the_same(model: Model) -> None:
     compare(model.path, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_that_are_inputs_and_outputs_become_states_of_the_graph(
+    kind: str, tmp_path: Path
+) -> None:
+    make_model(tmp_path, kind)
+    explicit = write_ir(tmp_path / "source", tmp_path / "explicit", "explicit").parent
+    tables = [
+        port for port in read_paged(ov.Core(), explicit).inputs if STATE_TABLE in port.any_name
+    ]
+    assert tables
+    compare(explicit, 2)

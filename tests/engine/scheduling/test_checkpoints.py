@@ -38,7 +38,7 @@ def test_old_states_are_given_back() -> None:
     for end in range(10, 2010, 10):
         step(states, end - 10, end, pool)
         states.keep(pool)
-    assert [c.num_tokens for c in states.kept[-NEWEST:]] == [1970, 1980, 1990, 2000]
+    assert [c.num_tokens for c in states.kept[-NEWEST:]] == [1950, 1960, 1970, 1980, 1990, 2000]
     assert pool.num_used == 1 + len(states.kept) < 20
 
 

@@ -12,6 +12,7 @@ from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import SnapshotRefused
 from tests.engine.fakes import babble, endless, saying
 from tests.engine.rig import FINGERPRINT, Rig, make_disk, make_rig, make_stored_rig
+from tests.engine.turns.test_thinking import OPENED
 
 Rigs = Callable[..., Rig]
 SHORT = "Hello"
@@ -114,6 +115,19 @@ def test_a_reply_that_is_cut_back_is_read_again_while_people_read(states: Rigs) 
     rig.rest()
     behind = len(rig.tokens())
     assert rig.chat(LONG, params=params).figures.reused_tokens >= behind
+
+
+def test_an_answer_behind_opened_thoughts_is_read_again_without_its_message(states: Rigs) -> None:
+    """The next prompt has neither the thoughts nor what opened them."""
+    thought, answer = "Hm.\n</think>\n\n", "It is Paris."
+    rig = states(num_blocks=512, template=OPENED, choose=saying("<think>\n", thought, answer))
+    for message in (LONG, LONG * 2, SHORT):
+        rig.chat(message, params=SamplingParams(temperature=0, max_tokens=100))
+        rig.check()
+    for asked in rig.asked[1:]:
+        new = f"{answer}<|im_end|>\n<|im_start|>user\n{asked.request.message}<|im_end|>\n"
+        new += "<|im_start|>assistant\n<think>\n"
+        assert asked.figures.prefilled_tokens == len(rig.tokenizer.encode(new))
 
 
 def test_titles_leave_the_conversation_as_it_was(states: Rigs) -> None:
