@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from engine.conversations.store import StoreError
 from tests.engine.rig import make_rig, make_stored_rig, session_id
 
 CHAT, ONCE = "person/chat", "api:ann/once"
@@ -46,4 +49,17 @@ def test_programs_conversations_get_no_titles(tmp_path: Path) -> None:
     rig.chat("Hello", CHAT)
     assert rig.core.parts.idle.titles.has_work
     assert session_id(ONCE).is_programs
+    rig.stop()
+
+
+def test_a_branch_that_cannot_be_stored_holds_no_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_stored_rig(tmp_path)
+    rig.chat("Hello", ONCE)
+    monkeypatch.setattr("engine.conversations.writer.MAX_WAITING_BYTES", 0)
+    source, target = rig.session(ONCE), rig.session("api:ann/other")
+    with pytest.raises(StoreError):
+        rig.core.parts.sharing.branch_off(source, target, source.messages)
+    rig.check()
     rig.stop()
