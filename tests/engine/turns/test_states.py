@@ -8,6 +8,7 @@ import pytest
 
 from engine.metrics import KVSource
 from engine.scheduling.sampling import SamplingParams
+from engine.scheduling.sequence import Sequence
 from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import SnapshotRefused
 from tests.engine.fakes import babble, endless, saying
@@ -247,6 +248,20 @@ def test_of_a_snapshot_the_last_states_come_back_where_there_is_no_room_for_all(
     assert small.tiers.adopt(sequence, taken) == len(taken.tokens)
     assert [c.num_tokens for c in sequence.states.all] == taken.state_tokens[-2:]
     sequence.truncate_kv(0, small.pool)
+
+
+def test_of_a_snapshot_that_says_more_the_state_before_that_comes_back(states: Rigs) -> None:
+    """Though there is not room for those behind it, too."""
+    rig, small = states(), states(num_states=4)
+    for number in range(6):
+        rig.chat(f"{LONG}, {number}")
+    taken = rig.tiers.transfer.take(rig.sequence())
+    wanted = taken.state_tokens[-5]
+    sequence = Sequence(taken.tokens[:wanted])
+    assert small.tiers.adopt(sequence, taken) == wanted
+    assert [c.num_tokens for c in sequence.states.all] == [wanted]
+    sequence.truncate_kv(0, small.pool)
+    small.check()
 
 
 @pytest.mark.parametrize("damage", ["value", "order", "missing"])
