@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.conversations.store import StoreError
-from tests.engine.rig import make_rig, make_stored_rig, session_id
+from engine.turns.turn import TurnRequest
+from tests.engine.rig import GREEDY, make_rig, make_stored_rig, session_id
 
 CHAT, ONCE = "person/chat", "api:ann/once"
 
@@ -63,3 +64,13 @@ def test_a_branch_that_cannot_be_stored_holds_no_blocks(
         rig.core.parts.sharing.branch_off(source, target, source.messages)
     rig.check()
     rig.stop()
+
+
+def test_a_message_that_was_said_already_is_asked_again_in_its_own_words() -> None:
+    rig = make_rig()
+    rig.chat("Hello", ONCE)
+    request = TurnRequest(session_id(ONCE), " Hello\n", GREEDY, lambda _: None, behind=())
+    again = rig.submit(request)
+    rig.run()
+    assert again.figures.prefilled_tokens == 1
+    assert len(rig.versions(1, ONCE)) == 2
