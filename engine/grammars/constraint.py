@@ -78,6 +78,7 @@ class GrammarConstraint:
         elif self._is_opening(token):
             self._wait()
             self._place, self._mask = _Place.THOUGHTS, None
+            self._think(token)  # with channels, the answer's own marks begin with it
         else:
             self._wait()
             self._place, self._mask = _Place.BOUND, None

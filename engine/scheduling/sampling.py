@@ -217,7 +217,7 @@ def _nucleus(tokens: TokenIds, weights: Row, mass: float) -> tuple[TokenIds, Row
 
 
 def _largest(logits: Row, k: int) -> TokenIds:
-    """Ids of the k largest logits, descending; at equal logits the lower id first.
+    """Ids of the k largest logits, or of all that may come, descending; at equal logits the lower id first.
 
     The k-th largest of the column groups' maxima bounds the k-th largest logit from below, so that
     only the few logits above it need sorting: 10 times faster than a partition of the whole row.
@@ -228,7 +228,9 @@ def _largest(logits: Row, k: int) -> TokenIds:
     else:
         maxima = logits[: columns * _GROUP].reshape(_GROUP, columns).max(axis=0)
         bound = np.partition(maxima, columns - k)[columns - k]
-        candidates = np.flatnonzero(logits >= bound)
+        # Those that a grammar rules out are no candidates, however few are left.
+        is_bounded = bound > -np.inf
+        candidates = np.flatnonzero(logits >= bound if is_bounded else logits > bound)
     return candidates[np.argsort(-logits[candidates], kind="stable")[:k]]
 
 

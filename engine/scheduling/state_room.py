@@ -33,9 +33,9 @@ class StateRoom:
         for other in others:
             if self._missing(self.states, sequence, count) > 0:
                 other.states.spare(self.states, 1)
-        if self._missing(self.states, sequence, count) > 0:
-            sequence.states.wish()
-        return self._missing(self.states, sequence, count) <= 0
+        if self._missing(self.states, sequence, count) <= 0:
+            return True
+        return self._give_up_wishes(self.states, sequence, count)
 
     def plan(self, sequence: Sequence, count: int) -> None:
         """Take states for the next `count` tokens of a sequence."""
@@ -48,6 +48,15 @@ class StateRoom:
         if self.states is not None:
             for sequence in sequences:
                 sequence.states.commit(self.states)
+
+    def _give_up_wishes(self, states: BlockPool, sequence: Sequence, count: int) -> bool:
+        """Whether that makes room; they stay for later where it does not."""
+        wishes = sequence.states.wishes
+        sequence.states.wish()
+        if self._missing(states, sequence, count) <= 0:
+            return True
+        sequence.states.wish(*wishes)
+        return False
 
     def _missing(self, states: BlockPool, sequence: Sequence, count: int) -> int:
         cached = sequence.num_cached_tokens

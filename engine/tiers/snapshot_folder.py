@@ -140,11 +140,12 @@ class SnapshotFolder:
         return int(self._budget_bytes * MINOR_SHARE)
 
     def _make_minor_room(self, size: int, name: str) -> None:
-        """Of a minor snapshot that is to be written: delete others of its like, as many as it takes."""
+        """Of a minor snapshot that is to be written: delete its like, as many as it takes, its old self first."""
         limit = self._limit(name)
         if limit is None or not name.startswith(_MINOR):
             return
-        for other in [n for n in self._sizes if n.startswith(_MINOR)]:
+        minor = [n for n in self._sizes if n.startswith(_MINOR)]
+        for other in sorted(minor, key=lambda n: n != name):
             if self._minor_bytes + size <= limit:
                 return
             self._remove(other)

@@ -189,7 +189,7 @@ class Transfer:
             return 0
         self._check(snapshot)
         sequence.truncate_kv(0, self._pool)
-        restored = self._room_for(snapshot, reclaim)
+        restored = self._room_for(snapshot, common, reclaim)
         if restored is None:
             return 0
         try:
@@ -223,13 +223,18 @@ class Transfer:
             return common
         return max((count for count in snapshot.state_tokens if count <= common), default=0)
 
-    def _room_for(self, snapshot: Snapshot, reclaim: Reclaim) -> TokenSequence | None:
-        """Blocks for all of the snapshot, and states for as many of its last ones as there is room for."""
+    def _room_for(self, snapshot: Snapshot, common: int, reclaim: Reclaim) -> TokenSequence | None:
+        """Blocks for all of the snapshot, and states for as many of its last ones as there is room for.
+
+        Of those behind more than `common` tokens only the very last, by which it is proved.
+        """
         states, positions = self._pool.states, snapshot.state_tokens
         count = self._pool.blocks_for(len(snapshot.tokens))
         if count > self._pool.num_free:
             reclaim.blocks(count - self._pool.num_free)
         if states is not None:
+            *earlier, end = positions
+            positions = [*(position for position in earlier if position <= common), end]
             proof = not self._spare_states  # takes another one
             if (missing := len(positions) + proof - states.num_free) > 0:
                 reclaim.states(missing)
@@ -249,8 +254,10 @@ class Transfer:
         """Write and prove the snapshot's KV, with the states that there is room for."""
         self.storage.write_blocks(restored.block_table, snapshot.blocks)
         if self._states is not None:
-            table = restored.states.table
-            self._states.write_blocks(table, [raw[-len(table) :] for raw in snapshot.states])
+            for checkpoint in restored.states.kept:
+                i = snapshot.state_tokens.index(checkpoint.num_tokens)
+                raw = [table[i : i + 1] for table in snapshot.states]
+                self._states.write_blocks([checkpoint.block], raw)
         self._prove(restored, snapshot)
 
     def _prove(self, sequence: TokenSequence, snapshot: Snapshot) -> None:

@@ -129,7 +129,9 @@ class Idle:
         branch.ledger = Ledger(prompt.plan.kept)
         branch.num_hidden = prompt.num_hidden
         self._prefixes.share(session.id.owner, branch.sequence)
-        branch.sequence.wish_states(self._shift.pool, branch.ledger.num_tokens)
+        # A reply that was cut off may go on, for which its last token is computed again.
+        is_cut_off = bool(before) and session.transcript[-1].node.is_unfinished
+        branch.sequence.wish_states(self._shift.pool, branch.ledger.num_tokens - is_cut_off)
         self._ahead.want(branch)
 
     def _is_restored_first(

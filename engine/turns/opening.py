@@ -38,9 +38,8 @@ class Opening:
         source, setting = session.nearest(place.leaf), session.dated(request.setting)
         if request.continues:
             return self.prompts.more(source, place.before, setting, request.params.max_tokens)
-        return self.prompts.chat(
-            source, place.before, request.message, setting, request.params.max_tokens
-        )
+        message = request.message if place.question is None else place.question.content
+        return self.prompts.chat(source, place.before, message, setting, request.params.max_tokens)
 
     def take(self, session: Session, request: TurnRequest, place: Place) -> Node:
         """Take the request: the message is stored and shown, with a reply that has no text yet.

@@ -105,9 +105,16 @@ class Sharing:
             log.warning("An imported conversation is prefilled again: %s", refusal)
 
     def _fill(self, session: Session, messages: Sequence[Message], branch: Branch) -> None:
-        """Put messages into a new session, with the branch that stands for them."""
-        for message in messages:
-            node = self.journal.add(session, message.role, message.content)
+        """Put messages into a new session, with the branch that stands for them.
+
+        Where they cannot be stored, the branch gives back what it holds.
+        """
+        try:
+            for message in messages:
+                node = self.journal.add(session, message.role, message.content)
+        except BaseException:
+            branch.sequence.truncate(0, self.tiers.pool)
+            raise
         session.branches[node.id] = branch
         session.publish()
         self.journal.finish(session, node.id, branch)

@@ -86,6 +86,16 @@ def test_a_reply_that_may_think_need_not() -> None:
     assert allowed(constraint) == {ord("b")}
 
 
+def test_what_opens_thoughts_may_also_begin_the_answer() -> None:
+    """A channel's mark: `analysis` may follow it, or at once the channel of answers."""
+    channels = Thoughts(OPEN, (OPEN, *b"final", CLOSE))
+    constraint = begun(Grammar("regex", "abc"), channels, may_think=True)
+    constraint.take(OPEN)
+    take(constraint, "final")
+    constraint.take(CLOSE)
+    assert allowed(constraint) == {ord("a")}
+
+
 def test_the_prompt_may_have_opened_the_thoughts() -> None:
     constraint = begun(Grammar("regex", "abc"), THOUGHTS, in_thoughts=True)
     assert OPEN in allowed(constraint)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from engine.errors import ConfigError
-from engine.scheduling.sampling import Sampler, SamplingParams, _candidates
+from engine.scheduling.sampling import Sampler, SamplingParams, _candidates, _largest
 
 Row = npt.NDArray[np.float32]
 
@@ -115,6 +115,13 @@ def test_the_largest_are_found_wherever_they_stand(step: int) -> None:
     largest = [*range(0, 5 * step, step)]
     logits[largest] = [5, 4, 3, 2, 1]
     assert list(kept(logits, SamplingParams(top_k=5, top_p=1))) == largest
+
+
+def test_tokens_that_may_not_come_are_no_candidates() -> None:
+    """Under a grammar few are left of a large vocabulary; sorting the others took longer than a small model's step."""
+    logits = np.full(152_064, -np.inf, np.float32)
+    logits[[900, 7, 150_000]] = [1, 3, 2]
+    assert _largest(logits, 40).tolist() == [7, 150_000, 900]
 
 
 def test_k_beyond_the_vocabulary_keeps_everything() -> None:

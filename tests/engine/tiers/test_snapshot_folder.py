@@ -275,3 +275,11 @@ def test_minor_snapshots_have_half_of_the_budget(tmp_path: Path) -> None:
         assert again.get(key, HERE).tokens == [1]
     with pytest.raises(SnapshotRefused):
         again.put("api:g", make_snapshot([*range(99)] * 99), HERE)
+
+
+def test_a_minor_snapshot_takes_its_own_old_place_before_that_of_others(tmp_path: Path) -> None:
+    each = size_of(make_snapshot([1]))
+    folder = SnapshotFolder(tmp_path, each * 4, minor="api:")
+    for key in ("api:a", "api:b", "api:b"):
+        folder.put(key, make_snapshot([1]), HERE)
+    assert folder.get("api:a", HERE).tokens == [1]

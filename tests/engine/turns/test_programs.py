@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
-from tests.engine.rig import make_rig, make_stored_rig, session_id
+import pytest
+
+from engine.conversations.store import StoreError
+from engine.turns.turn import TurnRequest
+from tests.engine.rig import GREEDY, make_rig, make_stored_rig, session_id
 
 CHAT, ONCE = "person/chat", "api:ann/once"
 
@@ -47,3 +51,26 @@ def test_programs_conversations_get_no_titles(tmp_path: Path) -> None:
     assert rig.core.parts.idle.titles.has_work
     assert session_id(ONCE).is_programs
     rig.stop()
+
+
+def test_a_branch_that_cannot_be_stored_holds_no_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_stored_rig(tmp_path)
+    rig.chat("Hello", ONCE)
+    monkeypatch.setattr("engine.conversations.writer.MAX_WAITING_BYTES", 0)
+    source, target = rig.session(ONCE), rig.session("api:ann/other")
+    with pytest.raises(StoreError):
+        rig.core.parts.sharing.branch_off(source, target, source.messages)
+    rig.check()
+    rig.stop()
+
+
+def test_a_message_that_was_said_already_is_asked_again_in_its_own_words() -> None:
+    rig = make_rig()
+    rig.chat("Hello", ONCE)
+    request = TurnRequest(session_id(ONCE), " Hello\n", GREEDY, lambda _: None, behind=())
+    again = rig.submit(request)
+    rig.run()
+    assert again.figures.prefilled_tokens == 1
+    assert len(rig.versions(1, ONCE)) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from engine.metrics import KVSource
 from engine.scheduling.sampling import SamplingParams
+from engine.scheduling.sequence import Sequence
 from engine.tiers import snapshot as snapshots
 from engine.tiers.snapshot import SnapshotRefused
 from tests.engine.fakes import babble, endless, saying
@@ -101,7 +102,8 @@ def test_what_is_typed_is_read_once_whatever_key_comes_next(states: Rigs) -> Non
     for draft in ("A dra", "A draft of a message", "A drawing of a message"):
         rig.core.draft(rig.session(), draft, setting)
         rig.rest()
-        assert rig.sequence().states.kept[-1].num_tokens == behind
+        # One less: the reply was cut off, and may go on instead.
+        assert rig.sequence().states.kept[-1].num_tokens == behind - 1
     figures = rig.chat("A drawing of a message").figures
     assert figures.reused_tokens > behind + len("A drawing")
     rig.check()
@@ -128,6 +130,15 @@ def test_an_answer_behind_opened_thoughts_is_read_again_without_its_message(stat
         new = f"{answer}<|im_end|>\n<|im_start|>user\n{asked.request.message}<|im_end|>\n"
         new += "<|im_start|>assistant\n<think>\n"
         assert asked.figures.prefilled_tokens == len(rig.tokenizer.encode(new))
+
+
+def test_a_reply_that_goes_on_is_not_read_again(states: Rigs) -> None:
+    """Not even when what comes behind it was read ahead meanwhile."""
+    rig = states()
+    rig.chat(LONG)
+    rig.rest()
+    assert rig.more().figures.prefilled_tokens == 1
+    rig.check()
 
 
 def test_titles_leave_the_conversation_as_it_was(states: Rigs) -> None:
@@ -237,6 +248,20 @@ def test_of_a_snapshot_the_last_states_come_back_where_there_is_no_room_for_all(
     assert small.tiers.adopt(sequence, taken) == len(taken.tokens)
     assert [c.num_tokens for c in sequence.states.all] == taken.state_tokens[-2:]
     sequence.truncate_kv(0, small.pool)
+
+
+def test_of_a_snapshot_that_says_more_the_state_before_that_comes_back(states: Rigs) -> None:
+    """Though there is not room for those behind it, too."""
+    rig, small = states(), states(num_states=4)
+    for number in range(6):
+        rig.chat(f"{LONG}, {number}")
+    taken = rig.tiers.transfer.take(rig.sequence())
+    wanted = taken.state_tokens[-5]
+    sequence = Sequence(taken.tokens[:wanted])
+    assert small.tiers.adopt(sequence, taken) == wanted
+    assert [c.num_tokens for c in sequence.states.all] == [wanted]
+    sequence.truncate_kv(0, small.pool)
+    small.check()
 
 
 @pytest.mark.parametrize("damage", ["value", "order", "missing"])
