@@ -181,6 +181,8 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "not called"),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs", "messages"),
+        ({"chat_template_kwargs": {"system": "a"}}, "chat_template_kwargs", "system"),
+        ({"chat_template_kwargs": {"gather": 5}}, "chat_template_kwargs", "gather"),
         ({"stream_options": 7}, "stream_options", "StreamOptions"),
     ],
 )  # fmt: skip
