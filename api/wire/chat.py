@@ -54,7 +54,7 @@ class ChatMessage(BaseModel):
     @classmethod
     def _without_tools(cls, value: Any) -> Any:
         if isinstance(value, dict) and (
-            value.get("tool_calls") or value.get("role") in {"tool", "function"}
+            value.get("tool_calls") or value.get("role") in ("tool", "function")
         ):
             raise PydanticCustomError("tools", "Calls of tools and their results cannot be read.")
         return value

@@ -111,6 +111,7 @@ def test_a_response_that_fails_says_so(app: ScriptedApp, http: httpx.Client) -> 
         ({"input": []}, "input"),
         ({"input": [{"type": "function_call_output", "output": "7"}]}, "input"),
         ({"input": [{"role": "king", "content": "x"}]}, "input"),
+        ({"input": [{"role": [], "content": "x"}]}, "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input"),
         ({"input": "x", "background": True}, "background"),
         ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text"),
