@@ -178,6 +178,7 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"response_format": {"type": "yaml"}}, "response_format", "json_schema"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema", "required"),
         ({"response_format": strictly({"type": "king"})}, "response_format", "king"),
+        ({"response_format": strictly({"title": "x" * 2**18})}, "response_format", "characters"),
         ({"structured_outputs": {"regex": "(a"}}, "response_format", "regex"),
         ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "not called"),
