@@ -6,5 +6,6 @@ Knows the engine, not the page: nothing here imports web or Gradio. Its packages
 from api.app import Api
 from api.gate import Access
 from api.limits import Limits
+from api.program import NAMED
 
-__all__ = ["Access", "Api", "Limits"]
+__all__ = ["NAMED", "Access", "Api", "Limits"]

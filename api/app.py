@@ -8,7 +8,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.endpoints import Chat, Completions, Health, Messages, Models, Responses, Service, Tokens
-from api.errors import ApiError
+from api.errors import ApiError, refusal_of
 from api.gate import Access, Gate, refused
 from api.limits import Limits
 from api.metrics import Metrics
@@ -16,6 +16,7 @@ from api.notes import notes_of
 from api.program import Program
 from api.talks import KEPT_S, Talks
 from engine import SamplingParams
+from engine.errors import EngineError
 
 
 class Api:
@@ -41,7 +42,13 @@ class Api:
             Service(program, sampling, Talks(kept_s), limits or Limits(), metrics)
         )
         self._known = {route.path for route in self._routes}
-        refusals = {ApiError: _refused, 404: _not_found, 405: _no_method, 500: _failed}
+        refusals = {
+            ApiError: _refused,
+            EngineError: _by_engine,
+            404: _not_found,
+            405: _no_method,
+            500: _failed,
+        }
         inner = Starlette(routes=self._routes, exception_handlers=refusals)
 
         def told(path: str, status: int, seconds: float, code: str | None) -> None:
@@ -84,6 +91,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     notes_of(request.scope).code = error.code
     return _said(request, error)
+
+
+async def _by_engine(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EngineError)
+    return await _refused(request, refusal_of(error))
 
 
 async def _failed(request: Request, _error: Exception) -> Response:

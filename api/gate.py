@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError
 from api.notes import Notes, note
-from api.program import OWNER
+from api.program import NAMED, OWNER
 from engine.conversations import PROGRAMS
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,9 @@ class Gate:
     def _has_metrics_token(self, headers: Headers) -> bool:
         token = self._access.metrics_token
         told = headers.get("authorization", "").partition(" ")[2].strip()
-        return token is not None and hmac.compare_digest(token.encode(), told.encode())
+        if not token:  # which is none
+            return False
+        return hmac.compare_digest(token.encode(), told.encode("latin-1"))
 
     async def _named(self, check: Callable[[str], Awaitable[str | None]], headers: Headers) -> str:
         scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -135,20 +137,25 @@ class Gate:
     def _check_local(self, scope: Scope, headers: Headers) -> None:
         """Raise ApiError unless a program of this machine asks by a name of this machine.
 
-        A page of another site may have its own name lead here (DNS rebinding), hence the look at Host.
+        A page of another site may have its own name lead here (DNS rebinding), hence the look at Host: at what
+        the request came with, too, as that page can send what a proxy would.
         """
         client = scope.get("client")
         if client is not None and not _is_loopback(client[0]):
             raise ApiError(403, NOT_FROM_HERE, code="forbidden")
-        name = _host_name(headers.get("host", ""))
-        if name not in _LOCAL_NAMES and name != self._access.host.strip("[]"):
+        host = headers.get("host", "")
+        if not all(self._is_own(name) for name in (host, scope.get(NAMED, host))):
             raise ApiError(403, NOT_FROM_HERE, code="forbidden")
         origin = headers.get("origin")
-        if self._access.allows_origin(origin):
+        if origin in self._access.origins:  # "*" is everybody with a key
             return
         is_same = origin is None or origin.partition("://")[2] == headers.get("host")
         if not is_same or headers.get("sec-fetch-site") not in _SAME_SITE:
             raise ApiError(403, FOREIGN.format(origin=origin or "other sites"), code="forbidden")
+
+    def _is_own(self, host: str) -> bool:
+        name = _host_name(host)
+        return name in _LOCAL_NAMES or name == self._access.host.strip("[]")
 
 
 class _Answer:

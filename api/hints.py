@@ -45,7 +45,7 @@ def _named(metadata: dict[str, Any]) -> list[Any]:
         try:
             told = json.loads(user)
             named = told.get("session_id") if isinstance(told, dict) else None
-        except ValueError:
+        except (ValueError, RecursionError):
             named = user.rpartition("_session_")[2] if "_session_" in user else None
     return [metadata.get("session_id"), named]
 

@@ -7,6 +7,7 @@ from engine import Engine
 from engine.events import Finished
 
 OWNER = "warmchat.owner"  # of a request's scope: whose conversations it is about
+NAMED = "warmchat.named"  # the Host that a request came with, where a proxy has told another
 
 Phase = Literal["exporting", "loading", "ready", "failed"]
 

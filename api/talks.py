@@ -11,7 +11,7 @@ import secrets
 import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from api.chain import chain, start_of
@@ -76,6 +76,12 @@ class Talks:
                 async for event in events:
                     yield event
 
+    async def open(self, engine: Engine, session_id: SessionId) -> None:
+        """Have the conversation in memory, as one of those that leave it in turn. Raises StoreError."""
+        await engine.find_session(session_id)
+        self._note(session_id)
+        self._make_room(engine, session_id)
+
     async def _session(self, engine: Engine, talk: Talk, wish: Wish) -> SessionId:
         """The conversation to go on in. A hint chooses between those that have said the same."""
         digests = chain(start_of(talk.owner, wish), talk.messages)
@@ -84,7 +90,7 @@ class Talks:
             return await self._of_hint(engine, talk) or await self._opened(engine, talk.owner)
         if talk.hint and trail.hint and trail.hint != talk.hint:  # another one, which begins alike
             return await self._branched_off(engine, trail.session_id, talk)
-        await engine.find_session(trail.session_id)
+        await self.open(engine, trail.session_id)
         return trail.session_id
 
     async def _of_hint(self, engine: Engine, talk: Talk) -> SessionId | None:
@@ -92,7 +98,7 @@ class Talks:
         if talk.hint is None or len(talk.behind) < _AN_EXCHANGE:
             return None
         for session_id in await asyncio.to_thread(engine.trails.of_hint, talk.owner, talk.hint):
-            await engine.find_session(session_id)
+            await self.open(engine, session_id)
             if engine.num_said(session_id, talk.messages) >= _AN_EXCHANGE:
                 return session_id
         return None
@@ -103,9 +109,14 @@ class Talks:
         return session_id
 
     async def _branched_off(self, engine: Engine, source: SessionId, talk: Talk) -> SessionId:
-        await engine.find_session(source)
         target = SessionId(talk.owner, secrets.token_urlsafe(24))
-        await engine.branch_off(source, target, talk.messages)
+        self._running[source] += 1  # it stays in memory meanwhile
+        try:
+            await self.open(engine, source)
+            self._note(target)
+            await engine.branch_off(source, target, talk.messages)
+        finally:
+            self._end(source)
         return target
 
     async def _turn(
@@ -122,12 +133,13 @@ class Talks:
         )
         start, has_begun = start_of(talk.owner, wish), False
         self._running[session_id] += 1
-        self._keep_open(engine, session_id)
+        self._note(session_id)
         try:
             async with aclosing(stream) as events:
                 async for event in events:
                     if not has_begun:
                         has_begun = True
+                        self._make_room(engine, session_id)
                         engine.trails.keep(session_id, chain(start, talk.messages), talk.hint)
                         yield Where(session_id, engine.head(session_id))
                     if isinstance(event, Finished):
@@ -136,14 +148,29 @@ class Talks:
                         engine.trails.keep(session_id, said[-1:], talk.hint)
                     yield event
         finally:
-            self._running[session_id] -= 1
-            self._running += Counter()  # without those at 0
+            self._end(session_id)
+            if not has_begun:
+                self._leave_if_empty(engine, session_id)
 
-    def _keep_open(self, engine: Engine, session_id: SessionId) -> None:
-        """The conversation stays in memory; the one that has been silent the longest leaves it."""
+    def _end(self, session_id: SessionId) -> None:
+        self._running[session_id] -= 1
+        self._running += Counter()  # without those at 0
+
+    def _leave_if_empty(self, engine: Engine, session_id: SessionId) -> None:
+        """A conversation that was made for a request that is refused takes no other one's place."""
+        with suppress(EngineError):
+            if not self._running[session_id] and not engine.messages(session_id):
+                self._open.pop(session_id, None)
+                engine.close_session(session_id)
+
+    def _note(self, session_id: SessionId) -> None:
+        """The conversation is in memory, and was used last."""
         self._open[session_id] = None
         self._open.move_to_end(session_id)
-        silent = [each for each in self._open if not self._running[each]]
+
+    def _make_room(self, engine: Engine, used: SessionId) -> None:
+        """Those that have been silent the longest leave memory, where there are too many."""
+        silent = [s for s in self._open if not self._running[s] and s != used]
         for each in silent[: max(len(self._open) - MOST_OPEN, 0)]:
             del self._open[each]
             engine.close_session(each)

@@ -15,6 +15,8 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from api import NAMED
+
 log = logging.getLogger(__name__)
 
 _PORTS = {"http": "80", "https": "443"}
@@ -45,9 +47,11 @@ class Forwarding:
             await self._app(_without_words(scope), receive, send)
 
     async def _as_the_proxy_says(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = Headers(scope=scope).get("host", "")
         host = forwarded_host(Headers(scope=scope), scope["scheme"])
         scope = _without_words(scope)
         if host is not None:
+            scope[NAMED] = named
             MutableHeaders(scope=scope)["host"] = host
         await self._app(scope, receive, send)
 

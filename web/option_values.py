@@ -147,6 +147,19 @@ def folder(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def log_file(text: str) -> Path:
+    """A file that can be written to; - is standard output."""
+    file = Path(text).expanduser()
+    if text != "-":
+        try:
+            file.open("a").close()
+        except OSError as error:
+            raise argparse.ArgumentTypeError(
+                f"{text}: {error.strerror}; name a file that can be written to."
+            ) from None
+    return file
+
+
 def template(text: str) -> Path:
     """A file that is there, for a chat template."""
     file = Path(text).expanduser()

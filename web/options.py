@@ -20,6 +20,7 @@ from web.option_values import (
     LOOPBACK,
     device,
     folder,
+    log_file,
     one_of,
     origins,
     parse_bytes,
@@ -253,7 +254,7 @@ def _add_api_options(parser: _Parser) -> None:
         help="replies that a key may ask for at once (default: as many as there are places)")  # fmt: skip
     add("--max-tokens-per-minute", type=whole(1, 999_999_999), metavar="N",
         help="tokens that may be computed for a key a minute; those whose KV is there are free (default: any)")  # fmt: skip
-    add("--access-log", type=folder, metavar="FILE",
+    add("--access-log", type=log_file, metavar="FILE",
         help="a line of JSON for each request to the API, without what was said; - is standard output (default: none)")  # fmt: skip
     add("--metrics-token", metavar="TOKEN",
         help="lets Prometheus of another machine read /metrics; better in WARMCHAT_METRICS_TOKEN (default: none)")  # fmt: skip

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from api import listening, streams
 from api.chain import steady
-from api.endpoints.service import Service, asked, owner_of, talk_of
+from api.endpoints.service import Service, asked, grammar_of, owner_of, talk_of
 from api.errors import ApiError
 from api.hints import hint_of
 from api.replies import Ended, Part, parts_of
@@ -52,7 +52,7 @@ class Chat:
             sampling_of(wanted, self._service.sampling, wanted.reply_tokens),
             steady(system) or None,
             options_of(engine.info, wanted.reasoning_effort, wanted.chat_template_kwargs),
-            wanted.grammar,
+            grammar_of(wanted),
         )
 
 

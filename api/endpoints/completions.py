@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from api import listening, streams
 from api.endpoints.chat import KEEP_ALIVE_S
-from api.endpoints.service import Service, asked
+from api.endpoints.service import Service, asked, grammar_of
 from api.errors import ApiError, refusal_of
 from api.replies import Ended, Part, parts_of
 from api.settings import sampling_of
@@ -36,7 +36,7 @@ class Completions:
         prompt = await _text(engine, wanted)
         params = sampling_of(wanted, self._service.sampling, wanted.max_tokens or _MOST_TOKENS)
         told = parts_of(
-            engine.complete(prompt, params, grammar=wanted.grammar), "prompt", is_raw=True
+            engine.complete(prompt, params, grammar=grammar_of(wanted)), "prompt", is_raw=True
         )
         parts = listening.with_pauses(self._service.watched(request, told), KEEP_ALIVE_S)
         if not await listening.has_begun(request.receive, parts):

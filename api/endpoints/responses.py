@@ -87,7 +87,7 @@ class Responses:
         """The conversation of a response, and the messages up to it. Raises ApiError."""
         if found := _ID.fullmatch(response_id):
             session_id = SessionId(owner, found[1])
-            await engine.find_session(session_id)
+            await self._service.talks.open(engine, session_id)
             try:
                 path = engine.path(session_id, int(found[2], 16))
             except RequestError:

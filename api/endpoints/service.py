@@ -15,9 +15,10 @@ from api.notes import notes_of
 from api.program import OWNER, Program
 from api.replies import Ended, Part
 from api.talks import Talk, Talks
-from api.wire import read
-from engine import Engine, Message, SamplingParams
+from api.wire import Structured, read
+from engine import Engine, Grammar, Message, SamplingParams
 from engine.conversations import PRIVATE
+from engine.errors import ConfigError
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -61,6 +62,14 @@ class Service:
                     yield part
         finally:
             self.limits.leave(owner)
+
+
+def grammar_of(wanted: Structured) -> Grammar | None:
+    """What the reply has to keep to. Raises ApiError."""
+    try:
+        return wanted.grammar
+    except ConfigError as error:
+        raise invalid(str(error), "response_format") from None
 
 
 async def asked(kind: type[Asked], request: Request) -> Asked:

@@ -10,6 +10,7 @@ from api.wire.messages import MessagesRequest
 from api.wire.reading import read
 from api.wire.responses import ResponsesRequest
 from api.wire.sampling import Sampling
+from api.wire.structured import Structured
 from api.wire.tokens import DetokenizeRequest, TokenizeRequest
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "MessagesRequest",
     "ResponsesRequest",
     "Sampling",
+    "Structured",
     "TokenizeRequest",
     "read",
 ]

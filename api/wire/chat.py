@@ -1,15 +1,19 @@
 """The body of POST /v1/chat/completions."""
 
+import inspect
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.wire.structured import Structured
+from engine import Engine
 
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
-# Variables of a template that are the conversation itself, or the model's.
+# Variables of a template that are the conversation itself, or the model's; and what the engine's turns are told
+# by these names beside them.
 RESERVED = {"messages", "add_generation_prompt", "tools", "documents"}
+RESERVED |= inspect.signature(Engine.chat).parameters.keys()
 
 
 def joined(content: Any) -> str:
@@ -50,7 +54,7 @@ class ChatMessage(BaseModel):
     @classmethod
     def _without_tools(cls, value: Any) -> Any:
         if isinstance(value, dict) and (
-            value.get("tool_calls") or value.get("role") in {"tool", "function"}
+            value.get("tool_calls") or value.get("role") in ("tool", "function")
         ):
             raise PydanticCustomError("tools", "Calls of tools and their results cannot be read.")
         return value

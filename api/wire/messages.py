@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from api.wire.chat import joined
 from api.wire.sampling import Sampling
 
-_THOUGHTS = {"thinking", "redacted_thinking"}
+_THOUGHTS = ("thinking", "redacted_thinking")
 
 
 def _answer(content: Any) -> str:

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 from api.wire.chat import joined
 from api.wire.sampling import Sampling
 
-_ROLES = {"user", "assistant", "system", "developer"}
+_ROLES = ("user", "assistant", "system", "developer")
 
 
 class ResponsesRequest(Sampling):

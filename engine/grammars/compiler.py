@@ -4,11 +4,12 @@ Owns: the vocabulary in llguidance's form, made when it is first asked for, and 
 masks. From any thread. Does not know: requests.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from llguidance import LLMatcher, LLTokenizer
 
@@ -22,7 +23,14 @@ NO_VOCABULARY = (
 # Between JSON's parts: a space, or a new line with its indentation. A model that may go on with white
 # space for ever would never end.
 _SPACE = r"\x20|\x0A\x20{0,20}"
+# The library follows rules that name one another, MAX_SOURCE / 8 at most, by recursion, some 4 KiB each, and
+# ends the process where a thread's usual stack is too small for that. Only what is used of it takes memory.
+_STACK_BYTES = 256 << 20
+_STACK = Lock()
 NOT_A_GRAMMAR = "The answer's grammar cannot be used: {reason}"
+
+
+Made = TypeVar("Made")
 
 
 class GrammarCompiler:
@@ -65,7 +73,8 @@ class GrammarCompiler:
 
         Takes milliseconds, the first time up to seconds. Raises GrammarRefused with the library's reason.
         """
-        matcher = LLMatcher(self._tokenizer(), _source(grammar), log_level=0)
+        tokenizer, source = self._tokenizer(), _source(grammar)
+        matcher = _with_room(lambda: LLMatcher(tokenizer, source, log_level=0))
         if matcher.is_error():
             raise GrammarRefused(NOT_A_GRAMMAR.format(reason=_line(matcher.get_error())))
         return GrammarConstraint(
@@ -89,6 +98,26 @@ class GrammarCompiler:
         if vocabulary is None:
             raise GrammarRefused(NO_VOCABULARY)
         return LLTokenizer(vocabulary, n_vocab=self._vocab_size, eos_token=self._end_tokens)
+
+
+def _with_room(make: Callable[[], Made]) -> Made:
+    """What `make` comes to in a thread with a large stack."""
+    made: Future[Made] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
+            made.set_exception(error)
+
+    thread = threading.Thread(target=run, name="grammar", daemon=True)
+    with _STACK:  # the size is that of all threads which begin meanwhile
+        usual = threading.stack_size(_STACK_BYTES)
+        try:
+            thread.start()
+        finally:
+            threading.stack_size(usual)
+    return made.result()
 
 
 def _source(grammar: Grammar) -> str:

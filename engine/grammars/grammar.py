@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from engine.config import require
 
-MAX_SOURCE = 1 << 20  # characters
+MAX_SOURCE = 1 << 18  # characters; how deep rules may lie in one another hangs on it, too
 
 Kind = Literal["json_schema", "regex", "lark"]
 

@@ -156,6 +156,7 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"messages": []}, "messages", "at least 1"),
         ({"messages": "Hello"}, "messages", "list"),
         ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role", "'user'"),
+        ({"messages": [{"role": [], "content": "x"}]}, "messages[0].role", "'user'"),
         ({"messages": [user(IMAGE)]}, "messages[0].content", "image_url cannot be read"),
         ({"messages": [user([{"type": "input_audio"}])]}, "messages[0].content", "input_audio"),
         ({"messages": [user(7)]}, "messages[0].content", "text"),
@@ -178,10 +179,13 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
         ({"response_format": {"type": "yaml"}}, "response_format", "json_schema"),
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema.json_schema", "required"),
         ({"response_format": strictly({"type": "king"})}, "response_format", "king"),
+        ({"response_format": strictly({"title": "x" * 2**18})}, "response_format", "characters"),
         ({"structured_outputs": {"regex": "(a"}}, "response_format", "regex"),
         ({"structured_outputs": {"choice": []}}, "structured_outputs.choice", "at least 1"),
         ({"tool_choice": "required"}, "tool_choice", "not called"),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs", "messages"),
+        ({"chat_template_kwargs": {"system": "a"}}, "chat_template_kwargs", "system"),
+        ({"chat_template_kwargs": {"gather": 5}}, "chat_template_kwargs", "gather"),
         ({"stream_options": 7}, "stream_options", "StreamOptions"),
     ],
 )  # fmt: skip
@@ -207,12 +211,30 @@ def test_a_body_that_is_no_request_is_refused(
     assert "JSON" in response.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_number_of_json_is_refused(http: httpx.Client, value: str) -> None:
+    response = http.post(CHAT, content=b'{"metadata": %s}' % value.encode())
+    assert (response.status_code, "JSON" in response.text) == (400, True)
+
+
+def test_depth_has_a_limit(app: ScriptedApp, http: httpx.Client) -> None:
+    body = b'{"messages": [{"role": "user", "content": "Hello"}], "metadata": %s}'
+    response = http.post(CHAT, content=body % (b"[" * 100 + b"]" * 100))
+    assert (response.status_code, "nested" in response.text) == (400, True)
+    assert http.post(CHAT, content=body % (b"[" * 99 + b"]" * 99)).status_code == 200
+    deep = {"user_id": "[" * 100_000}  # as Claude Code has JSON in it
+    assert http.post(CHAT, json=asked("Hello", metadata=deep)).status_code == 200
+
+
 def test_half_a_character_is_refused(app: ScriptedApp, http: httpx.Client) -> None:
     body = rb'{"messages": [{"role": "user", "content": "%s"}]}'
     response = http.post(CHAT, content=body % rb"\ud800")
     assert response.status_code == 400
     assert "half a character" in response.json()["error"]["message"]
     assert http.post(CHAT, content=body % rb"\ud83d\ude00").status_code == 200
+    assert http.post(CHAT, content=body % b"\xed\xa0\x80").status_code == 400
+    utf16 = (body % rb"\ud800").decode().encode("utf-16")
+    assert http.post(CHAT, content=utf16).status_code == 400
 
 
 @pytest.mark.parametrize("stream", [False, True])

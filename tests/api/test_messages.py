@@ -112,6 +112,7 @@ def test_the_words_of_a_request_reach_the_engine(app: ScriptedApp, http: httpx.C
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "image cannot be read"),
         ({"messages": [{"role": "user", "content": [{"type": "tool_result"}]}]}, "tool_result"),
+        ({"messages": [{"role": "user", "content": [{"type": []}]}]}, "with a type"),
         ({"temperature": -1}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"tool_choice": {"type": "any"}}, "tool_choice"),

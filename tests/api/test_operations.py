@@ -128,3 +128,20 @@ def test_pages_of_other_sites_read_no_metrics(app: ScriptedApp, path: str) -> No
     headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
     response = httpx.get(app.url + path, headers=headers, trust_env=False)
     assert response.status_code == (403 if path == "/metrics" else 200)
+
+
+def test_a_name_that_leads_here_reads_no_metrics_by_a_proxys_word(app: ScriptedApp) -> None:
+    """A page of that name may send X-Forwarded-Host, and its browser is as near as a proxy."""
+    headers = {"host": "evil.example", "x-forwarded-host": "localhost"}
+    for path in ("/metrics", "/v1/models"):
+        assert httpx.get(app.url + path, headers=headers, trust_env=False).status_code == 403
+
+
+def test_pages_that_may_use_the_api_with_a_key_read_no_metrics_without(tmp_path: Path) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(new_key("anna")[1])
+    everybody = ["--api-key-file", str(file), "--cors-origin", "*", "--metrics-token", ""]
+    with serving(tmp_path, *everybody) as app:
+        for headers in ({"origin": "https://evil.example"}, {"x-forwarded-for": "192.0.2.7"}):
+            response = httpx.get(f"{app.url}/metrics", headers=headers, trust_env=False)
+            assert response.status_code == 403, headers

@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from api import talks
+from engine.conversations import StoreError
 from engine.events import FinishReason
 from tests.scripted import End, Say
 from tests.scripted.app import ScriptedApp, serving
@@ -111,6 +113,7 @@ def test_a_response_that_fails_says_so(app: ScriptedApp, http: httpx.Client) -> 
         ({"input": []}, "input"),
         ({"input": [{"type": "function_call_output", "output": "7"}]}, "input"),
         ({"input": [{"role": "king", "content": "x"}]}, "input"),
+        ({"input": [{"role": [], "content": "x"}]}, "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input"),
         ({"input": "x", "background": True}, "background"),
         ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text"),
@@ -150,3 +153,26 @@ def test_what_is_not_to_be_stored_is_on_no_disk_and_still_found(tmp_path: Path) 
     on_disk = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert b"to be stored" in on_disk
     assert b"lighthouse" not in on_disk
+
+
+def test_where_the_store_fails_a_client_is_told_to_try_again(
+    app: ScriptedApp, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise StoreError("The disk does not answer.")
+
+    monkeypatch.setattr(app.engine, "open_session", refuse)
+    response = http.get(f"{RESPONSES}/resp_{'x' * 32}1")
+    assert (response.status_code, response.json()["error"]["message"]) == (
+        503, "The disk does not answer.",
+    )  # fmt: skip
+
+
+def test_what_is_looked_up_does_not_stay_in_memory(
+    app: ScriptedApp, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talks, "MOST_OPEN", 2)
+    names = [http.post(RESPONSES, json={"input": f"Chat {i}"}).json()["id"] for i in range(4)]
+    for name in names:
+        assert http.get(f"{RESPONSES}/{name}").status_code == 200
+    assert app.engine.stats().sessions == 2

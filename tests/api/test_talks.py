@@ -207,3 +207,18 @@ def test_what_is_silent_for_long_leaves_memory_and_is_found_again(
     assert conversations(app) == 2
     chat.say("Go on")
     assert "".join(m.content for m in app.script.requests[-1].behind or ()).startswith("The first")
+
+
+def test_what_is_refused_pushes_nobody_out_of_memory(
+    app: ScriptedApp, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = Chat(http)
+    chat.say(LONG)
+    before = conversations(app)
+    monkeypatch.setattr(talks, "MOST_OPEN", 2)
+    for i in range(3):
+        body = asked(user(f"Chat {i}"), assistant("Yes"), user(" "))
+        assert http.post(CHAT, json=body).status_code == 400
+    assert conversations(app) == before
+    chat.say("Go on")
+    assert chat.source == "memory"

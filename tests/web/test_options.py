@@ -73,6 +73,7 @@ def test_sizes_have_units(text: str, size: int) -> None:
         (["--cors-origin", "*"], "--api-key-file"),
         (["--api-conversations", "yes"], "--auth-file"),
         (["--api-keep", "0"], "whole number from 1"),
+        (["--access-log", "/no/such/folder/log"], "name a file"),
     ],
 )
 def test_impossible_values_are_refused_with_one_sentence(

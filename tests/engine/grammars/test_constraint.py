@@ -147,3 +147,11 @@ def test_lark_may_hold_json() -> None:
     constraint = begun(Grammar("lark", 'start: "a" %json {"const": 1}'))
     take(constraint, "a1")
     assert allowed(constraint) == {EOS}
+
+
+def test_rules_that_name_one_another_all_the_way_down_do_not_end_the_process() -> None:
+    """Where the library's recursion did: 8,000 rules were too many for a thread's usual stack."""
+    rules = [f"r{i:x}:r{i + 1:x}" for i in range(22_500)]
+    source = "\n".join(["start:r0", *rules, f'r{len(rules):x}:"a"'])
+    assert 0.9 * MAX_SOURCE < len(source) <= MAX_SOURCE
+    assert allowed(begun(Grammar("lark", source))) == {ord("a")}
