@@ -53,7 +53,7 @@ def open_gguf(path: Path) -> Checkpoint:
     config["attention_bias"] = "blk.0.attn_q.bias" in stored
     config["attention_output_bias"] = "blk.0.attn_output.bias" in stored
     architecture = ARCHITECTURES[metadata.architecture]
-    tensors = dict(_renamed(stored, metadata.architecture, config["head_dim"]))
+    tensors = dict(_renamed(paths[0], stored, metadata.architecture, config["head_dim"]))
     if architecture.with_experts is not None:
         tensors = gguf_experts.as_matrices(tensors)
     if config["model_type"] == "gpt_oss":
@@ -152,7 +152,7 @@ def _check_encoding(path: Path, tensor: StoredTensor) -> None:
 
 
 def _renamed(
-    stored: dict[str, StoredTensor], architecture: str, head_dim: int
+    path: Path, stored: dict[str, StoredTensor], architecture: str, head_dim: int
 ) -> Iterator[tuple[str, StoredTensor]]:
     """Every tensor under the name that Hugging Face's checkpoints of the family have; unknown names stay."""
     for name, tensor in stored.items():
@@ -160,6 +160,8 @@ def _renamed(
         if ARCHITECTURES[architecture].interleaved and (
             ".q_proj." in renamed or ".k_proj." in renamed
         ):
+            if tensor.rows % head_dim:
+                raise damaged(path)
             order = evens_then_odds(tensor.rows // head_dim, head_dim, head_dim)
             yield renamed, tensor.reorder(order)
         else:

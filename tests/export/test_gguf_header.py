@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from export.errors import ExportError
@@ -68,6 +68,7 @@ def test_a_sound_header_passes(tmp_path: Path) -> None:
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@example(at=172, value=1, length=2)  # heads that no rows can be of
 @given(
     at=st.integers(8, 1200),
     value=st.sampled_from([0, 1, 0x7F, 0x80, 0xFF]),
