@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pydantic_core import PydanticCustomError
 
 from api.wire.structured import Structured
+from api.wire.tools import ToolChoice
 from engine import Engine
 
 TEXT_PARTS = {"text", "input_text", "output_text", "refusal"}
@@ -72,19 +73,12 @@ class ChatRequest(Structured):
     max_completion_tokens: Annotated[int, Field(ge=-1, le=10**9)] | None = None
     reasoning_effort: str | None = None
     chat_template_kwargs: dict[str, Any] | None = None
-    tool_choice: Any = None
+    tool_choice: ToolChoice = None
 
     @property
     def reply_tokens(self) -> int | None:
         """The longest reply; the newer name goes before the older one."""
         return self.max_completion_tokens or self.max_tokens
-
-    @field_validator("tool_choice")
-    @classmethod
-    def _no_tool(cls, value: Any) -> Any:
-        if value not in (None, "none", "auto"):
-            raise PydanticCustomError("unsupported", "Tools are not called; leave it out.")
-        return value
 
     @field_validator("chat_template_kwargs")
     @classmethod

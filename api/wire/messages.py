@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
 
 from api.wire.chat import joined
 from api.wire.sampling import Sampling
+from api.wire.tools import ToolChoice
 
 _THOUGHTS = ("thinking", "redacted_thinking")
 
@@ -46,7 +46,7 @@ class MessagesRequest(Sampling):
     stop: tuple[str, ...] = Field((), validation_alias=AliasChoices("stop_sequences"))
     max_tokens: Annotated[int, Field(ge=-1, le=10**9)] | None = None
     thinking: Thinking | None = None
-    tool_choice: Any = None
+    tool_choice: ToolChoice = None
 
     @property
     def thinks(self) -> bool:
@@ -59,11 +59,3 @@ class MessagesRequest(Sampling):
         if isinstance(value, list):
             return "\n\n".join(filter(None, (joined([block]) for block in value)))
         return joined(value)
-
-    @field_validator("tool_choice")
-    @classmethod
-    def _no_tool(cls, value: Any) -> Any:
-        kind = value.get("type") if isinstance(value, dict) else value
-        if kind not in (None, "none", "auto"):
-            raise PydanticCustomError("unsupported", "Tools are not called; leave it out.")
-        return value

@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from api.wire.chat import joined
 from api.wire.sampling import Sampling
+from api.wire.tools import ToolChoice
 
 _ROLES = ("user", "assistant", "system", "developer")
 
@@ -20,7 +21,7 @@ class ResponsesRequest(Sampling):
     max_output_tokens: Annotated[int, Field(ge=1, le=10**9)] | None = None
     reasoning: dict[str, Any] | None = None
     text: dict[str, Any] | None = None
-    tool_choice: Any = None
+    tool_choice: ToolChoice = None
     background: bool | None = None
     conversation: Any = None
 
@@ -45,13 +46,6 @@ class ResponsesRequest(Sampling):
     def _unsupported(cls, value: Any) -> Any:
         if value:
             raise PydanticCustomError("unsupported", "This is not supported; leave it out.")
-        return value
-
-    @field_validator("tool_choice")
-    @classmethod
-    def _no_tool(cls, value: Any) -> Any:
-        if value not in (None, "none", "auto"):
-            raise PydanticCustomError("unsupported", "Tools are not called; leave it out.")
         return value
 
     @field_validator("text")
